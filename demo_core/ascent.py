@@ -1,0 +1,72 @@
+"""The loop: signed gradient ascent inside an l-inf ball and the pixel range.
+
+Every attack and the counterattack are this loop with another objective. It is a generator, so that a screen can show
+each step and a benchmark can run it to the end.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Step:
+    """One point on the way.
+
+    index: 0 for the start. delta: the perturbation after this step, detached [B,3,H,W].
+    output: what the model returned for pixels + delta, detached; None at the last step, which nobody had to evaluate.
+    objective: the value that is being raised, detached [B]; None at the last step.
+    """
+
+    index: int
+    delta: torch.Tensor
+    output: torch.Tensor | None = None
+    objective: torch.Tensor | None = None
+
+
+def project(delta: torch.Tensor, pixels: torch.Tensor, eps: float) -> torch.Tensor:
+    """The nearest perturbation with |delta| <= eps and pixels + delta in [0, 1]."""
+    return (pixels + delta.clamp(-eps, eps)).clamp(0, 1) - pixels
+
+
+def random_start(pixels: torch.Tensor, eps: float, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Uniform noise in [-eps, eps], projected. The generator lives on the CPU, so a seed means the same everywhere."""
+    noise = torch.empty(pixels.shape, dtype=pixels.dtype).uniform_(-eps, eps, generator=generator)
+    return project(noise.to(pixels.device), pixels, eps)
+
+
+def ascend(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    objective: Callable[[torch.Tensor], torch.Tensor],
+    pixels: torch.Tensor,
+    start: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float,
+    steps: int,
+) -> Iterator[Step]:
+    """Raise objective(model(pixels + delta)) from `start`: yields steps + 1 items, the first being the start.
+
+    model: pixels [B,3,H,W] -> anything [B,...]; objective: that -> [B], each row a function of its own row alone.
+    The forward pass of a step is done before the item is yielded and its backward pass after, so that a reader who
+    stops early pays for nothing more. No grad mode is open while the generator is suspended.
+    """
+    delta = start.detach()
+    for index in range(steps):
+        with torch.enable_grad():
+            leaf = delta.clone().requires_grad_(True)
+            output = model(pixels + leaf)
+            value = objective(output)
+        yield Step(index, delta, output.detach(), value.detach())
+        (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        delta = project(delta + step_size * gradient.sign(), pixels, eps)
+    yield Step(steps, delta)
+
+
+def last(steps: Iterator[Step]) -> Step:
+    """Run a generator of steps to its end."""
+    for step in steps:  # noqa: B007
+        pass
+    return step

@@ -1,0 +1,170 @@
+"""CLIP as everything here sees it: pixels [B,3,S,S] in [0,1] -> raw features [B,D] -> logits [B,K] over label texts.
+
+Normalisation and the text features live in here. MODELS is the table of what can be loaded; to add a model is to add
+a row.
+"""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.model import CustomTextCLIP
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import load_file
+from torch import nn
+
+import demo_core.pocket.tower  # noqa: F401  (registers the embedded model's image tower with timm)
+from demo_core.defenses import Profile
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+IMAGE_FILE, TEXT_FILE, MERGES_FILE = "image.safetensors", "text.safetensors", "bpe_merges.txt.gz"
+CLASSES_FILE, PROFILE_FILE, CONFIG_FILE = "classes.json", "profile.json", "open_clip_config.json"
+WEIGHTS_VARIABLE = "CLIP_WEIGHTS_DIR"
+
+
+class ModelUnavailable(RuntimeError):
+    """A model's weights cannot be had here. The message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A row of the table: either an embedded folder of `assets/`, or an open_clip name with its pretrained tag."""
+
+    title: str
+    folder: str | None = None
+    open_clip_name: str | None = None
+    pretrained: str | None = None
+    summary: str = ""
+    _profile: Profile | None = field(default=None, repr=False)
+
+    @property
+    def profile(self) -> Profile:
+        """How this model is defended by default: calibrated beside embedded weights, the paper's values otherwise."""
+        if self.folder and (ASSETS / self.folder / PROFILE_FILE).exists():
+            return Profile.read(ASSETS / self.folder / PROFILE_FILE)
+        return Profile()
+
+
+MODELS: dict[str, ModelRow] = {
+    "pocket": ModelRow("Pocket CLIP (64 px, in the box)", folder="pocket",
+                       summary="A small CLIP trained for this demo on Tiny ImageNet; answers at once on a CPU."),
+    "vit-b-32": ModelRow("OpenAI CLIP ViT-B/32 (224 px)", open_clip_name="ViT-B-32-quickgelu", pretrained="openai",
+                         summary="The paper's main model. Downloaded from the Hugging Face Hub at first use (0.6 GB)."),
+    "vit-b-16": ModelRow("OpenAI CLIP ViT-B/16 (224 px)", open_clip_name="ViT-B-16-quickgelu", pretrained="openai",
+                         summary="Downloaded from the Hugging Face Hub at first use (0.6 GB)."),
+    "vit-l-14": ModelRow("OpenAI CLIP ViT-L/14 (224 px)", open_clip_name="ViT-L-14-quickgelu", pretrained="openai",
+                         summary="Large: a GPU is advisable. Downloaded from the Hugging Face Hub at first use (1.7 GB)."),
+}
+DEFAULT_MODEL = "pocket"
+
+
+class ZeroShotCLIP(nn.Module):
+    """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
+
+    image_size: S, pixels a side. `device` follows the weights.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.model = model.float().eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.image_size = model.visual.image_size[0]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self._text_features = lru_cache(maxsize=32)(self._encode_text)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    def train(self, mode: bool = True) -> ZeroShotCLIP:
+        """The model stays in eval mode: nothing here is ever trained."""
+        return super().train(False)
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the pixels."""
+        return self.model.encode_image((pixels - self.mean) / self.std).float()
+
+    def text_features(self, labels: list[str] | tuple[str, ...], template: str) -> torch.Tensor:
+        """Unit text features [K,D] of template.format(label); computed once for each label set and template."""
+        return self._text_features(tuple(labels), template, str(self.device))
+
+    @torch.no_grad()
+    def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
+        texts = [template.replace("{}", label) for label in labels]
+        batches = [self.model.encode_text(self.tokenizer(texts[i:i + 256]).to(device)) for i in range(0, len(texts), 256)]
+        return F.normalize(torch.cat(batches).float(), dim=-1)
+
+    def logits(self, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D]."""
+        return self.model.logit_scale.exp() * F.normalize(features, dim=-1) @ text.T
+
+    def classifier(self, labels: list[str] | tuple[str, ...], template: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A function from pixels [B,3,S,S] to logits [B,K] over these labels."""
+        text = self.text_features(labels, template)
+        return lambda pixels: self.logits(self.encode(pixels), text)
+
+
+def _config(folder: Path) -> dict:
+    return json.loads((folder / CONFIG_FILE).read_text())
+
+
+def build_embedded(folder: Path) -> CustomTextCLIP:
+    """The architecture that the folder's JSON config describes, at random weights."""
+    config = _config(folder)["model_cfg"]
+    config.pop("custom_text")
+    return CustomTextCLIP(**config)
+
+
+def embedded_tokenizer(folder: Path) -> SimpleTokenizer:
+    """open_clip's tokenizer over the folder's shortened list of BPE merges."""
+    length = _config(folder)["model_cfg"]["text_cfg"]["context_length"]
+    return SimpleTokenizer(bpe_path=str(folder / MERGES_FILE), context_length=length)
+
+
+def load_embedded(folder: Path) -> ZeroShotCLIP:
+    """An embedded model from its folder. Raises ModelUnavailable where a file is missing."""
+    try:
+        model = build_embedded(folder)
+        model.visual.load_state_dict({k: v.float() for k, v in load_file(folder / IMAGE_FILE).items()})
+        model.text.load_state_dict({k: v.float() for k, v in load_file(folder / TEXT_FILE).items()})
+    except FileNotFoundError as missing:
+        raise ModelUnavailable(
+            f"{missing.filename or missing} is missing: clone the repository again, or train the model with"
+            " `python -m demo_core.pocket.train`.") from missing
+    preprocess = _config(folder)["preprocess_cfg"]
+    return ZeroShotCLIP(model, embedded_tokenizer(folder), preprocess["mean"], preprocess["std"])
+
+
+def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
+    """A model of open_clip's. Weights come from the folder in $CLIP_WEIGHTS_DIR where it holds
+    `<open_clip name>.safetensors` or `.pt` (an open_clip state dict), else from the Hugging Face Hub.
+
+    Raises ModelUnavailable where they can be had from neither.
+    """
+    local = [Path(os.environ[WEIGHTS_VARIABLE]) / f"{name}{end}" for end in (".safetensors", ".pt")] \
+        if os.environ.get(WEIGHTS_VARIABLE) else []
+    source = next((str(path) for path in local if path.is_file()), pretrained)
+    try:
+        model = open_clip.create_model(name, pretrained=source)
+    except Exception as error:  # the hub's client raises many kinds: no network, no such host, a proxy's refusal
+        raise ModelUnavailable(
+            f"The weights of {title} could not be downloaded from the Hugging Face Hub: go online, or put"
+            f" {name}.safetensors into the folder named by {WEIGHTS_VARIABLE}; the embedded model works without."
+        ) from error
+    preprocess = open_clip.get_model_preprocess_cfg(model)
+    return ZeroShotCLIP(model, open_clip.get_tokenizer(name), preprocess["mean"], preprocess["std"])
+
+
+def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> ZeroShotCLIP:
+    """A model of the table by its key, on a GPU where there is one. Raises KeyError or ModelUnavailable."""
+    row = MODELS[key]
+    clip = load_embedded(ASSETS / row.folder) if row.folder else load_open_clip(row.open_clip_name, row.pretrained, row.title)
+    return clip.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,0 +1,95 @@
+"""Test-time counterattack (TTC): Xing et al., *CLIP is Strong Enough to Fight Back*, CVPR 2025.
+
+`encode` maps pixels [B,3,H,W] in [0,1] to raw (un-normalised) features [B,D]; all sizes are in pixel units.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from demo_core.ascent import Step, ascend
+
+Encode = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TTCConfig:
+    """The paper's settings. beta: how steeply the later steps outweigh the earlier ones; tau_threshold: below it a
+    picture counts as falsely stable."""
+
+    eps: float = 4 / 255
+    step_size: float = 1 / 255
+    steps: int = 2
+    beta: float = 2.0
+    tau_threshold: float = 0.2
+
+
+def relative_drift(moved: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
+    """‖moved - anchor‖ / ‖anchor‖ over the last dimension: [...,D] -> [...]."""
+    return (moved - anchor).norm(dim=-1) / anchor.norm(dim=-1)
+
+
+@torch.no_grad()
+def stability(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """tau [B] = ‖f(x+n) - f(x)‖ / ‖f(x)‖: how far a little noise moves the embedding. Small: suspiciously stable."""
+    return relative_drift(encode(pixels + noise), encode(pixels))
+
+
+def counterattack(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TTCConfig, *,
+                  anchor: torch.Tensor | None = None) -> Iterator[Step]:
+    """Push the embedding away from where it is: raise ‖f(x+delta) - f(x)‖², ungated and unweighted.
+
+    anchor: f(pixels) [B,D] where it is already known. Step.output holds f(x+delta) [B,D].
+    """
+    if anchor is None:
+        with torch.no_grad():
+            anchor = encode(pixels)
+    return ascend(encode, lambda features: (features - anchor).pow(2).sum(-1), pixels, start,
+                  eps=config.eps, step_size=config.step_size, steps=config.steps)
+
+
+def step_weights(config: TTCConfig) -> torch.Tensor:
+    """The weight [steps + 1] of each step in the result: softmax(beta * step). Sums to one, so the weighted
+    perturbation stays inside the budget and the pixel range."""
+    return torch.softmax(config.beta * torch.arange(config.steps + 1, dtype=torch.float32), 0)
+
+
+def weigh(deltas: list[torch.Tensor], config: TTCConfig) -> torch.Tensor:
+    """The weighted sum of delta_0 ... delta_N."""
+    return sum(w * delta for w, delta in zip(step_weights(config).tolist(), deltas, strict=True))
+
+
+def purify(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TTCConfig, *,
+           probe: Encode | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The whole counterattack on a batch: (delta [B,3,H,W], tau [B]).
+
+    start: the noise n, which probes the stability and is where the counterattack begins. Rows with
+    tau < tau_threshold are counterattacked; the others keep `start`. probe: the encoder that tau is measured with,
+    where it is not `encode` (the paper probes an adversarially fine-tuned CLIP with the original one).
+
+    Without a probe this costs steps + 1 forward and steps backward passes; the rows left alone drop out after the
+    first step, or before any gradient where all of them are.
+    """
+    if probe is not None:
+        tau = stability(probe, pixels, start)
+        rows = tau < config.tau_threshold
+        delta = start.clone()
+        if rows.any():
+            path = counterattack(encode, pixels[rows], start[rows], config)
+            delta[rows] = weigh([step.delta for step in path], config)
+        return delta, tau
+
+    with torch.no_grad():
+        anchor = encode(pixels)
+    path = counterattack(encode, pixels, start, replace(config, steps=1), anchor=anchor)
+    tau = relative_drift(next(path).output, anchor)  # the first step's forward pass is the stability probe
+    rows = tau < config.tau_threshold
+    delta = start.clone()
+    if rows.any() and config.steps > 0:
+        # The graph of the whole batch is there already: one backward through it is cheaper than a second forward.
+        first = next(path).delta[rows]
+        rest = counterattack(encode, pixels[rows], first, replace(config, steps=config.steps - 1), anchor=anchor[rows])
+        delta[rows] = weigh([start[rows], *(step.delta for step in rest)], config)
+    return delta, tau

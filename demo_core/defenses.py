@@ -1,0 +1,118 @@
+"""How a model is defended: which signal gates the counterattack, with what budget, and over which views it is judged.
+
+Two signals can gate. The paper's tau (counterattack.py) is *low* on attacked pictures of a large CLIP: they are
+falsely stable. In small networks that does not show; there the drift under small exact views (a one-pixel shift, a
+flip) is *high* on attacked pictures: the "corruption degree" of MAC (CVPR 2026), the subject of *Beyond False
+Stability* (arXiv 2606.03730).
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from demo_core.counterattack import TTCConfig, counterattack, relative_drift, stability, weigh
+
+TAU, VIEW_DRIFT = "tau", "view_drift"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A model's default defence. The defaults here are the paper's.
+
+    gate: TAU (engage where it is below the threshold) or VIEW_DRIFT (engage where it is above).
+    threshold: of that signal. ttc: the counterattack's own settings. average_views: classify by the softmax averaged
+    over the exact views of the defended picture. note: where the numbers come from, in words for the screen.
+    """
+
+    gate: str = TAU
+    threshold: float = 0.2
+    ttc: TTCConfig = field(default_factory=TTCConfig)
+    average_views: bool = False
+    note: str = "The paper's own rule and values."
+
+    def engages(self, signal: torch.Tensor) -> torch.Tensor:
+        """[B] bool: does this signal [B] call for the counterattack?"""
+        return signal < self.threshold if self.gate == TAU else signal > self.threshold
+
+    @staticmethod
+    def read(path: Path) -> Profile:
+        fields = json.loads(path.read_text())
+        return Profile(**{**fields, "ttc": TTCConfig(**fields["ttc"])})
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def shift(pixels: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """The picture moved by whole pixels, its border repeated: [B,3,H,W] -> [B,3,H,W]."""
+    h, w = pixels.shape[-2:]
+    rows = (torch.arange(h, device=pixels.device) - down).clamp(0, h - 1)
+    columns = (torch.arange(w, device=pixels.device) - right).clamp(0, w - 1)
+    return pixels[..., rows, :][..., columns]
+
+
+VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "one pixel up": lambda x: shift(x, -1, 0),
+    "one pixel down": lambda x: shift(x, 1, 0),
+    "one pixel left": lambda x: shift(x, 0, -1),
+    "one pixel right": lambda x: shift(x, 0, 1),
+    "mirrored": lambda x: x.flip(-1),
+}
+
+
+@torch.no_grad()
+def view_features(encode: Callable, pixels: torch.Tensor) -> torch.Tensor:
+    """Features [1 + V, B, D] of the picture and of each of VIEWS, in one batch."""
+    stack = torch.stack([pixels, *(view(pixels) for view in VIEWS.values())])
+    return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
+
+
+def view_drift(features: torch.Tensor) -> torch.Tensor:
+    """Mean relative drift [B] of the embedding over the views, from view_features [1 + V, B, D]."""
+    return relative_drift(features[1:], features[:1]).mean(0)
+
+
+def gate_signal(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, profile: Profile) -> torch.Tensor:
+    """The signal [B] that gates this profile; noise [B,3,H,W] is what tau is probed with."""
+    if profile.gate == TAU:
+        return stability(encode, pixels, noise)
+    return view_drift(view_features(encode, pixels))
+
+
+@torch.no_grad()
+def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> torch.Tensor:
+    """Probabilities [B,K] as the profile classifies: plainly, or averaged over the exact views."""
+    if not profile.average_views:
+        return clip.logits(clip.encode(pixels), text).softmax(-1)
+    features = view_features(clip.encode, pixels)
+    return clip.logits(features.flatten(0, 1), text).softmax(-1).unflatten(0, features.shape[:2]).mean(0)
+
+
+@dataclass(frozen=True)
+class Defended:
+    """pixels: what was classified in the end [B,3,H,W]; probabilities [B,K]; signal [B]; engaged [B] bool."""
+
+    pixels: torch.Tensor
+    probabilities: torch.Tensor
+    signal: torch.Tensor
+    engaged: torch.Tensor
+
+
+def defend(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile) -> Defended:
+    """The profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack.
+
+    As in the authors' code, a picture that the tau gate leaves alone keeps the probing noise. One that the view gate
+    leaves alone is not touched at all, for nothing was added to probe it.
+    """
+    signal = gate_signal(clip.encode, pixels, noise, profile)
+    engaged = profile.engages(signal)
+    delta = noise.clone() if profile.gate == TAU else torch.zeros_like(noise)
+    if engaged.any():
+        path = counterattack(clip.encode, pixels[engaged], noise[engaged], profile.ttc)
+        delta[engaged] = weigh([step.delta for step in path], profile.ttc)
+    defended = pixels + delta
+    return Defended(defended, judge(clip, defended, text, profile), signal, engaged)

@@ -1,0 +1,48 @@
+"""Candidate labels: what a person types becomes a clean list, and PRESETS, the lists on offer."""
+from __future__ import annotations
+
+MAX_LABELS = 1000
+DEFAULT_TEMPLATE = "a photo of a {}."
+
+# Words that the embedded model was trained with; what it does not know ("astronaut") it cannot recognise.
+PRESETS: dict[str, tuple[str, ...]] = {
+    "Everyday": ("cat", "dog", "bird", "butterfly", "car", "train", "bridge", "tower", "fruit", "coffee"),
+    "Animals": ("lion", "cougar", "brown bear", "cat", "dog", "penguin", "elephant", "goldfish", "frog", "butterfly"),
+    "Food and drink": ("coffee", "pizza", "ice cream", "banana", "lemon", "mushroom", "bell pepper", "pretzel",
+                       "guacamole", "pomegranate"),
+    "Vehicles": ("sports car", "go-kart", "school bus", "train", "tractor", "gondola", "rocket", "lawn mower",
+                 "trolleybus", "rickshaw"),
+    "Sights": ("tower", "bridge", "lighthouse", "barn", "fountain", "triumphal arch", "beach", "mountain", "coral reef",
+               "water tower"),
+    "Clothes": ("military uniform", "kimono", "bow tie", "sunglasses", "bikini", "sombrero", "sock", "sandal",
+                "academic gown", "backpack"),
+}
+DEFAULT_PRESET = "Everyday"
+
+
+class LabelError(ValueError):
+    """Labels or a template cannot be used. The message is one sentence that says what to do."""
+
+
+def parse_labels(text: str) -> tuple[str, ...]:
+    """One label a line, trimmed; empty lines and repeated labels (whatever their case) are dropped.
+
+    Raises LabelError for fewer than two or more than 1,000.
+    """
+    unique: dict[str, str] = {}
+    for line in (text or "").splitlines():
+        if line.strip():
+            unique.setdefault(" ".join(line.split()).casefold(), " ".join(line.split()))
+    if len(unique) < 2:
+        raise LabelError("Write at least two different labels, one a line: with fewer there is nothing to choose from.")
+    if len(unique) > MAX_LABELS:
+        raise LabelError(f"{len(unique):,} labels are too many: keep at most {MAX_LABELS:,}.")
+    return tuple(unique.values())
+
+
+def check_template(template: str) -> str:
+    """The template, or LabelError where it has no single {} for the label."""
+    template = (template or "").strip()
+    if template.count("{}") != 1:
+        raise LabelError("The prompt template needs {} once, where the label goes, as in “a photo of a {}.”")
+    return template

@@ -1,0 +1,225 @@
+"""One picture's run, told step by step: generators of Run snapshots for the screen.
+
+A Run is immutable; every step yields a new one, and each holds all there is to draw. Nothing here knows gradio.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from demo_core.ascent import random_start
+from demo_core.attacks import ATTACKS
+from demo_core.clip import ZeroShotCLIP
+from demo_core.counterattack import TTCConfig, counterattack, relative_drift, stability, weigh
+from demo_core.defenses import TAU, VIEW_DRIFT, Profile, judge, view_drift, view_features
+from demo_core.pictures import to_pixels
+
+TAU_NOISE = TTCConfig().eps  # tau is always shown under the paper's noise
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's index."""
+
+    labels: tuple[str, ...]
+    template: str
+    attack: str = "pgd"
+    eps: float = 4 / 255
+    step_size: float = 1 / 255
+    steps: int = 10
+    target: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Both stability signals of one picture, whichever of them gates."""
+
+    tau: float
+    view_drift: float
+
+    def __getitem__(self, gate: str) -> float:
+        return {TAU: self.tau, VIEW_DRIFT: self.view_drift}[gate]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything known so far about one picture under one attack.
+
+    photo [3,P,P]; pixels, attack_delta, defence_delta [1,3,S,S], the deltas from the clean and from the attacked
+    picture; probabilities [K]; drifts are relative, one number a step: attack_drift from the clean embedding,
+    defence_drift from the clean one too, and push from where the attacker left it.
+    control: the defence was run on the clean picture.
+    """
+
+    settings: Settings
+    profile: Profile
+    photo: torch.Tensor
+    pixels: torch.Tensor
+    clean_features: torch.Tensor
+    clean: torch.Tensor
+    clean_signals: Signals
+    attack_delta: torch.Tensor | None = None
+    attack_drift: tuple[float, ...] = ()
+    attacked: torch.Tensor | None = None
+    attacked_signals: Signals | None = None
+    control: bool = False
+    engaged: bool | None = None
+    defence_delta: torch.Tensor | None = None
+    defence_drift: tuple[float, ...] = ()
+    push: tuple[float, ...] = ()
+    defended: torch.Tensor | None = None
+    milliseconds: tuple[float, ...] = ()
+
+    @property
+    def attack_steps(self) -> int:
+        return 1 if ATTACKS[self.settings.attack].single_step else self.settings.steps
+
+    @property
+    def attack_finished(self) -> bool:
+        return self.attacked is not None
+
+    def label(self, probabilities: torch.Tensor) -> str:
+        return self.settings.labels[int(probabilities.argmax())]
+
+
+class _Clock:
+    """Milliseconds between ticks, with the GPU's queue emptied first so that they are the step's own."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.tick()
+
+    def tick(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        passed, self.then = (now - getattr(self, "then", now)) * 1000, now
+        return passed
+
+
+def signals(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> Signals:
+    """tau under the paper's noise and the drift under the exact views, of one picture [1,3,S,S]."""
+    noise = random_start(pixels, TAU_NOISE, torch.Generator().manual_seed(seed + 1))
+    tau = stability(clip.encode, pixels, noise)
+    return Signals(tau.item(), view_drift(view_features(clip.encode, pixels)).item())
+
+
+@torch.no_grad()
+def begin(clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: Profile) -> Run:
+    """The clean picture: its prediction and its signals."""
+    pixels = to_pixels(photo, clip.image_size).to(clip.device)
+    features = clip.encode(pixels)
+    text = clip.text_features(settings.labels, settings.template)
+    clean = clip.logits(features, text).softmax(-1)[0].cpu()
+    return Run(settings, profile, photo, pixels, features, clean, signals(clip, pixels, settings.seed))
+
+
+def attack(clip: ZeroShotCLIP, run: Run) -> Iterator[Run]:
+    """Run the chosen attack: one snapshot a step, the last with the attacked prediction and signals.
+
+    Nobody knows an uploaded picture's true label, so the attack starts from the model's own clean prediction.
+    """
+    settings, row = run.settings, ATTACKS[run.settings.attack]
+    text = clip.text_features(settings.labels, settings.template)
+    chosen = settings.target if row.targeted else int(run.clean.argmax())
+    seen: list[torch.Tensor] = []
+
+    def classify(pixels: torch.Tensor) -> torch.Tensor:
+        features = clip.encode(pixels)
+        seen.append(features.detach())
+        return clip.logits(features, text)
+
+    run = replace(run, attack_delta=None, attack_drift=(), attacked=None, attacked_signals=None, control=False,
+                  engaged=None, defence_delta=None, defence_drift=(), push=(), defended=None, milliseconds=())
+    steps = row.run(classify, run.pixels, torch.tensor([chosen], device=clip.device), eps=settings.eps,
+                    step_size=settings.step_size, steps=settings.steps,
+                    generator=torch.Generator().manual_seed(settings.seed))
+    clock = _Clock(clip.device)
+    for step in steps:
+        if step.output is None:  # the last one: nobody has looked at it yet
+            with torch.no_grad():
+                logits = classify(run.pixels + step.delta)
+            run = replace(run, attacked=logits.softmax(-1)[0].cpu(),
+                          attacked_signals=signals(clip, run.pixels + step.delta, settings.seed))
+        drift = relative_drift(seen[-1], run.clean_features).item()
+        run = replace(run, attack_delta=step.delta, attack_drift=(*run.attack_drift, drift),
+                      milliseconds=(*run.milliseconds, clock.tick()))
+        yield run
+        clock.tick()  # time spent by whoever draws is not the step's
+
+
+def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[Run]:
+    """Run the profile's defence on the attacked picture, or with `control` on the clean one: one snapshot for the
+    gate's decision, one a step where it engages, the last with the defended prediction.
+
+    Gives what defenses.defend gives on a batch of one with the same noise.
+    """
+    profile, settings = run.profile, run.settings
+    start_from = run.pixels if control or run.attack_delta is None else run.pixels + run.attack_delta
+    found = run.clean_signals if control else run.attacked_signals
+    noise = random_start(start_from, profile.ttc.eps, torch.Generator().manual_seed(settings.seed + 1))
+    text = clip.text_features(settings.labels, settings.template)
+    gate = found[profile.gate]
+    if profile.gate == TAU and profile.ttc.eps != TAU_NOISE:
+        gate = stability(clip.encode, start_from, noise).item()
+    run = replace(run, control=control, engaged=bool(profile.engages(torch.tensor(gate))), defended=None,
+                  defence_delta=torch.zeros_like(noise), defence_drift=(), push=(), milliseconds=())
+    yield run
+
+    deltas: list[torch.Tensor] = []
+    clock = _Clock(clip.device)
+    if run.engaged:
+        with torch.no_grad():
+            anchor = clip.encode(start_from)
+        for step in counterattack(clip.encode, start_from, noise, profile.ttc, anchor=anchor):
+            deltas.append(step.delta)
+            features = step.output
+            if features is None:
+                with torch.no_grad():
+                    features = clip.encode(start_from + step.delta)
+            run = replace(run, defence_delta=step.delta,
+                          defence_drift=(*run.defence_drift, relative_drift(features, run.clean_features).item()),
+                          push=(*run.push, relative_drift(features, anchor).item()),
+                          milliseconds=(*run.milliseconds, clock.tick()))
+            yield run
+            clock.tick()
+        final = weigh(deltas, profile.ttc)
+    else:
+        final = noise if profile.gate == TAU else torch.zeros_like(noise)
+    defended = judge(clip, start_from + final, text, profile)[0].cpu()
+    yield replace(run, defence_delta=final, defended=defended, milliseconds=(*run.milliseconds, clock.tick()))
+
+
+def verdict(run: Run) -> str:
+    """Where the run stands, in one sentence or two."""
+    clean = run.label(run.clean)
+    if run.engaged is None:
+        if not run.attack_finished:
+            return f"The model sees “{clean}”." if not run.attack_drift else "The attack is running …"
+        attacked = run.label(run.attacked)
+        if run.settings.eps == 0:
+            return f"With eps 0 nothing changes: “{clean}” stands."
+        if attacked == clean:
+            return f"The attack did not change the prediction: “{clean}” stands."
+        return f"The attack turned “{clean}” into “{attacked}”."
+
+    signal = (run.clean_signals if run.control else run.attacked_signals)[run.profile.gate]
+    sign = "<" if (signal < run.profile.threshold) else ("=" if signal == run.profile.threshold else ">")
+    name, unit = ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
+    measured = f"{name} {signal:.2f} {sign} {run.profile.threshold:.2f}"
+    gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): left alone."
+    if run.defended is None:
+        return gate
+    final, attacked = run.label(run.defended), run.label(run.clean if run.control else run.attacked)
+    if run.control:
+        end = f"The clean picture keeps its prediction, “{clean}”." if final == clean else \
+            f"A cost of the defence: the clean picture changed from “{clean}” to “{final}”."
+    elif final == clean:
+        end = f"Recovered: “{attacked}” is “{clean}” again." if attacked != clean else f"“{clean}” stands."
+    else:
+        end = f"Not recovered: the defended prediction is “{final}”, not “{clean}”."
+    return f"{gate} {end}"

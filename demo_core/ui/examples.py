@@ -1,0 +1,34 @@
+"""The example photographs: all come with installed packages, so none has to be stored here."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import skimage
+from gradio.media import get_image
+
+_SKIMAGE = Path(skimage.__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class Example:
+    """title: what it shows; path: the file; preset: the labels it is offered with; expected: the label of that preset
+    a person would give it."""
+
+    title: str
+    path: str
+    preset: str
+    expected: str
+
+
+EXAMPLES: tuple[Example, ...] = (
+    Example("lion", get_image("lion.jpg"), "Animals", "lion"),
+    Example("cat", str(_SKIMAGE / "chelsea.png"), "Animals", "cat"),
+    Example("cheetah", get_image("cheetah1.jpg"), "Animals", "cougar"),
+    Example("cup of coffee", str(_SKIMAGE / "coffee.png"), "Food and drink", "coffee"),
+    Example("tower", get_image("tower.jpg"), "Sights", "tower"),
+    Example("rocket", str(_SKIMAGE / "rocket.jpg"), "Vehicles", "rocket"),
+    Example("astronaut", str(_SKIMAGE / "astronaut.png"), "Clothes", "military uniform"),
+    Example("motorcycle", str(_SKIMAGE / "motorcycle_left.png"), "Vehicles", "go-kart"),
+    Example("running cheetah", get_image("cheetah.jpg"), "Animals", "cougar"),
+)

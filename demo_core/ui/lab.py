@@ -1,0 +1,302 @@
+"""The Lab: one page on which a person attacks a picture and watches the counterattack."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import gradio as gr
+import torch
+from gradio.data_classes import ImageData
+
+from demo_core import story
+from demo_core.attacks import ATTACKS
+from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load
+from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, parse_labels
+from demo_core.pictures import PictureError, enlarged, open_picture, perturb, to_image, to_photo
+from demo_core.plots import drift_figure, signal_figure, to_svg
+from demo_core.story import Run, Settings
+from demo_core.ui.examples import EXAMPLES
+from demo_core.ui.render import gate_html, predictions_html, verdict_html
+
+CSS = (Path(__file__).parent / "style.css").read_text()
+OTHER_LABELS = "Your own"
+QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one place for all that computes, on one GPU
+
+
+class Photo(gr.Image):
+    """A picture input that hands over the uploaded file as it is: what cannot be read gets our own sentence."""
+
+    is_template = True  # the page shows it as a gr.Image
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        if payload is None or (payload.url and payload.url.startswith("data:")):
+            return super().preprocess(payload)
+        return payload.path
+
+
+class InputError(ValueError):
+    """A setting cannot be used. The message is one sentence that says what to do."""
+
+
+BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a visitor's last run was made from; a counterattack continues it only while that still holds."""
+
+    run: Run
+    made_from: tuple
+
+
+@lru_cache(maxsize=len(MODELS))
+def model(key: str) -> ZeroShotCLIP:
+    return load(key)
+
+
+def device_name(clip: ZeroShotCLIP) -> str:
+    return torch.cuda.get_device_name(clip.device) if clip.device.type == "cuda" else "CPU"
+
+
+def read_settings(labels: str, template: str, attack: str, eps: float, step_size: float, steps: float,
+                  target: str | None, seed: float) -> Settings:
+    """What the controls say, checked; sizes arrive in 1/255 and leave in pixel units."""
+    names = parse_labels(labels)
+    if attack not in ATTACKS:
+        raise InputError(f"There is no attack “{attack}”: choose one of {', '.join(ATTACKS)}.")
+    for name, value, low, high in (("eps", eps, 0, 255), ("step size", step_size, 0, 255), ("steps", steps, 1, 1000)):
+        if value is None or not low <= value <= high:
+            raise InputError(f"Set {name} to a number from {low} to {high}.")
+    chosen = None
+    if ATTACKS[attack].targeted:
+        if target not in names:
+            raise InputError("Choose the label that the targeted attack should reach.")
+        chosen = names.index(target)
+    return Settings(names, check_template(template), attack, eps / 255, step_size / 255, int(steps), chosen,
+                    int(seed or 0))
+
+
+def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
+    if not photo:
+        raise PictureError("Choose a picture first: upload one, or press one of the examples.")
+    picture = to_photo(open_picture(photo))
+    if key not in MODELS:
+        raise InputError(f"There is no model “{key}”: choose one of {', '.join(MODELS)}.")
+    clip = model(key)
+    return clip, story.begin(clip, picture, settings, MODELS[key].profile)
+
+
+def picture(title: str, elem_id: str, alt_text: str) -> gr.Image:
+    """One of the pictures in the row; PNG throughout, for lossy formats destroy a perturbation of 1/255."""
+    with gr.Column(min_width=140):
+        gr.HTML(f"<h3>{title}</h3>")
+        return gr.Image(type="pil", format="png", interactive=False, show_label=False, height=220, elem_id=elem_id,
+                        label=title, alt_text=alt_text, buttons=["download", "fullscreen"])
+
+
+def build() -> gr.Blocks:
+    """The page. Building it loads nothing; the model is loaded at the first run, or before by `warm_up`."""
+    with gr.Blocks(title="Test-time counterattacks on CLIP", analytics_enabled=False) as page:
+        gr.HTML(
+            "<header class='head'><h1>CLIP fights back</h1><p>A change that no eye can see makes CLIP wrong. Its own"
+            " frozen image encoder can undo it at test time: a few gradient steps push the picture’s embedding away"
+            " from where the attacker left it. Attack a picture and watch.</p></header>")
+        session = gr.State(None)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=4, min_width=320, elem_classes="controls"):
+                photo = Photo(label="Picture", type="filepath", image_mode=None, format="png", height=280,
+                              sources=["upload", "clipboard", "webcam"], elem_id="photo", alt_text="the picture to attack",
+                              buttons=["fullscreen"])
+                examples = gr.Dataset(
+                    label="Or one of these photographs", components=[gr.Image(visible=False, type="filepath", format="png")],
+                    samples=[[e.path] for e in EXAMPLES], type="index", samples_per_page=len(EXAMPLES), elem_id="examples")
+                with gr.Row():
+                    both = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
+                with gr.Row():
+                    attack_button = gr.Button("Attack", elem_id="attack", min_width=120)
+                    defend_button = gr.Button("Counterattack", elem_id="counterattack", min_width=120)
+                with gr.Row():
+                    control_button = gr.Button("Clean control", elem_id="control", min_width=120)
+                    stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=120)
+                with gr.Row():
+                    preset = gr.Dropdown([*PRESETS, OTHER_LABELS], value=DEFAULT_PRESET, label="Label list", min_width=130)
+                    template = gr.Textbox(DEFAULT_TEMPLATE, label="Prompt template", info="{} stands for the label.", min_width=150)
+                labels = gr.Textbox("\n".join(PRESETS[DEFAULT_PRESET]), lines=6, max_lines=10, elem_id="labels",
+                                    label="Candidate labels, one a line", info="CLIP picks the likeliest of these.")
+                with gr.Accordion("Attack settings", open=False):
+                    attack = gr.Dropdown([(row.title, key) for key, row in ATTACKS.items()], value="pgd", label="Attack",
+                                         info=ATTACKS["pgd"].help, elem_id="attack-kind")
+                    target = gr.Dropdown(list(PRESETS[DEFAULT_PRESET]), value=None, label="Target label", visible=False,
+                                         info="What the attack should make CLIP say.", allow_custom_value=True)
+                    eps = gr.Slider(0, 16, value=4, step=0.5, label="eps, in 1/255", info="How far any pixel may move.")
+                    step_size = gr.Slider(0.25, 8, value=1, step=0.25, label="Step size, in 1/255", info="How far one step moves it.")
+                    steps = gr.Slider(1, 50, value=10, step=1, label="Steps", info="How many gradient steps the attacker takes.")
+                    seed = gr.Number(0, precision=0, label="Seed", info="The same seed gives the same run.")
+                kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model",
+                                   info=MODELS[DEFAULT_MODEL].summary, elem_id="model")
+            with gr.Column(scale=8, min_width=340):
+                verdict = gr.HTML(verdict_html(None), elem_id="verdict")
+                with gr.Row(elem_classes="pictures"):
+                    clean_picture = picture("Clean", "clean-picture", "the clean picture")
+                    noise_picture = picture("Perturbation, enlarged", "perturbation",
+                                            "the perturbation, enlarged to the full range of grey")
+                    attacked_picture = picture("Attacked", "attacked-picture", "the attacked picture")
+                    defended_picture = picture("Counterattacked", "defended-picture", "the picture after the counterattack")
+                predictions = gr.HTML(predictions_html(None), elem_id="predictions")
+                with gr.Row():
+                    with gr.Column(min_width=320):
+                        gr.HTML("<h2>How far the embedding has moved</h2>")
+                        drift = gr.HTML(svg_of(drift_figure(None), None), elem_id="drift")
+                    with gr.Column(min_width=320):
+                        gr.HTML("<h2>Does the picture hold still?</h2>")
+                        signal = gr.HTML(svg_of(signal_figure(None), None), elem_id="signal")
+                gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL].profile, MODELS[DEFAULT_MODEL].title), elem_id="gate")
+
+        settings = [labels, template, attack, eps, step_size, steps, target, seed]
+        outputs = [session, verdict, clean_picture, noise_picture, attacked_picture, defended_picture, predictions, drift, signal]
+
+        def frame(clip: ZeroShotCLIP, run: Run, made_from: tuple, *, first: bool = False) -> dict:
+            """What changes on the screen with this snapshot."""
+            changed = {session: Session(run, made_from), verdict: verdict_html(run, device_name(clip)),
+                       drift: svg_of(drift_figure(run), run)}
+            if first:
+                changed |= {clean_picture: to_image(run.photo), noise_picture: None, attacked_picture: None,
+                            defended_picture: None}
+            if run.engaged is None:
+                if run.attack_delta is not None:
+                    changed |= {noise_picture: enlarged(run.attack_delta, run.settings.eps),
+                                attacked_picture: to_image(perturb(run.photo, run.attack_delta))}
+                    if first is False and len(run.attack_drift) == 1:
+                        changed |= {defended_picture: None}
+            else:
+                base = run.attack_delta if run.attack_delta is not None and not run.control else 0
+                changed |= {noise_picture: enlarged(run.defence_delta, run.profile.ttc.eps),
+                            defended_picture: to_image(perturb(run.photo, base + run.defence_delta))}
+            if first or run.attacked is not None or run.engaged is not None:
+                changed |= {predictions: predictions_html(run), signal: svg_of(signal_figure(run), run)}
+            return changed
+
+        def refuse(error: Exception) -> dict:
+            gr.Warning(str(error), title="Not yet")
+            return {verdict: gr.skip()}
+
+        def attack_only(photo, kind, *chosen) -> Iterator[dict]:
+            """Attack a picture step by step."""
+            try:
+                read = read_settings(*chosen)
+                clip, run = begin(photo, kind, read)
+            except BAD_INPUT as error:
+                yield refuse(error)
+                return
+            made_from = (photo, kind, *chosen[:2])
+            yield frame(clip, run, made_from, first=True)
+            for run in story.attack(clip, run):
+                yield frame(clip, run, made_from)
+
+        def defend_only(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
+            """Counterattack the picture that was attacked last."""
+            try:
+                if kept is None or not kept.run.attack_finished:
+                    raise InputError("Press Attack first: there is no attacked picture yet.")
+                if kept.made_from != (photo, kind, *chosen[:2]):
+                    raise InputError("The picture, model, labels or template changed since the attack: press Attack again.")
+                clip = model(kind)
+            except BAD_INPUT as error:
+                yield refuse(error)
+                return
+            for run in story.defend(clip, kept.run):
+                yield frame(clip, run, kept.made_from)
+
+        def attack_and_counterattack(photo, kind, *chosen) -> Iterator[dict]:
+            """Attack a picture, then counterattack, step by step."""
+            try:
+                read = read_settings(*chosen)
+                clip, run = begin(photo, kind, read)
+            except BAD_INPUT as error:
+                yield refuse(error)
+                return
+            made_from = (photo, kind, *chosen[:2])
+            yield frame(clip, run, made_from, first=True)
+            for run in story.attack(clip, run):
+                yield frame(clip, run, made_from)
+            for run in story.defend(clip, run):
+                yield frame(clip, run, made_from)
+
+        def clean_control(photo, kind, *chosen) -> Iterator[dict]:
+            """Run the same defence on the clean picture."""
+            try:
+                read = read_settings(*chosen)
+                clip, run = begin(photo, kind, read)
+            except BAD_INPUT as error:
+                yield refuse(error)
+                return
+            made_from = (photo, kind, *chosen[:2])
+            yield frame(clip, run, made_from, first=True)
+            for run in story.defend(clip, run, control=True):
+                yield frame(clip, run, made_from)
+
+        streaming = dict(outputs=outputs, show_progress="hidden", **QUEUE)
+        inputs = [photo, kind, *settings]
+        running = [
+            both.click(attack_and_counterattack, inputs, api_name="attack_and_counterattack", **streaming),
+            attack_button.click(attack_only, inputs, api_name="attack", **streaming),
+            defend_button.click(defend_only, [session, *inputs], api_name="counterattack", **streaming),
+            control_button.click(clean_control, inputs, api_name="clean_control", **streaming),
+        ]
+        stop.click(None, cancels=running, api_visibility="private")
+
+        def choose_example(index: int):
+            example = EXAMPLES[index]
+            return example.path, example.preset, "\n".join(PRESETS[example.preset])
+
+        quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
+        examples.click(choose_example, examples, [photo, preset, labels], **quiet)
+        preset.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, labels, **quiet)
+
+        def labels_changed(text: str, current: str | None):
+            names = [line.strip() for line in text.splitlines() if line.strip()]
+            name = next((n for n, known in PRESETS.items() if list(known) == names), OTHER_LABELS)
+            return name, gr.update(choices=list(dict.fromkeys(names)), value=current if current in names else None)
+
+        labels.change(labels_changed, [labels, target], [preset, target], **quiet)
+
+        def attack_changed(key: str):
+            row = ATTACKS[key]
+            return (gr.update(info=row.help), gr.update(visible=row.targeted),
+                    *[gr.update(visible=not row.single_step)] * 2)
+
+        attack.change(attack_changed, attack, [attack, target, step_size, steps], **quiet)
+
+        def model_changed(key: str):
+            try:
+                model(key)
+            except ModelUnavailable as error:
+                gr.Warning(str(error), title="This model is not available here")
+                row, key = MODELS[DEFAULT_MODEL], DEFAULT_MODEL
+            row = MODELS[key]
+            return gr.update(value=key, info=row.summary), gate_html(row.profile, row.title)
+
+        kind.input(model_changed, kind, [kind, gate], api_visibility="private", **QUEUE)
+    return page
+
+
+def launch_options() -> dict:
+    """What the page needs of launch(): its look, the example files, and no record of visitors' runs."""
+    fonts = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
+    return dict(theme=gr.themes.Soft(**fonts), css=CSS, allowed_paths=[e.path for e in EXAMPLES], run_history=False)
+
+
+def svg_of(figure, run: Run | None) -> str:
+    """A figure as SVG with a text alternative made of the run's own numbers."""
+    if run is None:
+        text = "an empty plot: nothing has run yet"
+    else:
+        parts = [f"{name} {values[-1]:.2f}" for name, values in (
+            ("attack drift", run.attack_drift), ("counterattack drift", run.defence_drift)) if values]
+        for name, found in (("clean", run.clean_signals), ("attacked", run.attacked_signals)):
+            if found:
+                parts.append(f"{name} tau {found.tau:.3f}, view drift {found.view_drift:.3f}")
+        text = "; ".join(parts)
+    return to_svg(figure, text)

@@ -1,0 +1,66 @@
+"""A Run -> pieces of HTML. Every word of a person's (labels) is escaped."""
+from __future__ import annotations
+
+from html import escape
+
+from demo_core.defenses import TAU
+from demo_core.plots import ATTACKED, CLEAN, DEFENDED
+from demo_core.story import Run, verdict
+
+SHOWN_LABELS = 6
+
+
+def verdict_html(run: Run | None, device: str = "") -> str:
+    """The sentence that says where the run stands, announced to screen readers; device and speed below it."""
+    if run is None:
+        return ('<div class="verdict" role="status" aria-live="polite"><p class="say">Choose a picture, then press'
+                " <b>Attack, then counterattack</b>.</p></div>")
+    tone = "wait"
+    if run.defended is not None:
+        tone = "good" if run.label(run.defended) == run.label(run.clean) else "bad"
+    elif run.attacked is not None:
+        tone = "bad" if run.label(run.attacked) != run.label(run.clean) else "wait"
+    steps = sorted(run.milliseconds)
+    speed = f"{steps[len(steps) // 2]:.0f} ms a step (median) on {escape(device)}" if steps else f"on {escape(device)}"
+    return (f'<div class="verdict {tone}" role="status" aria-live="polite"><p class="say">{escape(verdict(run))}</p>'
+            f'<p class="small">{speed}</p></div>')
+
+
+def predictions_html(run: Run | None) -> str:
+    """Clean, attacked and defended probabilities side by side, the likeliest labels first."""
+    columns = [("clean", CLEAN, run.clean if run else None), ("attacked", ATTACKED, run.attacked if run else None),
+               ("defended", DEFENDED, run.defended if run else None)]
+    if run and run.control:
+        columns = [columns[0], ("defended, without any attack", DEFENDED, run.defended)]
+    cells = []
+    for title, colour, probabilities in columns:
+        rows = ""
+        if probabilities is not None:
+            count = min(SHOWN_LABELS, len(probabilities))
+            values, order = probabilities.topk(count)
+            for place, (value, index) in enumerate(zip(values.tolist(), order.tolist())):
+                label = escape(run.settings.labels[index])
+                rows += (f'<div class="row{" top" if place == 0 else ""}"><span class="name">{label}</span>'
+                         f'<span class="bar"><i style="width:{value * 100:.1f}%;background:{colour}"></i></span>'
+                         f'<span class="value">{value * 100:.1f} %</span></div>')
+        cells.append(f'<section aria-label="predictions, {title}"><h3 style="border-color:{colour}">{title}</h3>'
+                     f'{rows or "<p class=small>not yet</p>"}</section>')
+    return f'<div class="predictions">{"".join(cells)}</div>'
+
+
+def gate_html(profile, title: str) -> str:
+    """Which signal gates this model, and why, in plain words."""
+    ttc = profile.ttc
+    budget = (f"The counterattack takes {ttc.steps} steps of {ttc.step_size * 255:g}/255 within {ttc.eps * 255:g}/255")
+    if profile.gate == TAU:
+        rule = (f"<b>tau decides</b> for {escape(title)}: a picture whose embedding moves by less than"
+                f" {profile.threshold:g} of its length under a little noise is <i>falsely stable</i>, and is"
+                " counterattacked. This is the paper’s rule.")
+    else:
+        rule = (f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
+                f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
+                " and is counterattacked. In a network this small the paper’s tau does not tell attacked pictures from"
+                " clean ones (it is shown all the same), and small exact views do.")
+    views = (" At the end the prediction is averaged over the picture, its four one-pixel shifts and its mirror image."
+             if profile.average_views else "")
+    return f'<p class="gate">{rule} {budget}.{views} <span class="small">{escape(profile.note)}</span></p>'
