@@ -102,17 +102,23 @@ class Defended:
     engaged: torch.Tensor
 
 
-def defend(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile) -> Defended:
-    """The profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack.
+def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engaged: torch.Tensor,
+             profile: Profile) -> torch.Tensor:
+    """The pictures [B,3,H,W] after the counterattack on the rows where `engaged` [B] is true.
 
     As in the authors' code, a picture that the tau gate leaves alone keeps the probing noise. One that the view gate
     leaves alone is not touched at all, for nothing was added to probe it.
     """
-    signal = gate_signal(clip.encode, pixels, noise, profile)
-    engaged = profile.engages(signal)
     delta = noise.clone() if profile.gate == TAU else torch.zeros_like(noise)
     if engaged.any():
-        path = counterattack(clip.encode, pixels[engaged], noise[engaged], profile.ttc)
+        path = counterattack(encode, pixels[engaged], noise[engaged], profile.ttc)
         delta[engaged] = weigh([step.delta for step in path], profile.ttc)
-    defended = pixels + delta
+    return pixels + delta
+
+
+def defend(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile) -> Defended:
+    """The profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack."""
+    signal = gate_signal(clip.encode, pixels, noise, profile)
+    engaged = profile.engages(signal)
+    defended = purified(clip.encode, pixels, noise, engaged, profile)
     return Defended(defended, judge(clip, defended, text, profile), signal, engaged)

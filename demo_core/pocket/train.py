@@ -148,7 +148,7 @@ def train(args: argparse.Namespace) -> None:
         for step in bar:
             batch = order[step * args.batch:(step + 1) * args.batch]
             x = normalise(augment(pictures[batch], side, generator))
-            chosen = rng.sample(range(len(words)), HYPERNYMS_PER_STEP)
+            chosen = rng.sample(range(len(words)), min(HYPERNYMS_PER_STEP, len(words)))
             scale = model.logit_scale.exp()
             with torch.autocast(device.type, torch.bfloat16):
                 image = model.encode_image(x, normalize=True).float()

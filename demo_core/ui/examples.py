@@ -13,12 +13,13 @@ _SKIMAGE = Path(skimage.__file__).parent / "data"
 @dataclass(frozen=True)
 class Example:
     """title: what it shows; path: the file; preset: the labels it is offered with; expected: the label of that preset
-    a person would give it."""
+    a person would give it; recognised: the embedded model says so too."""
 
     title: str
     path: str
     preset: str
     expected: str
+    recognised: bool = True
 
 
 EXAMPLES: tuple[Example, ...] = (

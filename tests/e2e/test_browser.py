@@ -1,0 +1,121 @@
+"""The page in a real headless Chromium, started as the README says."""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from demo_core.ui.examples import EXAMPLES
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("no Chromium is installed (Debian: apt-get install chromium)", allow_module_level=True)
+
+from playwright.sync_api import expect, sync_playwright  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60_000  # ms
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def url():
+    port = free_port()
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | {"GRADIO_SERVER_PORT": str(port)})
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            break
+        except OSError:
+            assert app.poll() is None, "app.py stopped"
+            time.sleep(0.5)
+    yield address
+    app.terminate()
+    app.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["desktop", "phone"])
+def page(request, browser, url):
+    width, height = request.param
+    tab = browser.new_page(viewport={"width": width, "height": height})
+    tab.errors, tab.strangers = [], []
+    tab.on("console", lambda m: tab.errors.append(m.text) if m.type == "error" else None)
+    tab.on("pageerror", lambda e: tab.errors.append(str(e)))
+    tab.on("request", lambda r: tab.strangers.append(r.url) if not r.url.startswith((url, "data:", "blob:")) else None)
+    tab.goto(url)
+    tab.wait_for_selector("#both")
+    yield tab
+    assert not tab.errors
+    tab.close()
+
+
+def say(page, pattern: str):
+    expect(page.locator("#verdict")).to_contain_text(re.compile(pattern), timeout=PATIENCE)
+
+
+def upload(page, path: str):
+    page.locator("#photo input[type=file]").set_input_files(path)
+    page.wait_for_selector("#photo img")
+
+
+def test_upload_attack_counterattack_verdict(page):
+    upload(page, EXAMPLES[1].path)
+    page.click("#attack")
+    say(page, "The attack turned “cat” into")
+    page.click("#counterattack")
+    say(page, "counterattack engaged.*Recovered.*“cat” again")
+    for name in ("clean-picture", "perturbation", "attacked-picture", "defended-picture"):
+        assert page.locator(f"#{name} img").evaluate("image => image.naturalWidth") == 448
+    assert page.locator("#predictions section").count() == 3
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # nothing cut off
+    assert not page.strangers  # no request leaves the page's own server
+
+
+def test_example_and_clean_control(page):
+    page.locator("#examples img").first.click()
+    expect(page.locator("#labels textarea")).to_have_value(re.compile("^lion"))
+    page.wait_for_selector("#photo img")
+    page.click("#control")
+    say(page, "clean picture keeps its prediction")
+    page.click("#both")
+    say(page, "Recovered")
+
+
+def test_stop_stops(page):
+    upload(page, EXAMPLES[0].path)
+    page.get_by_text("Attack settings").click()
+    page.get_by_label("number input for Steps", exact=True).fill("50")
+    page.get_by_label("number input for Steps", exact=True).press("Enter")
+    page.click("#both")
+    say(page, "attack is running")
+    page.click("#stop")
+    time.sleep(1.5)
+    stopped = page.locator("#drift svg").get_attribute("aria-label")
+    time.sleep(2)
+    assert page.locator("#drift svg").get_attribute("aria-label") == stopped
+    say(page, "attack is running")
+
+
+def test_what_is_missing_is_said(page):
+    page.click("#both")
+    expect(page.get_by_text("Choose a picture first")).to_be_visible(timeout=PATIENCE)

@@ -1,0 +1,92 @@
+import open_clip
+import pytest
+import torch
+
+from demo_core import clip as clip_module
+from demo_core.clip import ASSETS, MODELS, ModelUnavailable, load, load_embedded, load_open_clip
+
+PAPER = ("This is a photo of a {}.")
+
+
+def test_features_are_raw_and_logits_are_scaled_cosines(clip, photographs):
+    features = clip.encode(photographs)
+    text = clip.text_features(["cat", "dog", "lion"], PAPER)
+    assert features.shape == (4, 256) and text.shape == (3, 256)
+    torch.testing.assert_close(text.norm(dim=1), torch.ones(3))
+    assert not torch.allclose(features.norm(dim=1), torch.ones(4), atol=0.05)
+    cosine = torch.nn.functional.cosine_similarity(features[:, None], text[None], dim=-1)
+    torch.testing.assert_close(clip.logits(features, text), clip.model.logit_scale.exp() * cosine, rtol=1e-4, atol=1e-4)
+
+
+def test_text_is_encoded_once_for_a_label_set_and_template(clip, monkeypatch):
+    calls = []
+    encode_text = clip.model.encode_text
+    monkeypatch.setattr(clip.model, "encode_text", lambda tokens: calls.append(len(tokens)) or encode_text(tokens))
+    for _ in range(3):
+        clip.text_features(["apple", "pear", "plum"], PAPER)
+    assert calls == [3]
+    clip.text_features(["apple", "pear", "plum"], "a {}")
+    assert calls == [3, 3]
+
+
+def test_a_brace_in_a_label_is_just_a_character(clip):
+    assert clip.text_features(["a {0} b", "{x}"], PAPER).isfinite().all()
+
+
+def test_frozen_and_in_eval_mode(clip):
+    clip.train()
+    assert not clip.training and not any(m.training for m in clip.modules())
+    assert not any(p.requires_grad for p in clip.parameters())
+    assert clip.device.type == "cpu"
+
+
+def test_pixels_get_gradients(clip, photographs):
+    leaf = photographs.clone().requires_grad_()
+    clip.encode(leaf).sum().backward()
+    assert leaf.grad.abs().sum() > 0
+
+
+def test_every_row_names_one_source():
+    for row in MODELS.values():
+        assert bool(row.folder) != bool(row.open_clip_name)
+        if row.open_clip_name:
+            assert (row.open_clip_name, row.pretrained) in open_clip.list_pretrained()
+            assert row.profile == clip_module.Profile()  # OpenAI's models keep the paper's rule and values
+
+
+def test_openai_architecture_from_a_folder_of_weights(tmp_path, monkeypatch):
+    """The same architecture at random weights, saved to disk: what a machine without a hub would be given."""
+    torch.manual_seed(0)
+    random = open_clip.create_model("ViT-B-32-quickgelu")
+    torch.save(random.state_dict(), tmp_path / "ViT-B-32-quickgelu.pt")
+    monkeypatch.setenv(clip_module.WEIGHTS_VARIABLE, str(tmp_path))
+    model = load("vit-b-32", device="cpu")
+    assert model.image_size == 224
+    pixels = torch.rand(2, 3, 224, 224)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in
+                 (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD))
+    with torch.no_grad():
+        want = random.eval().encode_image((pixels - mean) / std)
+        torch.testing.assert_close(model.encode(pixels), want, rtol=1e-4, atol=1e-5)
+        assert model.classifier(["cat", "dog"], PAPER)(pixels).shape == (2, 2)
+
+
+def test_weights_that_cannot_be_fetched_give_one_sentence(monkeypatch):
+    def no_network(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.delenv(clip_module.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(open_clip, "create_model", no_network)
+    with pytest.raises(ModelUnavailable, match="could not be downloaded.*embedded model works"):
+        load_open_clip("ViT-B-32-quickgelu", "openai", "OpenAI CLIP ViT-B/32")
+
+
+def test_missing_embedded_file_gives_one_sentence(tmp_path):
+    with pytest.raises(ModelUnavailable, match="is missing"):
+        load_embedded(tmp_path)
+
+
+def test_embedded_files_fit_a_space_without_large_file_support():
+    for folder in (row.folder for row in MODELS.values() if row.folder):
+        for file in (ASSETS / folder).iterdir():
+            assert file.is_dir() or file.stat().st_size < 10_000_000, file

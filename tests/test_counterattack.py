@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from demo_core.ascent import random_start
+from demo_core.counterattack import TTCConfig, counterattack, purify, stability, step_weights
+from demo_core.defenses import TAU, VIEW_DRIFT, VIEWS, Profile, defend, judge, shift, view_drift, view_features
+from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+
+
+@pytest.fixture
+def noise(photographs):
+    return random_start(photographs, TTCConfig().eps, torch.Generator().manual_seed(0))
+
+
+def test_weights_follow_softmax_of_beta_times_step():
+    weights = step_weights(TTCConfig(steps=2, beta=2.0))
+    torch.testing.assert_close(weights, torch.tensor([1.0, 2.718281828**2, 2.718281828**4]) / (1 + 2.718281828**2 + 2.718281828**4))
+
+
+def test_counterattack_moves_the_embedding_away(clip, photographs, noise):
+    steps = list(counterattack(clip.encode, photographs, noise, TTCConfig(steps=3)))
+    anchor = clip.encode(photographs)
+    moved = [(clip.encode(photographs + s.delta) - anchor).norm(dim=-1) for s in steps]
+    assert (moved[-1] > moved[0]).all()
+
+
+def test_all_stable_means_no_gradient_at_all(clip, photographs, noise):
+    calls = []
+
+    def encode(pixels):
+        out = clip.encode(pixels)
+        if out.requires_grad:
+            out.register_hook(lambda _: calls.append(1))
+        return out
+
+    delta, _ = purify(encode, photographs, noise, TTCConfig(tau_threshold=0.0))
+    assert not calls and torch.equal(delta, noise)
+
+
+def test_mixed_batch_equals_rows_alone(clip, photographs, noise):
+    tau = stability(clip.encode, photographs, noise)
+    config = TTCConfig(tau_threshold=tau.median().item() + 1e-6)
+    delta, again = purify(clip.encode, photographs, noise, config)
+    assert 0 < (again < config.tau_threshold).sum() < len(tau)
+    for i in range(len(photographs)):
+        alone, _ = purify(clip.encode, photographs[i:i + 1], noise[i:i + 1], config)
+        assert ((delta[i:i + 1] - alone).abs() < 1e-5).float().mean() > 0.99
+
+
+def test_zero_steps_leave_the_noise(clip, photographs, noise):
+    delta, tau = purify(clip.encode, photographs, noise, TTCConfig(steps=0, tau_threshold=9.0))
+    assert torch.equal(delta, noise) and (tau > 0).all()
+
+
+def test_shift_repeats_the_border():
+    x = torch.arange(9.0).view(1, 1, 3, 3)
+    assert shift(x, 1, 0)[0, 0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5]]
+    assert shift(x, 0, -1)[0, 0].tolist() == [[1, 2, 2], [4, 5, 5], [7, 8, 8]]
+
+
+def test_view_drift_is_the_mean_over_the_views(clip, photographs):
+    features = view_features(clip.encode, photographs)
+    assert features.shape[:2] == (1 + len(VIEWS), len(photographs))
+    by_hand = torch.stack([(clip.encode(view(photographs)) - clip.encode(photographs)).norm(dim=1)
+                           for view in VIEWS.values()]).mean(0) / clip.encode(photographs).norm(dim=1)
+    # means of ratios with one denominator are ratios of means
+    torch.testing.assert_close(view_drift(features), by_hand, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("gate, engages", [(TAU, True), (VIEW_DRIFT, False)])
+def test_gates_open_on_opposite_sides(gate, engages):
+    assert bool(Profile(gate, 0.5).engages(torch.tensor(0.1))) is engages
+
+
+def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
+    text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
+    profile = Profile(VIEW_DRIFT, 1e9, average_views=True)
+    result = defend(clip, photographs, text, noise, profile)
+    assert torch.equal(result.pixels, photographs) and not result.engaged.any()
+    torch.testing.assert_close(result.probabilities, judge(clip, photographs, text, profile))
+    torch.testing.assert_close(result.probabilities.sum(1), torch.ones(len(photographs)))
+
+
+def test_paper_profile_is_purify(clip, photographs, noise):
+    text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
+    tau = stability(clip.encode, photographs, noise)
+    config = TTCConfig(tau_threshold=tau.median().item() + 1e-6)
+    profile = Profile(TAU, config.tau_threshold, config)
+    delta, _ = purify(clip.encode, photographs, noise, config)
+    difference = defend(clip, photographs, text, noise, profile).pixels - photographs - delta
+    assert (difference.abs() < 1e-5).float().mean() > 0.99
+
+
+def test_profile_survives_the_disk(tmp_path):
+    profile = Profile(VIEW_DRIFT, 0.31, TTCConfig(eps=8 / 255), True, "why")
+    profile.write(tmp_path / "profile.json")
+    assert Profile.read(tmp_path / "profile.json") == profile

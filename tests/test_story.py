@@ -1,0 +1,150 @@
+"""One picture's run: the stream says what the batch functions compute, and nothing else moves."""
+from dataclasses import replace
+
+import pytest
+import torch
+
+from demo_core import story
+from demo_core.ascent import last, random_start
+from demo_core.attacks import ATTACKS, pgd
+from demo_core.clip import MODELS
+from demo_core.counterattack import TTCConfig, purify
+from demo_core.defenses import TAU, VIEW_DRIFT, Profile, defend
+from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
+from demo_core.plots import drift_figure, signal_figure, to_svg
+from demo_core.ui.examples import EXAMPLES
+from demo_core.ui.render import predictions_html, verdict_html
+
+POCKET = MODELS["pocket"].profile
+PROFILES = {"default": POCKET, "paper": Profile(), "never": Profile(VIEW_DRIFT, 1e9),
+            "always": Profile(TAU, 1e9, TTCConfig(steps=3))}
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return to_photo(open_picture(EXAMPLES[1].path))
+
+
+def settings(**changes) -> story.Settings:
+    return story.Settings(PRESETS["Animals"], DEFAULT_TEMPLATE, **changes)
+
+
+def finish(clip, photo, chosen, profile, control=False):
+    run = story.begin(clip, photo, chosen, profile)
+    runs = [run]
+    if not control:
+        runs += story.attack(clip, run)
+    return runs + list(story.defend(clip, runs[-1], control=control))
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_stream_equals_batch(clip, photo, profile):
+    chosen = settings(seed=5)
+    run = finish(clip, photo, chosen, profile)[-1]
+    pixels = to_pixels(photo, 64)
+    label = torch.tensor([int(run.clean.argmax())])
+    want = last(pgd(clip.classifier(chosen.labels, chosen.template), pixels, label, eps=chosen.eps,
+                    step_size=chosen.step_size, steps=chosen.steps, generator=torch.Generator().manual_seed(5))).delta
+    assert torch.equal(run.attack_delta, want)
+    noise = random_start(pixels + want, profile.ttc.eps, torch.Generator().manual_seed(6))
+    text = clip.text_features(chosen.labels, chosen.template)
+    whole = defend(clip, pixels + want, text, noise, profile)
+    torch.testing.assert_close(run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0)
+    torch.testing.assert_close(run.defended, whole.probabilities[0], atol=1e-5, rtol=1e-4)
+    assert run.engaged == bool(whole.engaged)
+    if profile.gate == TAU:
+        delta, tau = purify(clip.encode, pixels + want, noise, replace(profile.ttc, tau_threshold=profile.threshold))
+        torch.testing.assert_close(run.defence_delta, delta, atol=1e-6, rtol=0)
+        assert run.attacked_signals.tau == pytest.approx(tau.item(), abs=1e-6)
+
+
+def test_one_snapshot_a_step_in_order(clip, photo):
+    chosen = settings(steps=4)
+    runs = finish(clip, photo, chosen, PROFILES["always"])
+    assert [len(r.attack_drift) for r in runs[1:6]] == [1, 2, 3, 4, 5]
+    assert runs[5].attack_finished and not any(r.attack_finished for r in runs[:5])
+    assert [len(r.defence_drift) for r in runs[6:]] == [0, 1, 2, 3, 4, 4]
+    assert runs[-1].defended is not None and all(r.defended is None for r in runs[:-1])
+    assert runs[5].attack_drift[-1] > runs[1].attack_drift[0]
+
+
+def test_same_seed_same_run(clip, photo):
+    one, two, other = (finish(clip, photo, settings(seed=s), POCKET)[-1] for s in (1, 1, 2))
+    assert torch.equal(one.attack_delta, two.attack_delta) and torch.equal(one.defended, two.defended)
+    assert not torch.equal(one.attack_delta, other.attack_delta)
+
+
+def test_another_run_in_between_disturbs_nothing(clip, photo):
+    alone = [r.attack_drift for r in story.attack(clip, story.begin(clip, photo, settings(), POCKET))]
+    one = story.attack(clip, story.begin(clip, photo, settings(), POCKET))
+    two = story.attack(clip, story.begin(clip, photo, settings(seed=9), POCKET))
+    woven = []
+    for run, _ in zip(one, two):
+        assert torch.is_grad_enabled()
+        woven.append(run.attack_drift)
+    assert woven == alone
+
+
+@pytest.mark.parametrize("key", ATTACKS)
+def test_every_attack_runs_to_a_verdict(clip, photo, key):
+    target = 3 if ATTACKS[key].targeted else None
+    run = finish(clip, photo, settings(attack=key, steps=3, target=target), POCKET)[-1]
+    assert run.attack_delta.abs().max() <= 4 / 255 + 1e-6
+    assert story.verdict(run).endswith(".") and len(run.attack_drift) == run.attack_steps + 1
+
+
+def test_eps_zero_is_said_to_change_nothing(clip, photo):
+    run = list(story.attack(clip, story.begin(clip, photo, settings(eps=0.0), POCKET)))[-1]
+    assert run.attack_delta.abs().max() == 0 and "nothing changes" in story.verdict(run)
+
+
+def test_clean_control_never_sees_the_attack(clip, photo):
+    attacked = finish(clip, photo, settings(), PROFILES["never"])[5]
+    control = list(story.defend(clip, replace(attacked, profile=PROFILES["always"]), control=True))[-1]
+    direct = finish(clip, photo, settings(), PROFILES["always"], control=True)[-1]
+    assert torch.equal(control.defended, direct.defended) and control.control
+
+
+def test_verdicts_tell_what_happened(clip, photo):
+    run = finish(clip, photo, settings(), PROFILES["always"])[-1]
+    right, wrong = run.clean, run.clean.roll(1)
+    say = lambda **changes: story.verdict(replace(run, **changes))  # noqa: E731
+    assert "Falsely stable" in say(defended=None) and "counterattack engaged" in say(defended=None)
+    assert "Recovered" in say(attacked=wrong, defended=right)
+    assert "Not recovered" in say(attacked=wrong, defended=wrong)
+    assert "left alone" in say(engaged=False, defended=None)
+    assert "keeps its prediction" in say(control=True, defended=right)
+    assert "A cost of the defence" in say(control=True, defended=wrong)
+    assert "did not change" in say(engaged=None, attacked=right, defended=None)
+
+
+def test_saved_attack_uploaded_again_still_fools(clip, save):
+    """Through an 8-bit PNG and back, with the app's own example photographs and defaults."""
+    fooled = kept = 0
+    for example in EXAMPLES:
+        chosen = story.Settings(PRESETS[example.preset], DEFAULT_TEMPLATE)
+        photo = to_photo(open_picture(example.path))
+        run = list(story.attack(clip, story.begin(clip, photo, chosen, POCKET)))[-1]
+        if run.label(run.attacked) != run.label(run.clean):
+            fooled += 1
+            path = save(to_image(perturb(run.photo, run.attack_delta)))
+            again = story.begin(clip, to_photo(open_picture(path)), chosen, POCKET)
+            kept += again.label(again.clean) == run.label(run.attacked)
+            assert again.pixels.sub(run.pixels + run.attack_delta).abs().max() < 0.3 / 255
+    assert fooled >= 7 and kept == fooled
+
+
+def test_figures_and_words_for_every_stage(clip, photo):
+    for run in (None, *finish(clip, photo, settings(steps=2), PROFILES["always"]),
+                *finish(clip, photo, settings(), POCKET, control=True)):
+        for figure in (drift_figure(run), signal_figure(run)):
+            svg = to_svg(figure, "words")
+            assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
+        assert "predictions" in predictions_html(run) and "aria-live" in verdict_html(run, "CPU")
+
+
+def test_a_label_is_never_markup(clip, photo):
+    chosen = replace(settings(), labels=("<script>alert(1)</script>", "<b>dog"))
+    run = finish(clip, photo, chosen, POCKET)[-1]
+    assert "<script" not in predictions_html(run) + verdict_html(run, "CPU")
