@@ -28,7 +28,7 @@ def drift_figure(run: Run | None) -> Figure:
     The axes hold still while a run streams: their ends depend on the settings alone, unless a drift is off the chart.
     """
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(5.4, 3.1), layout="constrained")
+        figure = Figure(figsize=(4.8, 3.0), layout="constrained")
         axes = figure.add_subplot(xlabel="step", ylabel="relative drift")
         attack_steps = run.attack_steps if run else 10
         defence_steps = run.profile.ttc.steps if run else 4
@@ -61,7 +61,7 @@ def signal_figure(run: Run | None) -> Figure:
     """Both stability signals of the clean and the attacked picture; the gating one with its threshold and the side
     on which the counterattack engages."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(5.4, 3.1), layout="constrained")
+        figure = Figure(figsize=(4.8, 3.0), layout="constrained")
         gate = run.profile.gate if run else VIEW_DRIFT
         names = [gate, *(name for name in SIGNAL_NAMES if name != gate)]
         for axes, name in zip(figure.subplots(2, 1), names):

@@ -91,7 +91,7 @@ def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP
 def picture(title: str, elem_id: str, alt_text: str) -> gr.Image:
     """One of the pictures in the row; PNG throughout, for lossy formats destroy a perturbation of 1/255."""
     with gr.Column(min_width=140):
-        gr.HTML(f"<h3>{title}</h3>")
+        gr.HTML(f"<h3>{title}</h3>", elem_id=f"{elem_id}-title")
         return gr.Image(type="pil", format="png", interactive=False, show_label=False, height=220, elem_id=elem_id,
                         label=title, alt_text=alt_text, buttons=["download", "fullscreen"])
 
@@ -104,8 +104,8 @@ def build() -> gr.Blocks:
             " frozen image encoder can undo it at test time: a few gradient steps push the picture’s embedding away"
             " from where the attacker left it. Attack a picture and watch.</p></header>")
         session = gr.State(None)
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=4, min_width=320, elem_classes="controls"):
+        with gr.Row(equal_height=False, elem_classes="lab"):  # laid out by style.css: act | show, settings below act
+            with gr.Column(min_width=300, elem_classes="act"):
                 photo = Photo(label="Picture", type="filepath", image_mode=None, format="png", height=280,
                               sources=["upload", "clipboard", "webcam"], elem_id="photo", alt_text="the picture to attack",
                               buttons=["fullscreen"])
@@ -120,6 +120,7 @@ def build() -> gr.Blocks:
                 with gr.Row():
                     control_button = gr.Button("Clean control", elem_id="control", min_width=120)
                     stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=120)
+            with gr.Column(min_width=300, elem_classes="settings"):
                 with gr.Row():
                     preset = gr.Dropdown([*PRESETS, OTHER_LABELS], value=DEFAULT_PRESET, label="Label list", min_width=130)
                     template = gr.Textbox(DEFAULT_TEMPLATE, label="Prompt template", info="{} stands for the label.", min_width=150)
@@ -136,14 +137,14 @@ def build() -> gr.Blocks:
                     seed = gr.Number(0, precision=0, label="Seed", info="The same seed gives the same run.")
                 kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model",
                                    info=MODELS[DEFAULT_MODEL].summary, elem_id="model")
-            with gr.Column(scale=8, min_width=340):
+            with gr.Column(min_width=300, elem_classes="show"):
                 verdict = gr.HTML(verdict_html(None), elem_id="verdict")
                 with gr.Row(elem_classes="pictures"):
                     clean_picture = picture("Clean", "clean-picture", "the clean picture")
-                    noise_picture = picture("Perturbation, enlarged", "perturbation",
-                                            "the perturbation, enlarged to the full range of grey")
                     attacked_picture = picture("Attacked", "attacked-picture", "the attacked picture")
-                    defended_picture = picture("Counterattacked", "defended-picture", "the picture after the counterattack")
+                    defended_picture = picture("Defended", "defended-picture", "the picture after the defence")
+                    noise_picture = picture("Perturbation", "perturbation", "the attack’s perturbation, or while"
+                                            " the defence runs the counterattack’s, enlarged to the full range of grey")
                 predictions = gr.HTML(predictions_html(None), elem_id="predictions")
                 with gr.Row():
                     with gr.Column(min_width=320):
