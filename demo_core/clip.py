@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlparse
 
+import huggingface_hub
 import open_clip
 import torch
 import torch.nn.functional as F
@@ -42,7 +45,6 @@ class ModelRow:
     open_clip_name: str | None = None
     pretrained: str | None = None
     summary: str = ""
-    _profile: Profile | None = field(default=None, repr=False)
 
     @property
     def profile(self) -> Profile:
@@ -143,17 +145,39 @@ def load_embedded(folder: Path) -> ZeroShotCLIP:
     return ZeroShotCLIP(model, embedded_tokenizer(folder), preprocess["mean"], preprocess["std"])
 
 
-def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
-    """A model of open_clip's. Weights come from the folder in $CLIP_WEIGHTS_DIR where it holds
-    `<open_clip name>.safetensors` or `.pt` (an open_clip state dict), else from the Hugging Face Hub.
+def _weights_on_disk(name: str, pretrained: str) -> str | None:
+    """A file with these weights: from the folder in $CLIP_WEIGHTS_DIR, or from the hub's cache, as it was left there."""
+    folder = os.environ.get(WEIGHTS_VARIABLE)
+    for path in [Path(folder) / f"{name}{end}" for end in (".safetensors", ".pt")] if folder else []:
+        if path.is_file():
+            return str(path)
+    repository = open_clip.get_pretrained_cfg(name, pretrained).get("hf_hub", "").strip("/")
+    cached = huggingface_hub.try_to_load_from_cache(repository, "open_clip_model.safetensors") if repository else None
+    return cached if isinstance(cached, str) else None
 
-    Raises ModelUnavailable where they can be had from neither.
-    """
-    local = [Path(os.environ[WEIGHTS_VARIABLE]) / f"{name}{end}" for end in (".safetensors", ".pt")] \
-        if os.environ.get(WEIGHTS_VARIABLE) else []
-    source = next((str(path) for path in local if path.is_file()), pretrained)
+
+def _hub_has_an_address() -> bool:
+    """Whether the hub's name resolves; without this, its client retries for most of a minute on a machine offline."""
+    if any(os.environ.get(v) for v in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
     try:
-        model = open_clip.create_model(name, pretrained=source)
+        socket.getaddrinfo(urlparse(huggingface_hub.constants.ENDPOINT).hostname, 443)
+    except OSError:
+        return False
+    return True
+
+
+def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
+    """A model of open_clip's. Weights come from disk where they are (the folder in $CLIP_WEIGHTS_DIR with
+    `<open_clip name>.safetensors` or `.pt`, an open_clip state dict; or the hub's cache), else from the hub.
+
+    Raises ModelUnavailable where they can be had from nowhere.
+    """
+    try:
+        source = _weights_on_disk(name, pretrained)
+        if source is None and not _hub_has_an_address():
+            raise ConnectionError("the hub's name does not resolve")
+        model = open_clip.create_model(name, pretrained=source or pretrained)
     except Exception as error:  # the hub's client raises many kinds: no network, no such host, a proxy's refusal
         raise ModelUnavailable(
             f"The weights of {title} could not be downloaded from the Hugging Face Hub: go online, or put"

@@ -81,8 +81,9 @@ def signal_figure(run: Run | None) -> Figure:
             for row, (label, (value, colour, marker)) in enumerate(values.items()):
                 axes.plot([value], [1 - row], marker, color=colour, markersize=9)
                 near_end = value > 0.75 * top
-                axes.annotate(f"{label} {value:.3f}", (value, 1 - row), textcoords="offset points", va="center",
-                              xytext=(-9 if near_end else 9, 0), ha="right" if near_end else "left", fontsize=9.5)
+                note = axes.annotate(f"{label} {value:.3f}", (value, 1 - row), textcoords="offset points", va="center",
+                                     xytext=(-9 if near_end else 9, 0), ha="right" if near_end else "left", fontsize=9.5)
+                note.set_in_layout(False)  # the axes keep their size wherever the points are
             axes.set(xlim=(0, top), ylim=(-0.6, 1.7), yticks=[])
             axes.spines["left"].set_visible(False)
             role = "decides for this model" if name == gate else "shown, does not decide"

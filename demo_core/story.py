@@ -210,7 +210,8 @@ def verdict(run: Run) -> str:
     signal = (run.clean_signals if run.control else run.attacked_signals)[run.profile.gate]
     sign = "<" if (signal < run.profile.threshold) else ("=" if signal == run.profile.threshold else ">")
     name, unit = ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
-    measured = f"{name} {signal:.2f} {sign} {run.profile.threshold:.2f}"
+    digits = 2 if f"{signal:.2f}" != f"{run.profile.threshold:.2f}" else 4
+    measured = f"{name} {signal:.{digits}f} {sign} {run.profile.threshold:.{digits}f}"
     gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): left alone."
     if run.defended is None:
         return gate

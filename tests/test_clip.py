@@ -77,8 +77,22 @@ def test_weights_that_cannot_be_fetched_give_one_sentence(monkeypatch):
 
     monkeypatch.delenv(clip_module.WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setattr(open_clip, "create_model", no_network)
+    monkeypatch.setattr(clip_module, "_hub_has_an_address", lambda: True)
     with pytest.raises(ModelUnavailable, match="could not be downloaded.*embedded model works"):
         load_open_clip("ViT-B-32-quickgelu", "openai", "OpenAI CLIP ViT-B/32")
+
+
+def test_offline_is_said_at_once(monkeypatch):
+    def no_name(*_):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(clip_module.socket, "getaddrinfo", no_name)
+    monkeypatch.setattr(clip_module, "_weights_on_disk", lambda *_: None)
+    for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("nothing should be tried"))
+    with pytest.raises(ModelUnavailable, match="go online"):
+        load("vit-b-16")
 
 
 def test_missing_embedded_file_gives_one_sentence(tmp_path):

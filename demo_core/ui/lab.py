@@ -1,9 +1,10 @@
 """The Lab: one page on which a person attacks a picture and watches the counterattack."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
+from inspect import Parameter, Signature
 from pathlib import Path
 
 import gradio as gr
@@ -22,6 +23,7 @@ from demo_core.ui.render import gate_html, predictions_html, verdict_html
 
 CSS = (Path(__file__).parent / "style.css").read_text()
 OTHER_LABELS = "Your own"
+CONTROLS = ("photo", "model", "labels", "template", "attack", "eps", "step_size", "steps", "target", "seed")
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one place for all that computes, on one GPU
 
 
@@ -138,21 +140,21 @@ def build() -> gr.Blocks:
                 kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model",
                                    info=MODELS[DEFAULT_MODEL].summary, elem_id="model")
             with gr.Column(min_width=300, elem_classes="show"):
-                verdict = gr.HTML(verdict_html(None), elem_id="verdict")
+                verdict = gr.HTML(verdict_html(None), elem_id="verdict", label="verdict")
                 with gr.Row(elem_classes="pictures"):
                     clean_picture = picture("Clean", "clean-picture", "the clean picture")
                     attacked_picture = picture("Attacked", "attacked-picture", "the attacked picture")
                     defended_picture = picture("Defended", "defended-picture", "the picture after the defence")
                     noise_picture = picture("Perturbation", "perturbation", "the attack’s perturbation, or while"
                                             " the defence runs the counterattack’s, enlarged to the full range of grey")
-                predictions = gr.HTML(predictions_html(None), elem_id="predictions")
+                predictions = gr.HTML(predictions_html(None), elem_id="predictions", label="predictions")
                 with gr.Row():
                     with gr.Column(min_width=320):
                         gr.HTML("<h2>How far the embedding has moved</h2>")
-                        drift = gr.HTML(svg_of(drift_figure(None), None), elem_id="drift")
+                        drift = gr.HTML(svg_of(drift_figure(None), None), elem_id="drift", label="drift plot")
                     with gr.Column(min_width=320):
                         gr.HTML("<h2>Does the picture hold still?</h2>")
-                        signal = gr.HTML(svg_of(signal_figure(None), None), elem_id="signal")
+                        signal = gr.HTML(svg_of(signal_figure(None), None), elem_id="signal", label="signal plot")
                 gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL].profile, MODELS[DEFAULT_MODEL].title), elem_id="gate")
 
         settings = [labels, template, attack, eps, step_size, steps, target, seed]
@@ -169,8 +171,6 @@ def build() -> gr.Blocks:
                 if run.attack_delta is not None:
                     changed |= {noise_picture: enlarged(run.attack_delta, run.settings.eps),
                                 attacked_picture: to_image(perturb(run.photo, run.attack_delta))}
-                    if first is False and len(run.attack_drift) == 1:
-                        changed |= {defended_picture: None}
             else:
                 base = run.attack_delta if run.attack_delta is not None and not run.control else 0
                 changed |= {noise_picture: enlarged(run.defence_delta, run.profile.ttc.eps),
@@ -179,72 +179,62 @@ def build() -> gr.Blocks:
                 changed |= {predictions: predictions_html(run), signal: svg_of(signal_figure(run), run)}
             return changed
 
-        def refuse(error: Exception) -> dict:
-            gr.Warning(str(error), title="Not yet")
-            return {verdict: gr.skip()}
+        def handler(generate: Callable[..., Iterator[dict]]) -> Callable[..., Iterator[dict]]:
+            """Bad input becomes one sentence and nothing on the screen is lost; the API sees the controls' names."""
+            @wraps(generate)
+            def told(*given) -> Iterator[dict]:
+                try:
+                    yield from generate(*given)
+                except BAD_INPUT as error:
+                    gr.Warning(str(error), title="Not yet")
+                    yield {verdict: gr.skip()}
 
-        def attack_only(photo, kind, *chosen) -> Iterator[dict]:
-            """Attack a picture step by step."""
-            try:
-                read = read_settings(*chosen)
-                clip, run = begin(photo, kind, read)
-            except BAD_INPUT as error:
-                yield refuse(error)
-                return
+            names = [*(["session"] if generate is counterattack else []), *CONTROLS]
+            told.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in names])
+            return told
+
+        def fresh(control: bool, photo, kind, *chosen) -> Iterator[dict]:
+            """A new run: the clean picture, then the attack, or for a control the defence at once."""
+            clip, run = begin(photo, kind, read_settings(*chosen))
             made_from = (photo, kind, *chosen[:2])
             yield frame(clip, run, made_from, first=True)
-            for run in story.attack(clip, run):
+            for run in story.defend(clip, run, control=True) if control else story.attack(clip, run):
                 yield frame(clip, run, made_from)
 
-        def defend_only(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
-            """Counterattack the picture that was attacked last."""
-            try:
-                if kept is None or not kept.run.attack_finished:
-                    raise InputError("Press Attack first: there is no attacked picture yet.")
-                if kept.made_from != (photo, kind, *chosen[:2]):
-                    raise InputError("The picture, model, labels or template changed since the attack: press Attack again.")
-                clip = model(kind)
-            except BAD_INPUT as error:
-                yield refuse(error)
-                return
+        def defended(kept: Session, kind: str) -> Iterator[dict]:
+            clip = model(kind)
             for run in story.defend(clip, kept.run):
                 yield frame(clip, run, kept.made_from)
 
-        def attack_and_counterattack(photo, kind, *chosen) -> Iterator[dict]:
-            """Attack a picture, then counterattack, step by step."""
-            try:
-                read = read_settings(*chosen)
-                clip, run = begin(photo, kind, read)
-            except BAD_INPUT as error:
-                yield refuse(error)
-                return
-            made_from = (photo, kind, *chosen[:2])
-            yield frame(clip, run, made_from, first=True)
-            for run in story.attack(clip, run):
-                yield frame(clip, run, made_from)
-            for run in story.defend(clip, run):
-                yield frame(clip, run, made_from)
+        def attack_only(*controls) -> Iterator[dict]:
+            """Attack a picture step by step."""
+            yield from fresh(False, *controls)
 
-        def clean_control(photo, kind, *chosen) -> Iterator[dict]:
+        def counterattack(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
+            """Counterattack the picture that was attacked last, step by step."""
+            if kept is None or not kept.run.attack_finished:
+                raise InputError("Press Attack first: there is no attacked picture yet.")
+            if kept.made_from != (photo, kind, *chosen[:2]):
+                raise InputError("The picture, model, labels or template changed since the attack: press Attack again.")
+            yield from defended(kept, kind)
+
+        def attack_and_counterattack(*controls) -> Iterator[dict]:
+            """Attack a picture, then counterattack, step by step."""
+            for changed in fresh(False, *controls):
+                yield changed
+            yield from defended(changed[session], controls[1])
+
+        def clean_control(*controls) -> Iterator[dict]:
             """Run the same defence on the clean picture."""
-            try:
-                read = read_settings(*chosen)
-                clip, run = begin(photo, kind, read)
-            except BAD_INPUT as error:
-                yield refuse(error)
-                return
-            made_from = (photo, kind, *chosen[:2])
-            yield frame(clip, run, made_from, first=True)
-            for run in story.defend(clip, run, control=True):
-                yield frame(clip, run, made_from)
+            yield from fresh(True, *controls)
 
         streaming = dict(outputs=outputs, show_progress="hidden", **QUEUE)
         inputs = [photo, kind, *settings]
         running = [
-            both.click(attack_and_counterattack, inputs, api_name="attack_and_counterattack", **streaming),
-            attack_button.click(attack_only, inputs, api_name="attack", **streaming),
-            defend_button.click(defend_only, [session, *inputs], api_name="counterattack", **streaming),
-            control_button.click(clean_control, inputs, api_name="clean_control", **streaming),
+            both.click(handler(attack_and_counterattack), inputs, api_name="attack_and_counterattack", **streaming),
+            attack_button.click(handler(attack_only), inputs, api_name="attack", **streaming),
+            defend_button.click(handler(counterattack), [session, *inputs], api_name="counterattack", **streaming),
+            control_button.click(handler(clean_control), inputs, api_name="clean_control", **streaming),
         ]
         stop.click(None, cancels=running, api_visibility="private")
 
