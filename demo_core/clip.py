@@ -25,6 +25,7 @@ from torch import nn
 
 import demo_core.pocket.tower  # noqa: F401  (registers the embedded model's image tower with timm)
 from demo_core.defenses import Profile
+from demo_core.labels import LabelError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 IMAGE_FILE, TEXT_FILE, MERGES_FILE = "image.safetensors", "text.safetensors", "bpe_merges.txt.gz"
@@ -95,13 +96,17 @@ class ZeroShotCLIP(nn.Module):
         return self.model.encode_image((pixels - self.mean) / self.std).float()
 
     def text_features(self, labels: list[str] | tuple[str, ...], template: str) -> torch.Tensor:
-        """Unit text features [K,D] of template.format(label); computed once for each label set and template."""
+        """Unit text features [K,D] of the template with each label in place of {}; computed once for each label set
+        and template. Raises LabelError where the model reads two of them as the same, for instance cut off."""
         return self._text_features(tuple(labels), template, str(self.device))
 
     @torch.no_grad()
     def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
-        texts = [template.replace("{}", label) for label in labels]
-        batches = [self.model.encode_text(self.tokenizer(texts[i:i + 256]).to(device)) for i in range(0, len(texts), 256)]
+        tokens = self.tokenizer([template.replace("{}", label) for label in labels])
+        if len(tokens.unique(dim=0)) < len(labels):
+            raise LabelError("The template, or a label, is too long for this model, and some labels read the same to it:"
+                             " shorten them.")
+        batches = [self.model.encode_text(part) for part in tokens.to(device).split(256)]
         return F.normalize(torch.cat(batches).float(), dim=-1)
 
     def logits(self, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
@@ -173,12 +178,15 @@ def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
 
     Raises ModelUnavailable where they can be had from nowhere.
     """
+    source = _weights_on_disk(name, pretrained)
     try:
-        source = _weights_on_disk(name, pretrained)
         if source is None and not _hub_has_an_address():
             raise ConnectionError("the hub's name does not resolve")
         model = open_clip.create_model(name, pretrained=source or pretrained)
-    except Exception as error:  # the hub's client raises many kinds: no network, no such host, a proxy's refusal
+    except Exception as error:  # the hub's client and torch raise many kinds: no network, a file cut short
+        if source:
+            raise ModelUnavailable(f"The weights of {title} cannot be read from {source}: replace that file, or remove"
+                                   " it to download them; the embedded model works without.") from error
         raise ModelUnavailable(
             f"The weights of {title} could not be downloaded from the Hugging Face Hub: go online, or put"
             f" {name}.safetensors into the folder named by {WEIGHTS_VARIABLE}; the embedded model works without."

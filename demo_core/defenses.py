@@ -25,14 +25,22 @@ class Profile:
 
     gate: TAU (engage where it is below the threshold) or VIEW_DRIFT (engage where it is above).
     threshold: of that signal. ttc: the counterattack's own settings. average_views: classify by the softmax averaged
-    over the exact views of the defended picture. note: where the numbers come from, in words for the screen.
+    over the exact views of the defended picture. auc: how well each signal told attacked from clean pictures where
+    this was calibrated. note: where the numbers come from, in words for the screen.
     """
 
     gate: str = TAU
     threshold: float = 0.2
     ttc: TTCConfig = field(default_factory=TTCConfig)
     average_views: bool = False
-    note: str = "The paper's own rule and values."
+    auc: dict[str, float] = field(default_factory=dict)
+    note: str = "The paper’s own rule and values."
+
+    @property
+    def noise_eps(self) -> float:
+        """The size of the noise that the counterattack starts from. Under the tau gate it is also the probe, so it is
+        the noise that tau is defined with (the paper's), whatever the budget."""
+        return TTCConfig().eps if self.gate == TAU else self.ttc.eps
 
     def engages(self, signal: torch.Tensor) -> torch.Tensor:
         """[B] bool: does this signal [B] call for the counterattack?"""

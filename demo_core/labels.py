@@ -24,20 +24,23 @@ class LabelError(ValueError):
     """Labels or a template cannot be used. The message is one sentence that says what to do."""
 
 
-def parse_labels(text: str) -> tuple[str, ...]:
-    """One label a line, trimmed; empty lines and repeated labels (whatever their case) are dropped.
-
-    Raises LabelError for fewer than two or more than 1,000.
-    """
+def list_labels(text: str) -> tuple[str, ...]:
+    """One label a line, its spaces tidied; empty lines and repeated labels (whatever their case) are dropped."""
     unique: dict[str, str] = {}
     for line in (text or "").splitlines():
         if line.strip():
             unique.setdefault(" ".join(line.split()).casefold(), " ".join(line.split()))
+    return tuple(unique.values())
+
+
+def parse_labels(text: str) -> tuple[str, ...]:
+    """list_labels, or LabelError where these are fewer than two or more than 1,000."""
+    unique = list_labels(text)
     if len(unique) < 2:
         raise LabelError("Write at least two different labels, one a line: with fewer there is nothing to choose from.")
     if len(unique) > MAX_LABELS:
         raise LabelError(f"{len(unique):,} labels are too many: keep at most {MAX_LABELS:,}.")
-    return tuple(unique.values())
+    return unique
 
 
 def check_template(template: str) -> str:

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 PHOTO_SIDE = 448  # 7 x 64, 2 x 224: one size on the screen for every model
 MAX_PIXELS = 40_000_000
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF")  # decoders that are fit for a stranger's file
 _BAYER_STEPS = 8
 
 
@@ -43,7 +44,7 @@ def open_picture(source: str | Path | Image.Image) -> Image.Image:
         return picture.convert("RGB")
     except PictureError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders of broken files raise whatever they stumble over
         raise PictureError("This file cannot be read as a picture: upload a PNG, JPEG or WebP file.") from error
 
 
@@ -51,7 +52,7 @@ def _open(path: Path) -> Image.Image:
     if not path.exists() or path.stat().st_size == 0:
         raise PictureError("This file is empty: upload a PNG, JPEG or WebP picture.")
     try:
-        return Image.open(path)
+        return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise PictureError("This file cannot be read as a picture: upload a PNG, JPEG or WebP file.") from error
     except Image.DecompressionBombError as error:

@@ -7,7 +7,7 @@ import re
 import matplotlib
 from matplotlib.figure import Figure
 
-from demo_core.defenses import TAU, VIEW_DRIFT
+from demo_core.defenses import TAU, VIEW_DRIFT, Profile
 from demo_core.story import Run
 
 # Okabe & Ito's colour-blind safe palette: the same three meanings on the whole page.
@@ -57,12 +57,12 @@ def drift_figure(run: Run | None) -> Figure:
         return figure
 
 
-def signal_figure(run: Run | None) -> Figure:
+def signal_figure(run: Run | None, profile: Profile | None = None) -> Figure:
     """Both stability signals of the clean and the attacked picture; the gating one with its threshold and the side
-    on which the counterattack engages."""
+    on which the counterattack engages. profile: the model's, while there is no run."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.8, 3.0), layout="constrained")
-        gate = run.profile.gate if run else VIEW_DRIFT
+        gate = (run.profile if run else profile or Profile()).gate
         names = [gate, *(name for name in SIGNAL_NAMES if name != gate)]
         for axes, name in zip(figure.subplots(2, 1), names):
             values = {} if run is None else {

@@ -161,12 +161,10 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     profile, settings = run.profile, run.settings
     start_from = run.pixels if control or run.attack_delta is None else run.pixels + run.attack_delta
     found = run.clean_signals if control else run.attacked_signals
-    noise = random_start(start_from, profile.ttc.eps, torch.Generator().manual_seed(settings.seed + 1))
+    noise = random_start(start_from, profile.noise_eps, torch.Generator().manual_seed(settings.seed + 1))
     text = clip.text_features(settings.labels, settings.template)
-    gate = found[profile.gate]
-    if profile.gate == TAU and profile.ttc.eps != TAU_NOISE:
-        gate = stability(clip.encode, start_from, noise).item()
-    run = replace(run, control=control, engaged=bool(profile.engages(torch.tensor(gate))), defended=None,
+    engaged = bool(profile.engages(torch.tensor(found[profile.gate])))
+    run = replace(run, control=control, engaged=engaged, defended=None,
                   defence_delta=torch.zeros_like(noise), defence_drift=(), push=(), milliseconds=())
     yield run
 
@@ -194,6 +192,15 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     yield replace(run, defence_delta=final, defended=defended, milliseconds=(*run.milliseconds, clock.tick()))
 
 
+def stopped(run: Run) -> str:
+    """What is said when a person stops a run; empty where it had already ended."""
+    if run.engaged is None and not run.attack_finished:
+        return f"Stopped after step {max(len(run.attack_drift) - 1, 0)} of {run.attack_steps} of the attack."
+    if run.engaged is not None and run.defended is None:
+        return f"Stopped after step {max(len(run.push) - 1, 0)} of {run.profile.ttc.steps} of the counterattack."
+    return ""
+
+
 def verdict(run: Run) -> str:
     """Where the run stands, in one sentence or two."""
     clean = run.label(run.clean)
@@ -212,7 +219,8 @@ def verdict(run: Run) -> str:
     name, unit = ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
     digits = 2 if f"{signal:.2f}" != f"{run.profile.threshold:.2f}" else 4
     measured = f"{name} {signal:.{digits}f} {sign} {run.profile.threshold:.{digits}f}"
-    gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): left alone."
+    alone = "left alone" if run.profile.gate == VIEW_DRIFT else "left alone, but for the probing noise"
+    gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): {alone}."
     if run.defended is None:
         return gate
     final, attacked = run.label(run.defended), run.label(run.clean if run.control else run.attacked)

@@ -18,7 +18,7 @@ from demo_core.ui.render import predictions_html, verdict_html
 
 POCKET = MODELS["pocket"].profile
 PROFILES = {"default": POCKET, "paper": Profile(), "never": Profile(VIEW_DRIFT, 1e9),
-            "always": Profile(TAU, 1e9, TTCConfig(steps=3))}
+            "always": Profile(TAU, 1e9, TTCConfig(eps=8 / 255, steps=3))}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_stream_equals_batch(clip, photo, profile):
     want = last(pgd(clip.classifier(chosen.labels, chosen.template), pixels, label, eps=chosen.eps,
                     step_size=chosen.step_size, steps=chosen.steps, generator=torch.Generator().manual_seed(5))).delta
     assert torch.equal(run.attack_delta, want)
-    noise = random_start(pixels + want, profile.ttc.eps, torch.Generator().manual_seed(6))
+    noise = random_start(pixels + want, profile.noise_eps, torch.Generator().manual_seed(6))
     text = clip.text_features(chosen.labels, chosen.template)
     whole = defend(clip, pixels + want, text, noise, profile)
     torch.testing.assert_close(run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0)
@@ -114,6 +114,7 @@ def test_verdicts_tell_what_happened(clip, photo):
     assert "Recovered" in say(attacked=wrong, defended=right)
     assert "Not recovered" in say(attacked=wrong, defended=wrong)
     assert "left alone" in say(engaged=False, defended=None)
+    assert story.stopped(run) == "" and "step 3 of 3 of the counterattack" in story.stopped(replace(run, defended=None))
     assert "keeps its prediction" in say(control=True, defended=right)
     assert "A cost of the defence" in say(control=True, defended=wrong)
     assert "did not change" in say(engaged=None, attacked=right, defended=None)
@@ -132,7 +133,7 @@ def test_saved_attack_uploaded_again_still_fools(clip, save):
             again = story.begin(clip, to_photo(open_picture(path)), chosen, POCKET)
             kept += again.label(again.clean) == run.label(run.attacked)
             assert again.pixels.sub(run.pixels + run.attack_delta).abs().max() < 0.3 / 255
-    assert fooled >= 7 and kept == fooled
+    assert fooled >= 8 and kept >= fooled - 1
 
 
 def test_figures_and_words_for_every_stage(clip, photo):

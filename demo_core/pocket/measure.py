@@ -1,7 +1,7 @@
 """Calibrate an embedded model's defence on training pictures, and measure it on validation pictures.
 
     python -m demo_core.pocket.measure --data DIR --calibrate     # writes profile.json beside the weights
-    python -m demo_core.pocket.measure --data DIR                 # writes measured.json, the model card's figures
+    python -m demo_core.pocket.measure --data DIR                 # writes measured.json and the documents' figures
 
 Nothing is chosen on validation pictures. The attacker is static: PGD-10 on the undefended model, who does not know
 the defence; attacks from the true and from the predicted label are both reported, because an attack from the true
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from demo_core.ascent import last, random_start
 from demo_core.attacks import pgd
-from demo_core.clip import ASSETS, MODELS, PROFILE_FILE, ZeroShotCLIP, load
+from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, PROFILE_FILE, ZeroShotCLIP, load
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
     TAU, VIEW_DRIFT, Profile, gate_signal, judge, purified, view_drift, view_features,
@@ -81,7 +81,7 @@ class Bench:
         pixels, engaged = [], []
         for i, (x, drift) in batches(pictures, signals[VIEW_DRIFT], title="defending"):
             x = x.to(self.clip.device)
-            noise = random_start(x, profile.ttc.eps, torch.Generator().manual_seed(1000 + i))
+            noise = random_start(x, profile.noise_eps, torch.Generator().manual_seed(1000 + i))
             # tau is probed with the very noise that the counterattack starts from; views are the same for everyone
             rows = profile.engages(gate_signal(self.clip.encode, x, noise, profile).cpu() if profile.gate == TAU else drift)
             pixels.append(purified(self.clip.encode, x, noise, rows.to(x.device), profile).cpu()), engaged.append(rows)
@@ -127,12 +127,13 @@ def calibrate(bench: Bench) -> Profile:
     keeps_clean, robust, clean, best = max(rows, key=lambda row: row[:3])
     if not keeps_clean:
         print("No budget keeps the clean accuracy within half a point; the most robust one is taken.")
-    return replace(best, note=f"Chosen on {len(bench.labels):,} training pictures; none of the pictures it is judged on"
+    return replace(best, auc={name: round(value, 3) for name, value in separation.items()}, note=f"Chosen on {len(bench.labels):,} training pictures; none of the pictures it is judged on"
                               " was used.")
 
 
 def preset_accuracies(clip: ZeroShotCLIP, vocabulary: Vocabulary, pictures: torch.Tensor, labels: torch.Tensor) -> dict:
-    """Top-1 over each preset of the app, on the pictures whose class exactly one of its labels covers."""
+    """Top-1 over each preset of the app, on every picture whose class a label covers; right is any label that does
+    ("tower" and "lighthouse" are both true of a lighthouse)."""
     found = {}
     for name, words in PRESETS.items():
         covers = torch.stack([torch.tensor([word in synonyms or i in vocabulary.hypernyms.get(word, ())
@@ -140,9 +141,10 @@ def preset_accuracies(clip: ZeroShotCLIP, vocabulary: Vocabulary, pictures: torc
         missing = [word for word, row in zip(words, covers) if not row.any()]
         if missing:
             raise ValueError(f"The preset {name} has words that the model was not trained with: {', '.join(missing)}.")
-        mine = covers[:, labels].sum(0) == 1
-        bench = Bench(clip, list(words), pictures[mine], covers[:, labels[mine]].float().argmax(0))
-        found[name] = {"top1": percent(bench.predict(bench.pictures) == bench.labels), "pictures": int(mine.sum())}
+        mine = covers[:, labels].any(0)
+        bench = Bench(clip, list(words), pictures[mine], labels[mine])
+        right = covers[bench.predict(bench.pictures), bench.labels]
+        found[name] = {"top1": percent(right), "pictures": int(mine.sum())}
     return found
 
 
@@ -178,6 +180,38 @@ def measure(clip: ZeroShotCLIP, vocabulary: Vocabulary, pictures: torch.Tensor, 
     return report
 
 
+def figures_markdown(report: dict) -> str:
+    """The report as the tables that stand in the model card and in the project's README."""
+    presets = report["presets"]
+    clean = report["clean"]
+    lines = [
+        f"| zero-shot top-1 | {report['pictures']:,} validation pictures |", "|---|---|",
+        f"| all 200 names | {report['zero_shot_top1_200_names']:.1f} % |",
+        *(f"| the list “{name}” (10 names, {row['pictures']:,} pictures) | {row['top1']:.1f} % |" for name, row in presets.items()),
+        "",
+        f"Over all 200 names, on {report['attacks_on']:,} of these pictures (accuracy in %; ours is the model’s default"
+        " defence; views alone is the same averaging without any counterattack):",
+        "",
+        "| pictures | undefended | views alone | ours | gate engages | AUC of tau, clean > attacked | AUC of view drift, attacked > clean |",
+        "|---|---|---|---|---|---|---|",
+        f"| clean | {clean['undefended']:.1f} | {clean['views_only']:.1f} | {clean['defended']:.1f} | {clean['gate_engages']:.1f} % | | |",
+    ]
+    for label in ("true", "predicted"):
+        for eps in (1, 4):
+            row = report[f"pgd10_eps{eps}_from_{label}_label"]
+            lines.append(f"| PGD-10, eps {eps}/255, from the {label} label | {row['undefended']:.1f} | {row['views_only']:.1f} |"
+                         f" {row['defended']:.1f} | {row['gate_engages']:.1f} % | {row['auc_tau_clean_over_attacked']:.2f} |"
+                         f" {row['auc_view_drift_attacked_over_clean']:.2f} |")
+    return "\n".join(lines)
+
+
+def insert_figures(document: Path, text: str) -> None:
+    """Replace what stands between the two marks of a Markdown document."""
+    begin, end = "<!-- figures -->", "<!-- /figures -->"
+    before, rest = document.read_text().split(begin)
+    document.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the unzipped tiny-imagenet-200 folder")
@@ -197,7 +231,10 @@ def main() -> None:
     else:
         report = measure(clip, vocabulary, pictures, labels, MODELS[args.model].profile, args.limit)
         (folder / "measured.json").write_text(json.dumps(report, indent=2) + "\n")
-        print(json.dumps(report, indent=2))
+        for document in (folder / "README.md", ASSETS.parent / "README.md"):
+            if args.model == DEFAULT_MODEL or document.parent == folder:
+                insert_figures(document, figures_markdown(report))
+        print(figures_markdown(report))
 
 
 if __name__ == "__main__":

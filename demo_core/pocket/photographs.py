@@ -49,8 +49,11 @@ def load_split(data_dir: Path, split: str, wnids: list[str], cache: Path) -> tup
     return torch.from_numpy(np.load(stored)), torch.tensor(labels)
 
 
-def augment(pictures: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
+def augment(pictures: torch.Tensor, side: int, generator: torch.Generator, mild: bool = False) -> torch.Tensor:
     """Random resized crop, flip and colour for a whole batch: uint8 [B,3,64,64] -> float [B,3,side,side] in [0,1].
+
+    mild: crops and colours close to what the encoder will meet in use, for the last epochs (things look larger in
+    strong crops than they are in whole pictures: Touvron et al., *Fixing the train-test resolution discrepancy*, 2019).
 
     No noise is added: noise-like augmentation would teach the encoder to ignore exactly what the stability signal
     of the counterattack probes.
@@ -60,7 +63,7 @@ def augment(pictures: torch.Tensor, side: int, generator: torch.Generator) -> to
     def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
         return torch.empty(n, *shape, device=device).uniform_(low, high, generator=generator)
 
-    area, ratio = uniform(0.35, 1.0), uniform(-0.25, 0.25).exp()
+    area, ratio = uniform(0.75 if mild else 0.35, 1.0), uniform(-0.25, 0.25).exp()
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
     theta = torch.zeros(n, 2, 3, device=device)
@@ -69,8 +72,10 @@ def augment(pictures: torch.Tensor, side: int, generator: torch.Generator) -> to
     grid = F.affine_grid(theta, [n, 3, side, side], align_corners=False)
     x = F.grid_sample(pictures.float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
+    range_ = 0.15 if mild else 0.3
     grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * uniform(0.6, 1.4, 1, 1, 1)  # saturation
+    x = grey + (x - grey) * uniform(1 - range_ * 4 / 3, 1 + range_ * 4 / 3, 1, 1, 1)  # saturation
     middle = x.mean((1, 2, 3), keepdim=True)
-    x = middle * uniform(0.7, 1.3, 1, 1, 1) + (x - middle) * uniform(0.7, 1.3, 1, 1, 1)  # brightness, contrast
+    brightness, contrast = (uniform(1 - range_, 1 + range_, 1, 1, 1) for _ in range(2))
+    x = middle * brightness + (x - middle) * contrast
     return x.clamp(0, 1)

@@ -147,7 +147,7 @@ def train(args: argparse.Namespace) -> None:
         bar = tqdm(range(per_epoch), desc=f"epoch {epoch + 1}/{args.epochs} at {side} px", mininterval=5)
         for step in bar:
             batch = order[step * args.batch:(step + 1) * args.batch]
-            x = normalise(augment(pictures[batch], side, generator))
+            x = normalise(augment(pictures[batch], side, generator, mild=epoch >= args.epochs - args.mild_epochs))
             chosen = rng.sample(range(len(words)), min(HYPERNYMS_PER_STEP, len(words)))
             scale = model.logit_scale.exp()
             with torch.autocast(device.type, torch.bfloat16):
@@ -184,7 +184,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def settings_of(args: argparse.Namespace) -> dict:
-    return {k: getattr(args, k) for k in ("epochs", "small_epochs", "small_side", "prototype_epochs", "batch", "lr", "seed", "merges")}
+    return {k: getattr(args, k) for k in ("epochs", "small_epochs", "small_side", "prototype_epochs", "mild_epochs", "batch", "lr", "seed", "merges")}
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -196,6 +196,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--small-epochs", type=int, default=6, help="the first epochs run on smaller pictures")
     parser.add_argument("--small-side", type=int, default=48, help="pixels a side of those")
     parser.add_argument("--prototype-epochs", type=int, default=11, help="the first epochs meet at prototypes")
+    parser.add_argument("--mild-epochs", type=int, default=4, help="the last epochs see nearly whole pictures")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--merges", type=int, default=6000, help="BPE merges kept of open_clip's 48,894")

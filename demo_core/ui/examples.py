@@ -13,7 +13,7 @@ _SKIMAGE = Path(skimage.__file__).parent / "data"
 @dataclass(frozen=True)
 class Example:
     """title: what it shows; path: the file; preset: the labels it is offered with; expected: the label of that preset
-    a person would give it; recognised: the embedded model says so too."""
+    that is right or, for what the embedded model never learned, nearest; recognised: that model says so too."""
 
     title: str
     path: str

@@ -14,7 +14,9 @@ from gradio.data_classes import ImageData
 from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load
-from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, parse_labels
+from demo_core.labels import (
+    DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, list_labels, parse_labels,
+)
 from demo_core.pictures import PictureError, enlarged, open_picture, perturb, to_image, to_photo
 from demo_core.plots import drift_figure, signal_figure, to_svg
 from demo_core.story import Run, Settings
@@ -68,7 +70,8 @@ def read_settings(labels: str, template: str, attack: str, eps: float, step_size
     names = parse_labels(labels)
     if attack not in ATTACKS:
         raise InputError(f"There is no attack “{attack}”: choose one of {', '.join(ATTACKS)}.")
-    for name, value, low, high in (("eps", eps, 0, 255), ("step size", step_size, 0, 255), ("steps", steps, 1, 1000)):
+    for name, value, low, high in (("eps", eps, 0, 255), ("step size", step_size, 0, 255), ("steps", steps, 1, 1000),
+                                   ("seed", seed, 0, 2**32 - 1)):
         if value is None or not low <= value <= high:
             raise InputError(f"Set {name} to a number from {low} to {high}.")
     chosen = None
@@ -77,7 +80,7 @@ def read_settings(labels: str, template: str, attack: str, eps: float, step_size
             raise InputError("Choose the label that the targeted attack should reach.")
         chosen = names.index(target)
     return Settings(names, check_template(template), attack, eps / 255, step_size / 255, int(steps), chosen,
-                    int(seed or 0))
+                    int(seed))
 
 
 def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
@@ -100,7 +103,8 @@ def picture(title: str, elem_id: str, alt_text: str) -> gr.Image:
 
 def build() -> gr.Blocks:
     """The page. Building it loads nothing; the model is loaded at the first run, or before by `warm_up`."""
-    with gr.Blocks(title="Test-time counterattacks on CLIP", analytics_enabled=False) as page:
+    with gr.Blocks(title="Test-time counterattacks on CLIP", analytics_enabled=False,
+                   delete_cache=(600, 3600)) as page:  # visitors' pictures are kept for an hour
         gr.HTML(
             "<header class='head'><h1>CLIP fights back</h1><p>A change that no eye can see makes CLIP wrong. Its own"
             " frozen image encoder can undo it at test time: a few gradient steps push the picture’s embedding away"
@@ -154,7 +158,7 @@ def build() -> gr.Blocks:
                         drift = gr.HTML(svg_of(drift_figure(None), None), elem_id="drift", label="drift plot")
                     with gr.Column(min_width=320):
                         gr.HTML("<h2>Does the picture hold still?</h2>")
-                        signal = gr.HTML(svg_of(signal_figure(None), None), elem_id="signal", label="signal plot")
+                        signal = gr.HTML(svg_of(signal_figure(None, MODELS[DEFAULT_MODEL].profile), None), elem_id="signal", label="signal plot")
                 gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL].profile, MODELS[DEFAULT_MODEL].title), elem_id="gate")
 
         settings = [labels, template, attack, eps, step_size, steps, target, seed]
@@ -189,26 +193,30 @@ def build() -> gr.Blocks:
                     gr.Warning(str(error), title="Not yet")
                     yield {verdict: gr.skip()}
 
-            names = [*(["session"] if generate is counterattack else []), *CONTROLS]
+            names = [*(["session"] if generate in (counterattack, clean_control) else []), *CONTROLS]
             told.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in names])
             return told
 
-        def fresh(control: bool, photo, kind, *chosen) -> Iterator[dict]:
-            """A new run: the clean picture, then the attack, or for a control the defence at once."""
+        def fresh(photo, kind, *chosen) -> Iterator[dict]:
+            """A new run: the clean picture."""
             clip, run = begin(photo, kind, read_settings(*chosen))
-            made_from = (photo, kind, *chosen[:2])
-            yield frame(clip, run, made_from, first=True)
-            for run in story.defend(clip, run, control=True) if control else story.attack(clip, run):
-                yield frame(clip, run, made_from)
+            yield frame(clip, run, (photo, kind, *chosen[:2]), first=True)
 
-        def defended(kept: Session, kind: str) -> Iterator[dict]:
+        def attacked(*controls) -> Iterator[dict]:
+            for changed in fresh(*controls):
+                yield changed
+            kept, clip = changed[session], model(controls[1])
+            for run in story.attack(clip, kept.run):
+                yield frame(clip, run, kept.made_from)
+
+        def defended(kept: Session, kind: str, control: bool = False) -> Iterator[dict]:
             clip = model(kind)
-            for run in story.defend(clip, kept.run):
+            for run in story.defend(clip, kept.run, control=control):
                 yield frame(clip, run, kept.made_from)
 
         def attack_only(*controls) -> Iterator[dict]:
             """Attack a picture step by step."""
-            yield from fresh(False, *controls)
+            yield from attacked(*controls)
 
         def counterattack(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
             """Counterattack the picture that was attacked last, step by step."""
@@ -220,13 +228,21 @@ def build() -> gr.Blocks:
 
         def attack_and_counterattack(*controls) -> Iterator[dict]:
             """Attack a picture, then counterattack, step by step."""
-            for changed in fresh(False, *controls):
+            for changed in attacked(*controls):
                 yield changed
             yield from defended(changed[session], controls[1])
 
-        def clean_control(*controls) -> Iterator[dict]:
-            """Run the same defence on the clean picture."""
-            yield from fresh(True, *controls)
+        def clean_control(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
+            """Run the same defence on the clean picture; an attack that was made on it stays for a counterattack."""
+            if kept is None or not kept.run.attack_finished or kept.made_from != (photo, kind, *chosen[:2]):
+                for changed in fresh(photo, kind, *chosen):
+                    yield changed
+                kept = changed[session]
+            yield from defended(kept, kind, control=True)
+
+        def stopped(kept: Session | None):
+            words = story.stopped(kept.run) if kept else ""
+            return verdict_html(kept.run, device_name(model(DEFAULT_MODEL)), words) if words else gr.skip()
 
         streaming = dict(outputs=outputs, show_progress="hidden", **QUEUE)
         inputs = [photo, kind, *settings]
@@ -234,9 +250,9 @@ def build() -> gr.Blocks:
             both.click(handler(attack_and_counterattack), inputs, api_name="attack_and_counterattack", **streaming),
             attack_button.click(handler(attack_only), inputs, api_name="attack", **streaming),
             defend_button.click(handler(counterattack), [session, *inputs], api_name="counterattack", **streaming),
-            control_button.click(handler(clean_control), inputs, api_name="clean_control", **streaming),
+            control_button.click(handler(clean_control), [session, *inputs], api_name="clean_control", **streaming),
         ]
-        stop.click(None, cancels=running, api_visibility="private")
+        stop.click(stopped, session, verdict, cancels=running, api_visibility="private", queue=False, show_progress="hidden")
 
         def choose_example(index: int):
             example = EXAMPLES[index]
@@ -247,9 +263,9 @@ def build() -> gr.Blocks:
         preset.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, labels, **quiet)
 
         def labels_changed(text: str, current: str | None):
-            names = [line.strip() for line in text.splitlines() if line.strip()]
-            name = next((n for n, known in PRESETS.items() if list(known) == names), OTHER_LABELS)
-            return name, gr.update(choices=list(dict.fromkeys(names)), value=current if current in names else None)
+            names = list_labels(text)
+            name = next((n for n, known in PRESETS.items() if known == names), OTHER_LABELS)
+            return name, gr.update(choices=list(names), value=current if current in names else None)
 
         labels.change(labels_changed, [labels, target], [preset, target], **quiet)
 
@@ -267,16 +283,17 @@ def build() -> gr.Blocks:
                 gr.Warning(str(error), title="This model is not available here")
                 row, key = MODELS[DEFAULT_MODEL], DEFAULT_MODEL
             row = MODELS[key]
-            return gr.update(value=key, info=row.summary), gate_html(row.profile, row.title)
+            empty = svg_of(signal_figure(None, row.profile), None)
+            return gr.update(value=key, info=row.summary), gate_html(row.profile, row.title), empty, verdict_html(None)
 
-        kind.input(model_changed, kind, [kind, gate], api_visibility="private", **QUEUE)
+        kind.input(model_changed, kind, [kind, gate, signal, verdict], api_visibility="private", **QUEUE)
     return page
 
 
 def launch_options() -> dict:
-    """What the page needs of launch(): its look, the example files, and no record of visitors' runs."""
+    """What the page needs of launch(): its look, the example files, and no history of runs in visitors' browsers."""
     fonts = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
-    return dict(theme=gr.themes.Soft(**fonts), css=CSS, allowed_paths=[e.path for e in EXAMPLES], run_history=False)
+    return dict(theme=gr.themes.Soft(**fonts), css=CSS, allowed_paths=[e.path for e in EXAMPLES], run_history=False, max_file_size="50mb")
 
 
 def svg_of(figure, run: Run | None) -> str:
