@@ -45,7 +45,7 @@ def data(tmp_path_factory):
 
 
 def arguments(data, out, work, **changes):
-    options = {"epochs": 3, "small-epochs": 1, "small-side": 48, "prototype-epochs": 2, "batch": 16, "lr": 0.002,
+    options = {"epochs": 3, "small-epochs": 1, "small-side": 48, "text-steps": 5, "batch": 16, "lr": 0.002,
                "merges": 500, "device": "cpu"} | changes
     flags = [f for key, value in options.items() for f in (f"--{key}", str(value))]
     return train.parse(["--data", str(data), "--out", str(out), "--work", str(work), *flags])
