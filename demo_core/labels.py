@@ -4,20 +4,24 @@ from __future__ import annotations
 MAX_LABELS = 1000
 DEFAULT_TEMPLATE = "a photo of a {}."
 
-# Words that the embedded model was trained with; what it does not know ("astronaut") it cannot recognise.
+# Words that the embedded model was trained with; what it does not know ("astronaut") it cannot recognise. Within a
+# list the words are of one level ("cat" beside "lion" would win: it stands for more pictures).
 PRESETS: dict[str, tuple[str, ...]] = {
-    "Everyday": ("cat", "dog", "bird", "butterfly", "car", "train", "bridge", "tower", "fruit", "coffee"),
-    "Animals": ("lion", "cougar", "brown bear", "cat", "dog", "penguin", "elephant", "goldfish", "frog", "butterfly"),
+    "Kinds of things": ("animal", "vehicle", "food", "drink", "tower", "bridge", "clothes", "furniture", "landscape",
+                        "ball"),
+    "Everyday": ("cat", "dog", "bird", "butterfly", "car", "train", "bridge", "tower", "fruit", "bottle"),
+    "Animals": ("lion", "tabby cat", "golden retriever", "brown bear", "king penguin", "African elephant", "goldfish",
+                "bullfrog", "monarch butterfly", "ladybug"),
     "Food and drink": ("coffee", "pizza", "ice cream", "banana", "lemon", "mushroom", "bell pepper", "pretzel",
                        "guacamole", "pomegranate"),
-    "Vehicles": ("sports car", "go-kart", "school bus", "train", "tractor", "gondola", "rocket", "lawn mower",
+    "Vehicles": ("sports car", "go-kart", "school bus", "bullet train", "tractor", "gondola", "rocket", "lawn mower",
                  "trolleybus", "rickshaw"),
-    "Sights": ("tower", "bridge", "lighthouse", "barn", "fountain", "triumphal arch", "beach", "mountain", "coral reef",
-               "water tower"),
+    "Sights": ("lighthouse", "suspension bridge", "barn", "fountain", "triumphal arch", "beach", "mountain",
+               "coral reef", "water tower", "obelisk"),
     "Clothes": ("military uniform", "kimono", "bow tie", "sunglasses", "bikini", "sombrero", "sock", "sandal",
                 "academic gown", "backpack"),
 }
-DEFAULT_PRESET = "Everyday"
+DEFAULT_PRESET = "Kinds of things"
 
 
 class LabelError(ValueError):
