@@ -59,8 +59,9 @@ def ascend(
             leaf = delta.clone().requires_grad_(True)
             output = model(pixels + leaf)
             value = objective(output)
+            total = value.sum()
         yield Step(index, delta, output.detach(), value.detach())
-        (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        (gradient,) = torch.autograd.grad(total, leaf)
         delta = project(delta + step_size * gradient.sign(), pixels, eps)
     yield Step(steps, delta)
 
