@@ -15,8 +15,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 PHOTO_SIDE = 448  # 7 x 64, 2 x 224: one size on the screen for every model
 MAX_PIXELS = 40_000_000
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF")  # decoders that are fit for a stranger's file
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # decoders that are fit for a stranger's file
 _BAYER_STEPS = 8
+
+
+Image.init()  # registers all decoders; without it Pillow knows a few only until it fails once
 
 
 class PictureError(ValueError):

@@ -48,7 +48,7 @@ def drift_figure(run: Run | None) -> Figure:
                     axes.plot(steps, run.push, "^--", color=DEFENDED, alpha=0.6, label="counterattack: from the attacked picture")
                 else:
                     axes.plot(steps, run.push, "s-", color=DEFENDED, label="counterattack on the clean picture")
-            if run.attack_drift or run.defence_drift:
+            if axes.has_data():
                 axes.legend(loc="upper left", fontsize=9)
         if first:
             axes.axvline(attack_steps + 0.5, color=_FAINT, linewidth=0.8, linestyle=":")
