@@ -34,7 +34,7 @@ def drift_figure(run: Run | None) -> Figure:
         defence_steps = run.profile.ttc.steps if run else 4
         first = 0 if run and run.control else attack_steps + 1
         axes.set_xlim(-0.5, (0 if run and run.control else attack_steps + 1) + defence_steps + 0.5)
-        top = 1.5
+        top = 2.0
         if run:
             drifts = (*run.attack_drift, *run.defence_drift, *run.push, 0)
             while max(drifts) > top:
@@ -80,9 +80,10 @@ def signal_figure(run: Run | None, profile: Profile | None = None) -> Figure:
                 axes.text((low + high) / 2, 1.36, "counterattack engages", ha="center", va="center", fontsize=8.5)
             for row, (label, (value, colour, marker)) in enumerate(values.items()):
                 axes.plot([value], [1 - row], marker, color=colour, markersize=9)
-                near_end = value > 0.75 * top
+                leftwards = value > 0.75 * top or (run and name == gate and 0 < run.profile.threshold - value < 0.25 * top
+                                                   and value > 0.2 * top)  # clear of the end and of the threshold's line
                 note = axes.annotate(f"{label} {value:.3f}", (value, 1 - row), textcoords="offset points", va="center",
-                                     xytext=(-9 if near_end else 9, 0), ha="right" if near_end else "left", fontsize=9.5)
+                                     xytext=(-9 if leftwards else 9, 0), ha="right" if leftwards else "left", fontsize=9.5)
                 note.set_in_layout(False)  # the axes keep their size wherever the points are
             axes.set(xlim=(0, top), ylim=(-0.6, 1.7), yticks=[])
             axes.spines["left"].set_visible(False)

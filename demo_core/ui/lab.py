@@ -286,7 +286,7 @@ def build() -> gr.Blocks:
             empty = svg_of(signal_figure(None, row.profile), None)
             return gr.update(value=key, info=row.summary), gate_html(row.profile, row.title), empty, verdict_html(None)
 
-        kind.input(model_changed, kind, [kind, gate, signal, verdict], api_visibility="private", **QUEUE)
+        kind.select(model_changed, kind, [kind, gate, signal, verdict], api_visibility="private", **QUEUE)
     return page
 
 
