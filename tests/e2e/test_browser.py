@@ -111,9 +111,9 @@ def test_stop_stops(page):
     say(page, "attack is running")
     page.click("#stop")
     say(page, r"Stopped after step \d+ of \d+ of the attack")
-    stopped = page.locator("#drift svg").get_attribute("aria-label")
+    stopped = page.locator("#drift svg[role=img]").get_attribute("aria-label")
     time.sleep(2)
-    assert page.locator("#drift svg").get_attribute("aria-label") == stopped
+    assert page.locator("#drift svg[role=img]").get_attribute("aria-label") == stopped
     say(page, r"Stopped after step \d+ of \d+ of the attack")
 
 
