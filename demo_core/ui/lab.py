@@ -96,13 +96,13 @@ def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP
 def picture(title: str, elem_id: str, alt_text: str) -> gr.Image:
     """One of the pictures in the row; PNG throughout, for lossy formats destroy a perturbation of 1/255."""
     with gr.Column(min_width=140):
-        gr.HTML(f"<h3>{title}</h3>", elem_id=f"{elem_id}-title")
+        gr.HTML(f"<h3>{title}</h3>")
         return gr.Image(type="pil", format="png", interactive=False, show_label=False, height=220, elem_id=elem_id,
                         label=title, alt_text=alt_text, buttons=["download", "fullscreen"])
 
 
 def build() -> gr.Blocks:
-    """The page. Building it loads nothing; the model is loaded at the first run, or before by `warm_up`."""
+    """The page. Building it loads nothing; `model` does, at the first run or before."""
     with gr.Blocks(title="Test-time counterattacks on CLIP", analytics_enabled=False,
                    delete_cache=(600, 3600)) as page:  # visitors' pictures are kept for an hour
         gr.HTML(
@@ -202,7 +202,8 @@ def build() -> gr.Blocks:
             clip, run = begin(photo, kind, read_settings(*chosen))
             yield frame(clip, run, (photo, kind, *chosen[:2]), first=True)
 
-        def attacked(*controls) -> Iterator[dict]:
+        def attack_only(*controls) -> Iterator[dict]:
+            """Attack a picture step by step."""
             for changed in fresh(*controls):
                 yield changed
             kept, clip = changed[session], model(controls[1])
@@ -214,10 +215,6 @@ def build() -> gr.Blocks:
             for run in story.defend(clip, kept.run, control=control):
                 yield frame(clip, run, kept.made_from)
 
-        def attack_only(*controls) -> Iterator[dict]:
-            """Attack a picture step by step."""
-            yield from attacked(*controls)
-
         def counterattack(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
             """Counterattack the picture that was attacked last, step by step."""
             if kept is None or not kept.run.attack_finished:
@@ -228,7 +225,7 @@ def build() -> gr.Blocks:
 
         def attack_and_counterattack(*controls) -> Iterator[dict]:
             """Attack a picture, then counterattack, step by step."""
-            for changed in attacked(*controls):
+            for changed in attack_only(*controls):
                 yield changed
             yield from defended(changed[session], controls[1])
 
