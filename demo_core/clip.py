@@ -25,11 +25,14 @@ from torch import nn
 
 import demo_core.pocket.tower  # noqa: F401  (registers the embedded model's image tower with timm)
 from demo_core.defenses import Profile
+from demo_core.drift import Study
 from demo_core.labels import LabelError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 IMAGE_FILE, TEXT_FILE, MERGES_FILE = "image.safetensors", "text.safetensors", "bpe_merges.txt.gz"
 CLASSES_FILE, PROFILE_FILE, CONFIG_FILE = "classes.json", "profile.json", "open_clip_config.json"
+MEASURED_FILE = "measured.json"
+STUDY_FOLDER = "pocket/study"
 WEIGHTS_VARIABLE = "CLIP_WEIGHTS_DIR"
 
 
@@ -39,10 +42,15 @@ class ModelUnavailable(RuntimeError):
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A row of the table: either an embedded folder of `assets/`, or an open_clip name with its pretrained tag."""
+    """A row of the table: either an embedded folder of `assets/`, or an open_clip name with its pretrained tag.
+
+    original: the key of the model whose image tower this one was fine-tuned from. They share the text tower's files,
+    and the original's encoder probes the stability signals (so does the paper's code for its fine-tuned CLIPs).
+    """
 
     title: str
     folder: str | None = None
+    original: str | None = None
     open_clip_name: str | None = None
     pretrained: str | None = None
     summary: str = ""
@@ -58,6 +66,8 @@ class ModelRow:
 MODELS: dict[str, ModelRow] = {
     "pocket": ModelRow("Pocket CLIP (64 px, in the box)", folder="pocket",
                        summary="A small CLIP trained for this demo on Tiny ImageNet; answers at once on a CPU."),
+    "pocket-tecoa": ModelRow("Pocket CLIP, adversarially fine-tuned (64 px, in the box)", folder="pocket-tecoa", original="pocket",
+                             summary="The same model after adversarial fine-tuning of its image tower (TeCoA, eps 1/255)."),
     "vit-b-32": ModelRow("OpenAI CLIP ViT-B/32 (224 px)", open_clip_name="ViT-B-32-quickgelu", pretrained="openai",
                          summary="The paper's main model. Downloaded from the Hugging Face Hub at first use (0.6 GB)."),
     "vit-b-16": ModelRow("OpenAI CLIP ViT-B/16 (224 px)", open_clip_name="ViT-B-16-quickgelu", pretrained="openai",
@@ -71,11 +81,13 @@ DEFAULT_MODEL = "pocket"
 class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
-    image_size: S, pixels a side. `device` follows the weights.
+    image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned from.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float]):
+    def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float],
+                 original: ZeroShotCLIP | None = None):
         super().__init__()
+        self.original = original
         self.model = model.float().eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.image_size = model.visual.image_size[0]
@@ -94,6 +106,11 @@ class ZeroShotCLIP(nn.Module):
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the pixels."""
         return self.model.encode_image((pixels - self.mean) / self.std).float()
+
+    @property
+    def probe(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The encoder that the stability signals are measured with: the original's, or this model's own."""
+        return self.original.encode if self.original else self.encode
 
     def text_features(self, labels: list[str] | tuple[str, ...], template: str) -> torch.Tensor:
         """Unit text features [K,D] of the template with each label in place of {}; computed once for each label set
@@ -136,18 +153,20 @@ def embedded_tokenizer(folder: Path) -> SimpleTokenizer:
     return SimpleTokenizer(bpe_path=str(folder / MERGES_FILE), context_length=length)
 
 
-def load_embedded(folder: Path) -> ZeroShotCLIP:
-    """An embedded model from its folder. Raises ModelUnavailable where a file is missing."""
+def load_embedded(folder: Path, original_folder: Path | None = None) -> ZeroShotCLIP:
+    """An embedded model from its folder; the text tower and tokenizer, and the probing encoder, from the folder of the
+    original where it has one. Raises ModelUnavailable where a file is missing."""
+    original, text_folder = (load_embedded(original_folder), original_folder) if original_folder else (None, folder)
     try:
         model = build_embedded(folder)
         model.visual.load_state_dict({k: v.float() for k, v in load_file(folder / IMAGE_FILE).items()})
-        model.text.load_state_dict({k: v.float() for k, v in load_file(folder / TEXT_FILE).items()})
+        model.text.load_state_dict({k: v.float() for k, v in load_file(text_folder / TEXT_FILE).items()})
     except FileNotFoundError as missing:
         raise ModelUnavailable(
             f"{missing.filename or missing} is missing: clone the repository again, or train the model with"
             " `python -m demo_core.pocket.train`.") from missing
     preprocess = _config(folder)["preprocess_cfg"]
-    return ZeroShotCLIP(model, embedded_tokenizer(folder), preprocess["mean"], preprocess["std"])
+    return ZeroShotCLIP(model, embedded_tokenizer(text_folder), preprocess["mean"], preprocess["std"], original)
 
 
 def _weights_on_disk(name: str, pretrained: str) -> str | None:
@@ -195,8 +214,18 @@ def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
     return ZeroShotCLIP(model, open_clip.get_tokenizer(name), preprocess["mean"], preprocess["std"])
 
 
+@lru_cache
+def study_of(key: str) -> Study | None:
+    """The study of a model of the table, where one was made (`python -m demo_core.pocket.study`)."""
+    path = ASSETS / STUDY_FOLDER / f"{key}.json"
+    return Study.read(path) if path.exists() else None
+
+
 def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> ZeroShotCLIP:
     """A model of the table by its key, on a GPU where there is one. Raises KeyError or ModelUnavailable."""
     row = MODELS[key]
-    clip = load_embedded(ASSETS / row.folder) if row.folder else load_open_clip(row.open_clip_name, row.pretrained, row.title)
+    if row.folder:
+        clip = load_embedded(ASSETS / row.folder, ASSETS / MODELS[row.original].folder if row.original else None)
+    else:
+        clip = load_open_clip(row.open_clip_name, row.pretrained, row.title)
     return clip.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

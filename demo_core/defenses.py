@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from demo_core.ascent import random_start
 from demo_core.counterattack import TTCConfig, counterattack, relative_drift, stability, weigh
 
 TAU, VIEW_DRIFT = "tau", "view_drift"
@@ -72,9 +73,8 @@ VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-@torch.no_grad()
 def view_features(encode: Callable, pixels: torch.Tensor) -> torch.Tensor:
-    """Features [1 + V, B, D] of the picture and of each of VIEWS, in one batch."""
+    """Features [1 + V, B, D] of the picture and of each of VIEWS, in one batch; differentiable."""
     stack = torch.stack([pixels, *(view(pixels) for view in VIEWS.values())])
     return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
 
@@ -84,6 +84,7 @@ def view_drift(features: torch.Tensor) -> torch.Tensor:
     return relative_drift(features[1:], features[:1]).mean(0)
 
 
+@torch.no_grad()
 def gate_signal(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, profile: Profile) -> torch.Tensor:
     """The signal [B] that gates this profile; noise [B,3,H,W] is what tau is probed with."""
     if profile.gate == TAU:
@@ -91,9 +92,8 @@ def gate_signal(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, pro
     return view_drift(view_features(encode, pixels))
 
 
-@torch.no_grad()
 def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> torch.Tensor:
-    """Probabilities [B,K] as the profile classifies: plainly, or averaged over the exact views."""
+    """Probabilities [B,K] as the profile classifies: plainly, or averaged over the exact views; differentiable."""
     if not profile.average_views:
         return clip.logits(clip.encode(pixels), text).softmax(-1)
     features = view_features(clip.encode, pixels)
@@ -124,9 +124,29 @@ def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engage
     return pixels + delta
 
 
+@torch.no_grad()
 def defend(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile) -> Defended:
     """The profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack."""
-    signal = gate_signal(clip.encode, pixels, noise, profile)
+    signal = gate_signal(clip.probe, pixels, noise, profile)
     engaged = profile.engages(signal)
     defended = purified(clip.encode, pixels, noise, engaged, profile)
     return Defended(defended, judge(clip, defended, text, profile), signal, engaged)
+
+
+def through_defence(clip, text: torch.Tensor, profile: Profile, generator: torch.Generator, samples: int = 1
+                    ) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What an attacker who knows the defence attacks: pixels [B,3,H,W] -> defended log-probabilities [B,K].
+
+    The gate and the counterattack run for real and count as a constant shift in the backward pass (BPDA, Athalye et
+    al., ICML 2018); the views are differentiated through. Every call averages over `samples` fresh noises (EOT), so
+    he knows the defence's code but not its dice. Give it to any attack of ATTACKS in place of the bare classifier.
+    """
+    def classify(pixels: torch.Tensor) -> torch.Tensor:
+        found = []
+        for _ in range(samples):
+            noise = random_start(pixels.detach(), profile.noise_eps, generator)
+            moved = defend(clip, pixels.detach(), text, noise, profile).pixels - pixels.detach()
+            found.append(judge(clip, pixels + moved, text, profile))
+        return torch.stack(found).mean(0).clamp(min=1e-12).log()
+
+    return classify

@@ -1,14 +1,16 @@
-"""A Run -> matplotlib figures, and a figure -> inline SVG that follows the page's light or dark theme."""
+"""A Run or a Study -> matplotlib figures, and a figure -> inline SVG that follows the page's light or dark theme."""
 from __future__ import annotations
 
 import io
 import re
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 from demo_core.defenses import TAU, VIEW_DRIFT, Profile
-from demo_core.story import Run
+from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
+from demo_core.story import Run, Signals
 
 # Okabe & Ito's colour-blind safe palette: the same three meanings on the whole page.
 CLEAN, ATTACKED, DEFENDED = "#0072B2", "#D55E00", "#009E73"
@@ -57,38 +59,135 @@ def drift_figure(run: Run | None) -> Figure:
         return figure
 
 
-def signal_figure(run: Run | None, profile: Profile | None = None) -> Figure:
+def signal_figure(run: Run | None, profile: Profile | None = None, study: Study | None = None) -> Figure:
     """Both stability signals of the clean and the attacked picture; the gating one with its threshold and the side
-    on which the counterattack engages. profile: the model's, while there is no run."""
+    on which the counterattack engages. profile: the model's, while there is no run. study: the model's, drawn behind
+    the run's own points; where tau does not gate, it is shown over all noise strengths."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, 3.0), layout="constrained")
         gate = (run.profile if run else profile or Profile()).gate
-        names = [gate, *(name for name in SIGNAL_NAMES if name != gate)]
-        for axes, name in zip(figure.subplots(2, 1), names):
-            values = {} if run is None else {
-                "clean": (run.clean_signals[name], CLEAN, "o"),
-                **({"attacked": (run.attacked_signals[name], ATTACKED, "s")} if run.attacked_signals else {}),
-            }
-            top = _SIGNAL_TOP[name]
-            while any(value > top for value, _, _ in values.values()):
-                top *= 2
-            if run and name == gate:
-                threshold = run.profile.threshold
-                low, high = (0, threshold) if gate == TAU else (threshold, top)
-                axes.axvspan(low, high, color=DEFENDED, alpha=0.12, linewidth=0)
-                axes.axvline(threshold, color=_INK, linewidth=1)
-                axes.text((low + high) / 2, 1.36, "counterattack engages", ha="center", va="center", fontsize=8.5)
-            for row, (label, (value, colour, marker)) in enumerate(values.items()):
-                axes.plot([value], [1 - row], marker, color=colour, markersize=9)
-                leftwards = value > 0.75 * top or (run and name == gate and 0 < run.profile.threshold - value < 0.25 * top
-                                                   and value > 0.2 * top)  # clear of the end and of the threshold's line
-                note = axes.annotate(f"{label} {value:.3f}", (value, 1 - row), textcoords="offset points", va="center",
-                                     xytext=(-9 if leftwards else 9, 0), ha="right" if leftwards else "left", fontsize=9.5)
-                note.set_in_layout(False)  # the axes keep their size wherever the points are
-            axes.set(xlim=(0, top), ylim=(-0.6, 1.7), yticks=[])
-            axes.spines["left"].set_visible(False)
-            role = "decides for this model" if name == gate else "shown, does not decide"
-            axes.set_title(f"{SIGNAL_NAMES[name]} ({role})", loc="left", fontsize=10)
+        over_noise = study is not None and gate != TAU
+        figure = Figure(figsize=(4.8, 4.4 if over_noise else 3.0), layout="constrained")
+        upper, lower = figure.subplots(2, 1, height_ratios=(1, 1.7) if over_noise else (1, 1))
+        _value_axes(upper, run, gate, gate, study)
+        if over_noise:
+            _noise_axes(lower, run, study)
+        else:
+            _value_axes(lower, run, VIEW_DRIFT if gate == TAU else TAU, gate, study)
+        return figure
+
+
+def _seen(run: Run | None) -> dict[str, tuple[Signals, str, str]]:
+    """The run's own signals so far, each with its colour and marker."""
+    found = {"clean": (run.clean_signals, CLEAN, "o")} if run else {}
+    return found | ({"attacked": (run.attacked_signals, ATTACKED, "s")} if run and run.attacked_signals else {})
+
+
+def _piles(study: Study, run: Run | None, probe: str, strength: float = 0) -> list[tuple[Row, str]]:
+    """The study's clean pile and the attacked one nearest to the run's eps, with their colours."""
+    eps = run.settings.eps * 255 if run else 4
+    nearest = min((pile for pile in study.piles if pile != CLEAN_PILE), key=lambda pile: abs(study.piles[pile] - eps))
+    rows = study.find(probe, encoder=study.probing, strength=strength)
+    return [(rows[CLEAN_PILE], CLEAN), (rows[nearest], ATTACKED)]
+
+
+def _value_axes(axes, run: Run | None, name: str, gate: str, study: Study | None) -> None:
+    """One signal along x: a row for the clean and one for the attacked picture, behind each the study's density."""
+    values = {label: (signals[name], colour, marker) for label, (signals, colour, marker) in _seen(run).items()}
+    top = _SIGNAL_TOP[name]
+    while any(value > top for value, _, _ in values.values()):
+        top *= 2
+    if study:
+        grid = np.linspace(0, top, 81)
+        for row, (pile, colour) in enumerate(_piles(study, run, name)):
+            share = np.diff(np.interp(grid, pile.quantiles, LEVELS))
+            share = np.convolve(share, [0.25, 0.5, 0.25], "same")
+            axes.fill_between((grid[1:] + grid[:-1]) / 2, 0.7 - row, 0.7 - row + 0.75 * share / share.max(), color=colour,
+                              alpha=0.18, linewidth=0)
+    if run and name == gate:
+        threshold = run.profile.threshold
+        shown = min(max(threshold, 0), top)
+        low, high = (0, shown) if gate == TAU else (shown, top)
+        axes.axvline(threshold, color=_INK, linewidth=1)
+        if low < high:
+            axes.axvspan(low, high, color=DEFENDED, alpha=0.12, linewidth=0)
+            words = axes.text((low + high) / 2, 1.36, "counterattack engages", ha="center", va="center", fontsize=8.5)
+            words.set_in_layout(False)
+    for row, (label, (value, colour, marker)) in enumerate(values.items()):
+        axes.plot([value], [1 - row], marker, color=colour, markersize=9)
+        leftwards = value > 0.75 * top or (run and name == gate and 0 < run.profile.threshold - value < 0.25 * top
+                                           and value > 0.2 * top)  # clear of the end and of the threshold's line
+        note = axes.annotate(f"{label} {value:.3f}", (value, 1 - row), textcoords="offset points", va="center",
+                             xytext=(-9 if leftwards else 9, 0), ha="right" if leftwards else "left", fontsize=9.5)
+        note.set_in_layout(False)  # the axes keep their size wherever the points are
+    axes.set(xlim=(0, top), ylim=(-0.6, 1.7), yticks=[])
+    axes.spines["left"].set_visible(False)
+    role = "decides for this model" if name == gate else "shown, does not decide"
+    axes.set_title(f"{SIGNAL_NAMES[name]} ({role})", loc="left", fontsize=10)
+
+
+def _noise_axes(axes, run: Run | None, study: Study) -> None:
+    """The drift under noise over its strength: the run's two pictures before the study's middle 80 % and median."""
+    strengths = range(len(NOISE_STRENGTHS))
+    low, middle, high = LEVELS.index(0.1), LEVELS.index(0.5), LEVELS.index(0.9)
+    for pile in (0, 1):
+        rows, colours = zip(*(_piles(study, run, "noise", s)[pile] for s in NOISE_STRENGTHS))
+        axes.fill_between(strengths, [r.quantiles[low] for r in rows], [r.quantiles[high] for r in rows], color=colours[0],
+                          alpha=0.14, linewidth=0)
+        axes.plot(strengths, [r.quantiles[middle] for r in rows], ":", color=colours[0], linewidth=1.2)
+    for label, (signals, colour, marker) in _seen(run).items():
+        axes.plot(strengths, signals.over_noise, marker + "-", color=colour, markersize=5, label=f"{label} (tau {signals.tau:.3f})")
+    if run:
+        axes.legend(loc="upper left", fontsize=9)
+    axes.set(xticks=list(strengths), xticklabels=[f"{s}" for s in NOISE_STRENGTHS], xlim=(-0.2, len(NOISE_STRENGTHS) - 0.8),
+             xlabel="noise, in 1/255 (tau: at 4)", ylabel="relative drift")
+    _log_drift(axes)
+    axes.set_title(f"{SIGNAL_NAMES[TAU]} (shown, does not decide)", loc="left", fontsize=10)
+
+
+def _log_drift(axes) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(0.003, 3)
+    axes.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+
+
+def study_figure(study: Study) -> Figure:
+    """Drift over noise strengths and over views, and the AUCs, for every pile; one row of axes for each encoder."""
+    encoders = list(dict.fromkeys(row.encoder for row in study.rows))
+    piles = study.piles
+    shades = {pile: CLEAN if pile == CLEAN_PILE else matplotlib.colormaps["Oranges"](0.4 + 0.6 * i / len(piles))
+              for i, pile in enumerate(piles)}
+    low, middle, high = LEVELS.index(0.25), LEVELS.index(0.5), LEVELS.index(0.75)
+    x = np.arange(len(NOISE_STRENGTHS))
+    plain = {k: v for k, v in _STYLE.items() if "color" not in k} | {"figure.facecolor": "white", "axes.facecolor": "white"}
+    with matplotlib.rc_context(plain):
+        figure = Figure(figsize=(12, 3.9 * len(encoders)), layout="constrained")
+        figure.suptitle(f"{study.title}: {study.pictures:,} pictures, {study.labels} names,"
+                        f" median flip eps {study.median_flip_eps:.2g}/255", fontsize=11)
+        for encoder, row in zip(encoders, figure.subplots(len(encoders), 3, squeeze=False)):
+            whose = "" if len(encoders) == 1 else f", by the {encoder} encoder"
+            noise, views, aucs = row
+            for place, pile in enumerate(piles):
+                curve = [study.find("noise", encoder=encoder, strength=s)[pile] for s in NOISE_STRENGTHS]
+                noise.plot(x, [r.quantiles[middle] for r in curve], "o-", color=shades[pile], label=pile)
+                noise.fill_between(x, [r.quantiles[low] for r in curve], [r.quantiles[high] for r in curve],
+                                   color=shades[pile], alpha=0.15, linewidth=0)
+                bars = [study.find(view, encoder=encoder)[pile] for view in STUDY_VIEWS]
+                at = np.arange(len(bars)) + (place - (len(piles) - 1) / 2) * 0.18
+                middles = np.array([r.quantiles[middle] for r in bars])
+                spread = np.abs(np.array([[r.quantiles[low], r.quantiles[high]] for r in bars]).T - middles)
+                views.errorbar(at, middles, spread, fmt="o", color=shades[pile], capsize=2, markersize=4)
+                if pile != CLEAN_PILE:
+                    label = f"{pile}: {piles[pile] / study.median_flip_eps:.1f} × flip eps"
+                    aucs.plot(x, [r.auc for r in curve], "o-", color=shades[pile], label=label)
+            noise.set(title=f"drift under noise{whose}", xlabel="noise, in 1/255", ylabel="relative drift (median, middle half)")
+            _log_drift(noise)
+            views.set(title=f"drift under views{whose}", xticks=range(len(STUDY_VIEWS)), ylim=0)
+            views.set_xticklabels([view.replace(", ", ",\n").replace(" by ", "\nby ").replace(" to ", "\nto ") for view in STUDY_VIEWS], fontsize=8)
+            aucs.set(title="AUC, clean drifts further than attacked", xlabel="noise, in 1/255", ylim=(0, 1))
+            aucs.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
+            for axes in (noise, aucs):
+                axes.set_xticks(x, [f"{s}" for s in NOISE_STRENGTHS])
+                axes.legend(fontsize=8)
         return figure
 
 

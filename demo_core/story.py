@@ -13,8 +13,9 @@ import torch
 from demo_core.ascent import random_start
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import TTCConfig, counterattack, relative_drift, stability, weigh
+from demo_core.counterattack import TTCConfig, counterattack, relative_drift, weigh
 from demo_core.defenses import TAU, VIEW_DRIFT, Profile, judge, view_drift, view_features
+from demo_core.drift import noise_drifts
 from demo_core.pictures import to_pixels
 
 TAU_NOISE = TTCConfig().eps  # tau is always shown under the paper's noise
@@ -36,10 +37,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Signals:
-    """Both stability signals of one picture, whichever of them gates."""
+    """Both stability signals of one picture, whichever of them gates: tau under the paper's noise, the drift under
+    the exact views; and the drift over NOISE_STRENGTHS, of which tau is one point."""
 
     tau: float
     view_drift: float
+    over_noise: tuple[float, ...] = ()
 
     def __getitem__(self, gate: str) -> float:
         return {TAU: self.tau, VIEW_DRIFT: self.view_drift}[gate]
@@ -101,11 +104,14 @@ class _Clock:
         return passed
 
 
+@torch.no_grad()
 def signals(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> Signals:
-    """tau under the paper's noise and the drift under the exact views, of one picture [1,3,S,S]."""
+    """What clip's probe says of one picture [1,3,S,S]."""
     noise = random_start(pixels, TAU_NOISE, torch.Generator().manual_seed(seed + 1))
-    tau = stability(clip.encode, pixels, noise)
-    return Signals(tau.item(), view_drift(view_features(clip.encode, pixels)).item())
+    views = view_features(clip.probe, pixels)
+    tau = relative_drift(clip.probe(pixels + noise), views[0])
+    over_noise = noise_drifts(clip.probe, pixels, noise / TAU_NOISE, views[0])
+    return Signals(tau.item(), view_drift(views).item(), tuple(over_noise[:, 0].tolist()))
 
 
 @torch.no_grad()
@@ -188,7 +194,8 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
         final = weigh(deltas, profile.ttc)
     else:
         final = noise if profile.gate == TAU else torch.zeros_like(noise)
-    defended = judge(clip, start_from + final, text, profile)[0].cpu()
+    with torch.no_grad():
+        defended = judge(clip, start_from + final, text, profile)[0].cpu()
     yield replace(run, defence_delta=final, defended=defended, milliseconds=(*run.milliseconds, clock.tick()))
 
 

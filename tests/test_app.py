@@ -9,7 +9,7 @@ from PIL import Image
 from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.ui import lab
-from demo_core.ui.examples import EXAMPLES
+from demo_core.examples import EXAMPLES
 
 ANIMALS = "\n".join(PRESETS["Animals"])
 

@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 from demo_core.pictures import (
     PHOTO_SIDE, PictureError, enlarged, open_picture, perturb, to_image, to_photo, to_pixels,
 )
-from demo_core.ui.examples import EXAMPLES
+from demo_core.examples import EXAMPLES
 
 
 def gradient(size=(300, 200)) -> Image.Image:

@@ -8,19 +8,25 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from demo_core import story
-from demo_core.clip import ASSETS, CLASSES_FILE, MODELS, load_embedded
+from demo_core.ascent import last
+from demo_core.attacks import pgd
+from demo_core.clip import ASSETS, CLASSES_FILE, MEASURED_FILE, MODELS, load_embedded, study_of
+from demo_core.drift import NOISE_STRENGTHS, Study
+from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.pictures import open_picture, to_photo, to_pixels
+from demo_core.plots import study_figure
 from demo_core.pocket import train
-from demo_core.pocket.captions import TEMPLATES, article, read_vocabulary
-from demo_core.pocket.measure import Bench, auc, calibrate, figures_markdown
+from demo_core.pocket.captions import EXTRA_SYNONYMS, GROUPS, PREFERRED, TEMPLATES, article, read_vocabulary
+from demo_core.pocket.measure import EVERYDAY, UNREAD, Bench, auc, calibrate, figures_markdown, insert_figures
 from demo_core.pocket.photographs import augment, load_split
-from demo_core.ui.examples import EXAMPLES
+from demo_core.pocket.study import ATTACK_EPS, fit, median_flip_eps, study, summary
 
 WORDS = {"n01443537": "goldfish, Carassius auratus", "n02123045": "tabby, tabby cat", "n02129165": "lion, king of beasts",
          "n04146614": "school bus"}
 COLOURS = {"n01443537": (230, 120, 20), "n02123045": (120, 120, 120), "n02129165": (150, 110, 40),
            "n04146614": (240, 220, 0)}
+EMBEDDED = [key for key, row in MODELS.items() if row.folder]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,37 @@ def test_training_resumes_to_the_same_weights(data, tmp_path, monkeypatch):
     assert profile.gate in ("tau", "view_drift") and 0 < profile.threshold
 
 
+def test_adversarial_fine_tuning_keeps_the_text_tower_of_the_original(data, tmp_path):
+    original, hardened = tmp_path / "original", tmp_path / "hardened"
+    train.train(arguments(data, original, tmp_path / "work", epochs=1))
+    options = {"start": original, "adversarial-eps": 1, "epochs": 1, "small-epochs": 0, "lr": 0.001}
+    train.train(arguments(data, hardened, tmp_path / "work-hardened", **options))
+    assert {path.name for path in hardened.iterdir()} == {"image.safetensors", "open_clip_config.json", "classes.json"}
+    before, after = load_embedded(original), load_embedded(hardened, original)
+    pixels = torch.rand(2, 3, 64, 64)
+    assert not torch.allclose(before.encode(pixels), after.encode(pixels), atol=1e-3)
+    assert torch.equal(after.probe(pixels), before.encode(pixels)) and torch.equal(before.probe(pixels), before.encode(pixels))
+    names = ["goldfish", "lion"]
+    assert torch.equal(before.text_features(names, "a {}."), after.text_features(names, "a {}."))
+    with pytest.raises(SystemExit):
+        train.parse(["--data", "d", "--out", "o", "--adversarial-eps", "1"])
+
+
+def test_training_goes_on_from_weights_with_two_crops_of_a_picture(data, tmp_path):
+    train.train(arguments(data, tmp_path / "one", tmp_path / "work", epochs=1))
+    options = {"start": tmp_path / "one", "instance-weight": 0.5, "epochs": 1, "small-epochs": 0}
+    train.train(arguments(data, tmp_path / "two", tmp_path / "work-two", **options))
+    assert load_embedded(tmp_path / "two").image_size == 64
+
+
+def test_instance_loss_is_low_where_each_crop_finds_its_other():
+    features = torch.nn.functional.normalize(torch.randn(3, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    scale = torch.tensor(20.0)
+    paired = train.instance_loss(features.repeat(2, 1), scale)
+    crossed = train.instance_loss(torch.cat([features, features.roll(1, 0)]), scale)
+    assert paired < 0.1 < crossed
+
+
 def test_other_settings_do_not_continue_a_run(data, tmp_path):
     train.train(arguments(data, tmp_path / "out", tmp_path / "work", epochs=1))
     with pytest.raises(SystemExit, match="other settings"):
@@ -119,6 +156,50 @@ def test_vocabulary_moves_shared_words_to_hypernyms(data):
     assert article("a photo of a orange.") == "a photo of an orange." and all("{}" in t for t in TEMPLATES)
 
 
+def test_study_of_a_small_pile(clip, tmp_path):
+    """The study's numbers are those of the parts it is made of, and its file gives them back."""
+    names = list(PRESETS["Animals"])
+    pictures = torch.stack([(to_pixels(to_photo(open_picture(e.path)), 64)[0] * 255).round().to(torch.uint8) for e in EXAMPLES[:3]])
+    bench = Bench(clip, names, pictures, torch.zeros(3, dtype=torch.long))
+    found = study(bench, "three pictures")
+    found.write(tmp_path / "s.json")
+    assert Study.read(tmp_path / "s.json") == found and found.pictures == 3 and found.labels == len(names)
+    assert 0 < found.median_flip_eps < 4
+    rows = found.find("noise")
+    assert list(rows) == ["clean", *(f"PGD-10, eps {eps}/255" for eps in ATTACK_EPS)]
+    by_strength = [found.find("noise", strength=s)["clean"].quantiles[10] for s in NOISE_STRENGTHS]
+    assert by_strength == sorted(by_strength) and by_strength[0] > 0
+    drift = bench.signals(bench.pictures)["view_drift"]
+    assert found.find("view_drift")["clean"].quantiles[-1] == pytest.approx(drift.max().item(), abs=1e-4)
+    assert found.find("tau")["clean"].quantiles == found.find("noise", strength=4)["clean"].quantiles
+    assert "eps / flip eps" in summary(found)
+    assert fit(pictures, 96).shape == (3, 3, 96, 96) and fit(pictures, 64) is pictures
+
+
+def test_flip_eps_is_where_half_the_predictions_change(clip):
+    """Just above the median flip eps most predictions change, well below it few do."""
+    pixels = torch.cat([to_pixels(to_photo(open_picture(e.path)), 64) for e in EXAMPLES])
+    bench = Bench(clip, list(PRESETS["Kinds of things"]), (pixels * 255).round().to(torch.uint8), torch.zeros(len(pixels)))
+    predicted = bench.predict(bench.pictures)
+    eps = median_flip_eps(bench, predicted)
+
+    def share(eps):
+        steps = pgd(bench.classify, bench.pictures, predicted, eps=eps / 255, step_size=eps / 4 / 255, steps=10,
+                    start=torch.zeros_like(bench.pictures))
+        return (bench.predict(bench.pictures + last(steps).delta) != predicted).float().mean()
+
+    assert share(eps / 2) <= 0.5 <= share(eps * 2)
+
+
+@pytest.mark.parametrize("key", EMBEDDED)
+def test_shipped_studies_are_drawn(key):
+    found = study_of(key)
+    assert found.pictures >= 2000 and found.labels == 200
+    assert all(0 <= row.auc <= 1 for row in found.rows if row.pile != "clean")
+    figure = study_figure(found)
+    assert len(figure.axes) == 3 * len({row.encoder for row in found.rows})
+
+
 def test_auc_is_the_chance_of_being_higher():
     assert auc(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 2.0])) == 1
     assert auc(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 3.0])) == 0.5
@@ -127,6 +208,7 @@ def test_auc_is_the_chance_of_being_higher():
 def test_shipped_profile_is_calibrated_and_named_classes_are_two_hundred():
     profile = MODELS["pocket"].profile
     assert "training pictures" in profile.note
+    assert all("training pictures" in MODELS[key].profile.note for key in EMBEDDED)
     classes = json.loads((ASSETS / "pocket" / CLASSES_FILE).read_text())
     assert len({c["wnid"] for c in classes}) == len({c["name"] for c in classes}) == 200
 
@@ -153,8 +235,27 @@ def test_the_default_run_on_the_examples(clip):
     assert flipped >= len(EXAMPLES) - 1 and restored >= 0.75 * flipped and held >= len(EXAMPLES) - 1
 
 
-def test_documents_say_what_was_measured():
+@pytest.mark.parametrize("key", EMBEDDED)
+def test_documents_say_what_was_measured(key):
     """The tables in the model card and the README are the report's, to the letter."""
-    text = figures_markdown(json.loads((ASSETS / "pocket" / "measured.json").read_text()))
-    for document in (ASSETS / "pocket" / "README.md", ASSETS.parent / "README.md"):
-        assert f"<!-- figures -->\n{text}\n<!-- /figures -->" in document.read_text()
+    folder = ASSETS / MODELS[key].folder
+    text = figures_markdown(json.loads((folder / MEASURED_FILE).read_text()))
+    for document in (folder / "README.md", ASSETS.parent / "README.md"):
+        assert f"<!-- figures of {key} -->\n{text}\n<!-- /figures of {key} -->" in document.read_text()
+
+
+def test_figures_are_put_between_the_marks_of_their_model_alone(tmp_path):
+    document = tmp_path / "card.md"
+    document.write_text("a\n<!-- figures of x -->\nold\n<!-- /figures of x -->\nb\n")
+    insert_figures(document, "y", "new")
+    assert "old" in document.read_text()
+    insert_figures(document, "x", "new")
+    assert document.read_text() == "a\n<!-- figures of x -->\nnew\n<!-- /figures of x -->\nb\n"
+
+
+def test_open_vocabulary_asks_for_everyday_words_that_are_no_class_names(data):
+    """None of the thirty is a class name, and no caption ever holds a word that is said never to be read."""
+    names = {c["name"] for c in json.loads((ASSETS / "pocket" / CLASSES_FILE).read_text())}
+    assert len(set(EVERYDAY)) == 30 and not names & {*EVERYDAY, *UNREAD} and set(UNREAD.values()) <= set(EVERYDAY)
+    said = {word for text in [*GROUPS, *PREFERRED.values(), *sum(EXTRA_SYNONYMS.values(), [])] for word in text.split()}
+    assert not said & set(UNREAD)

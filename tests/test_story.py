@@ -13,7 +13,7 @@ from demo_core.defenses import TAU, VIEW_DRIFT, Profile, defend
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
 from demo_core.plots import drift_figure, signal_figure, to_svg
-from demo_core.ui.examples import EXAMPLES
+from demo_core.examples import EXAMPLES
 from demo_core.ui.render import predictions_html, verdict_html
 
 POCKET = MODELS["pocket"].profile

@@ -47,7 +47,7 @@ EXTRA_SYNONYMS = {
     "candle": ["candlelight"], "water jug": ["jug"], "sewing machine": ["sewing machine"], "torch": ["flame"],
 }
 
-_GROUPS = {
+GROUPS = {
     "fish": "goldfish", "amphibian": "European fire salamander|bullfrog|tailed frog", "frog": "bullfrog|tailed frog",
     "toad": "bullfrog|tailed frog",
     "reptile": "American alligator|boa constrictor", "snake": "boa constrictor",
@@ -135,7 +135,7 @@ def read_vocabulary(data_dir: Path) -> Vocabulary:
                   if s != name and (not latin.match(s) or s.endswith(english))]
         for name, listed_i in zip(names, listed)
     ]
-    hypernyms = {word: [index[m] for m in members.split("|") if m in index] for word, members in _GROUPS.items()}
+    hypernyms = {word: [index[m] for m in members.split("|") if m in index] for word, members in GROUPS.items()}
     hypernyms = {word: members for word, members in hypernyms.items() if members}
     # A word that several classes list ("wagon", "lobster") says which of them are meant, not which one.
     owners: dict[str, list[int]] = {}

@@ -70,5 +70,7 @@ def pocket_vit(pretrained: bool = False, **kwargs) -> VisionTransformer:
         global_pool="avg", dynamic_img_size=True, embed_layer=ConvPatchEmbed,
     )
     tower = build_model_with_cfg(VisionTransformer, "pocket_vit", pretrained, **(defaults | kwargs))
+    for block in tower.blocks:
+        block.attn.fused_attn = False  # over 16 tokens plain matrix products are faster, most of all backwards
     _initialise(tower)
     return tower

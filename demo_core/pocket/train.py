@@ -12,6 +12,13 @@ a word instead of at each other: while the pictures say nothing yet, the cheapes
 make all captions alike, and it does not come back from there. Captions are learned quickly, so only every fourth step
 reads them; when the pictures are done, the text tower alone is drawn onto the prototypes, which costs two minutes and
 is worth four points of accuracy.
+
+    python -m demo_core.pocket.train --data DIR --start assets/pocket --out DIR2 --epochs 20    # train on
+    python -m demo_core.pocket.train --data DIR --start assets/pocket --out assets/pocket-tecoa --adversarial-eps 1 \
+        --epochs 3 --small-epochs 0 --lr 2e-4 --work runs/tecoa                                 # the hardened twin
+
+With --adversarial-eps the image tower alone is fine-tuned, on pictures that PGD-2 has attacked a moment before, against
+the frozen text features: TeCoA (text-guided contrastive adversarial training, Mao et al., ICLR 2023).
 """
 from __future__ import annotations
 
@@ -20,17 +27,22 @@ import gzip
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from open_clip.tokenizer import default_bpe
+from open_clip.tokenizer import SimpleTokenizer, default_bpe
 from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from demo_core.clip import CLASSES_FILE, CONFIG_FILE, IMAGE_FILE, MERGES_FILE, TEXT_FILE, build_embedded, embedded_tokenizer
+from demo_core.ascent import last
+from demo_core.attacks import pgd
+from demo_core.clip import (
+    CLASSES_FILE, CONFIG_FILE, IMAGE_FILE, MERGES_FILE, TEXT_FILE, build_embedded, embedded_tokenizer, load_embedded,
+)
 from demo_core.pocket.captions import Vocabulary, captions, read_vocabulary
 from demo_core.pocket.photographs import augment, load_split
 
@@ -92,8 +104,15 @@ def accuracy(model: torch.nn.Module, tokenizer, names: list[str], pictures: torc
     return 100 * hits / len(labels)
 
 
-def save_weights(model: torch.nn.Module, out: Path, vocabulary: Vocabulary) -> None:
-    for module, name in ((model.visual, IMAGE_FILE), (model.text, TEXT_FILE)):
+def report(moment: str, model: torch.nn.Module, tokenizer, vocabulary: Vocabulary, pictures: torch.Tensor,
+           labels: torch.Tensor) -> None:
+    top1 = accuracy(model, tokenizer, vocabulary.names, pictures, labels)
+    print(f"{moment}: zero-shot top-1 over {len(vocabulary.names)} names {top1:.2f} %", flush=True)
+
+
+def save_weights(model: torch.nn.Module, out: Path, vocabulary: Vocabulary, text: bool = True) -> None:
+    """The image tower, the class names, and with `text` the text tower, into the folder `out`."""
+    for module, name in ((model.visual, IMAGE_FILE), (model.text, TEXT_FILE))[: 1 + text]:
         save_file({k: v.detach().cpu().to(torch.float16).contiguous() for k, v in module.state_dict().items()}, out / name)
     config = json.loads((out / CONFIG_FILE).read_text())
     config["model_cfg"]["init_logit_scale"] = round(model.logit_scale.item(), 6)
@@ -117,6 +136,17 @@ def speak(model: torch.nn.Module, tokenizer, vocabulary: Vocabulary, chosen: lis
         return model.encode_text(tokens, normalize=True).float()
 
 
+@torch.no_grad()
+def begin_with(model: torch.nn.Module, folder: Path, tokenizer, words: list[str]) -> None:
+    """Take the weights of an embedded model; what its text tower says of each word becomes the word's prototype."""
+    trained = load_embedded(folder).model
+    model.visual.load_state_dict(trained.visual.state_dict())
+    model.text.load_state_dict(trained.text.state_dict())
+    model.logit_scale.copy_(trained.logit_scale)
+    tokens = tokenizer([EVAL_TEMPLATE.format(word) for word in words])
+    model.prototypes.copy_(model.encode_text(tokens.to(model.prototypes.device), normalize=True))
+
+
 def fit_text(model: torch.nn.Module, tokenizer, vocabulary: Vocabulary, steps: int, seed: int) -> None:
     """Draw the text tower onto the finished prototypes: raise the cosine of every caption and its word's prototype."""
     rng, classes, words = random.Random(f"{seed}-text"), len(vocabulary.names), len(vocabulary.hypernyms)
@@ -133,6 +163,36 @@ def fit_text(model: torch.nn.Module, tokenizer, vocabulary: Vocabulary, steps: i
     model.eval()
 
 
+def instance_loss(features: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """NT-Xent (Chen et al., SimCLR, ICML 2020) over unit features [2N,D] whose rows i and i + N are two crops of one
+    picture: each must find its other crop among all."""
+    n = len(features) // 2
+    logits = (scale * features @ features.T).fill_diagonal_(-math.inf)
+    other = torch.arange(2 * n, device=features.device).roll(n)
+    return F.cross_entropy(logits, other)
+
+
+def prepare(args: argparse.Namespace, vocabulary: Vocabulary) -> tuple[torch.nn.Module, SimpleTokenizer]:
+    """The model to train, with a prototype for every class and hypernym, and its tokenizer; its config is written."""
+    words = [*vocabulary.names, *vocabulary.hypernyms]
+    if args.start:
+        args.out.mkdir(parents=True, exist_ok=True)
+        for name in (CONFIG_FILE,) if args.adversarial_eps else (CONFIG_FILE, MERGES_FILE):
+            if args.start != args.out:
+                shutil.copy(args.start / name, args.out / name)
+    else:
+        write_config(args.out, args.merges, math.log(1 / 0.07))
+    tokenizer = embedded_tokenizer(args.start or args.out)
+    model = build_embedded(args.out).to(args.device, memory_format=torch.channels_last)
+    model.prototypes = torch.nn.Parameter(torch.randn(len(words), 256, device=args.device) / 16)
+    if args.start:
+        begin_with(model, args.start, tokenizer, words)
+    if args.adversarial_eps:
+        model.requires_grad_(False)
+        model.visual.requires_grad_(True)
+    return model, tokenizer
+
+
 def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     torch.set_float32_matmul_precision("high")
@@ -141,17 +201,14 @@ def train(args: argparse.Namespace) -> None:
     pictures, labels = (t.to(device) for t in load_split(args.data, "train", vocabulary.wnids, args.work))
     val_pictures, val_labels = (t.to(device) for t in load_split(args.data, "val", vocabulary.wnids, args.work))
     words, classes = list(vocabulary.hypernyms), len(vocabulary.names)
-    covers = torch.zeros(len(words), len(vocabulary.names), dtype=torch.bool, device=device)
+    covers = torch.zeros(len(words), classes, dtype=torch.bool, device=device)
     for row, members in enumerate(vocabulary.hypernyms.values()):
         covers[row, members] = True
 
-    write_config(args.out, args.merges, math.log(1 / 0.07))
-    model, tokenizer = build_embedded(args.out).to(device), embedded_tokenizer(args.out)
-    model = model.to(memory_format=torch.channels_last)
-    model.prototypes = torch.nn.Parameter(torch.randn(len(vocabulary.names) + len(words), 256, device=device) / 16)
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
+    model, tokenizer = prepare(args, vocabulary)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW([{"params": [p for p in trainable if p.ndim > 1], "weight_decay": 0.05},
+                                   {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0}],
                                   lr=args.lr, betas=(0.9, 0.98), fused=True)
     per_epoch = len(labels) // args.batch
     total, warmup = args.epochs * per_epoch, 200
@@ -159,6 +216,10 @@ def train(args: argparse.Namespace) -> None:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: min(1.0, (s + 1) / warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * s / total))))
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16):
+            return model.encode_image(normalise(pixels), normalize=True).float()
 
     first, checkpoint = 0, args.work / "checkpoint.pt"
     if checkpoint.exists():
@@ -174,23 +235,32 @@ def train(args: argparse.Namespace) -> None:
         side = args.small_side if epoch < args.small_epochs else 64
         rng = random.Random(f"{args.seed}-{epoch}")
         generator = torch.Generator(device).manual_seed(args.seed * 1000 + epoch)
+        noise = torch.Generator().manual_seed(args.seed * 1000 + epoch)
         order = torch.randperm(len(labels), generator=generator, device=device)
         model.train()
         bar = tqdm(range(per_epoch), desc=f"epoch {epoch + 1}/{args.epochs} at {side} px", mininterval=5)
         for step in bar:
             batch = order[step * args.batch:(step + 1) * args.batch]
-            x = normalise(augment(pictures[batch], side, generator, mild=epoch >= args.epochs - args.mild_epochs))
+            if args.instance_weight:
+                batch = batch[: args.batch // 2].repeat(2)  # two crops of each picture
+            pixels = augment(pictures[batch], side, generator, mild=epoch >= args.epochs - args.mild_epochs)
             chosen = rng.sample(range(len(words)), min(HYPERNYMS_PER_STEP, len(words)))
             scale = model.logit_scale.exp()
-            with torch.autocast(device.type, torch.bfloat16):
-                image = model.encode_image(x, normalize=True).float()
             anchors = prototypes_of(model, chosen, classes)
+            if args.adversarial_eps:
+                eps = args.adversarial_eps / 255
+                attack = pgd(lambda x: scale * encode(x) @ anchors[:classes].T, pixels, labels[batch], eps=eps,
+                             step_size=eps, steps=2, generator=noise)
+                pixels = pixels + last(attack).delta
+            image = encode(pixels)
             loss = objective(scale * image @ anchors.T, labels[batch], covers[chosen])
-            if step % CAPTIONS_EVERY == 0:
+            if args.instance_weight:
+                loss = loss + args.instance_weight * instance_loss(image, scale)
+            if step % CAPTIONS_EVERY == 0 and not args.adversarial_eps:
                 text = speak(model, tokenizer, vocabulary, chosen, rng)
                 loss = loss + F.cross_entropy(scale * text @ anchors.T, torch.arange(len(anchors), device=device))
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(trainable, 1.0)
             optimizer.step(), optimizer.zero_grad(set_to_none=True), schedule.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(max=math.log(100))
@@ -198,24 +268,22 @@ def train(args: argparse.Namespace) -> None:
             if step % 20 == 0:
                 bar.set_postfix(loss=f"{loss.item():.3f}", scale=f"{model.logit_scale.exp().item():.1f}")
         averaged.eval()
-        top1 = accuracy(averaged.module, tokenizer, vocabulary.names, val_pictures, val_labels)
-        print(f"epoch {epoch + 1}: zero-shot top-1 over {len(vocabulary.names)} names {top1:.2f} %", flush=True)
-        save_weights(averaged.module, args.out, vocabulary)
+        report(f"epoch {epoch + 1}", averaged.module, tokenizer, vocabulary, val_pictures, val_labels)
+        save_weights(averaged.module, args.out, vocabulary, text=not args.adversarial_eps)
         partial = checkpoint.with_suffix(".part")
         torch.save({"model": model.state_dict(), "averaged": averaged.state_dict(), "optimizer": optimizer.state_dict(),
                     "schedule": schedule.state_dict(), "epoch": epoch + 1, "settings": settings_of(args)}, partial)
         partial.rename(checkpoint)
 
-    final = averaged.module
-    fit_text(final, tokenizer, vocabulary, args.text_steps, args.seed)
-    top1 = accuracy(final, tokenizer, vocabulary.names, val_pictures, val_labels)
-    print(f"done: zero-shot top-1 over {len(vocabulary.names)} names {top1:.2f} %", flush=True)
-    save_weights(final, args.out, vocabulary)
+    if not args.adversarial_eps:
+        fit_text(averaged.module, tokenizer, vocabulary, args.text_steps, args.seed)
+        report("done", averaged.module, tokenizer, vocabulary, val_pictures, val_labels)
+        save_weights(averaged.module, args.out, vocabulary)
 
 
 def settings_of(args: argparse.Namespace) -> dict:
-    names = ("epochs", "small_epochs", "small_side", "mild_epochs", "batch", "lr", "seed", "merges")
-    return {name: getattr(args, name) for name in names}
+    names = ("start", "adversarial_eps", "instance_weight", "epochs", "small_epochs", "small_side", "mild_epochs", "batch", "lr", "seed", "merges")
+    return {name: str(getattr(args, name)) for name in names}
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -223,6 +291,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the unzipped tiny-imagenet-200 folder")
     parser.add_argument("--out", type=Path, required=True, help="where the weights go, e.g. assets/pocket")
     parser.add_argument("--work", type=Path, default=Path("runs/pocket"), help="decoded pictures and the checkpoint")
+    parser.add_argument("--start", type=Path, help="go on from these weights, e.g. assets/pocket")
+    parser.add_argument("--adversarial-eps", type=float, default=0.0,
+                        help="in 1/255: fine-tune the image tower by TeCoA; needs --start")
+    parser.add_argument("--instance-weight", type=float, default=0.0,
+                        help="of a loss between two crops of each picture (for the study of false stability)")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--small-epochs", type=int, default=6, help="the first epochs run on smaller pictures")
     parser.add_argument("--small-side", type=int, default=48, help="pixels a side of those")
@@ -233,7 +306,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--merges", type=int, default=6000, help="BPE merges kept of open_clip's 48,894")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.adversarial_eps and not args.start:
+        parser.error("--adversarial-eps fine-tunes a trained model: name its folder with --start.")
+    return args
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from gradio.data_classes import ImageData
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load
+from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, study_of
 from demo_core.labels import (
     DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, list_labels, parse_labels,
 )
 from demo_core.pictures import PictureError, enlarged, open_picture, perturb, to_image, to_photo
 from demo_core.plots import drift_figure, signal_figure, to_svg
 from demo_core.story import Run, Settings
-from demo_core.ui.examples import EXAMPLES
+from demo_core.examples import EXAMPLES
 from demo_core.ui.render import gate_html, predictions_html, verdict_html
 
 CSS = (Path(__file__).parent / "style.css").read_text()
@@ -158,8 +158,8 @@ def build() -> gr.Blocks:
                         drift = gr.HTML(svg_of(drift_figure(None), None), elem_id="drift", label="drift plot")
                     with gr.Column(min_width=320):
                         gr.HTML("<h2>Does the picture hold still?</h2>")
-                        signal = gr.HTML(svg_of(signal_figure(None, MODELS[DEFAULT_MODEL].profile), None), elem_id="signal", label="signal plot")
-                gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL].profile, MODELS[DEFAULT_MODEL].title), elem_id="gate")
+                        signal = gr.HTML(empty_signal(DEFAULT_MODEL), elem_id="signal", label="signal plot")
+                gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL]), elem_id="gate")
 
         settings = [labels, template, attack, eps, step_size, steps, target, seed]
         outputs = [session, verdict, clean_picture, noise_picture, attacked_picture, defended_picture, predictions, drift, signal]
@@ -180,7 +180,7 @@ def build() -> gr.Blocks:
                 changed |= {noise_picture: enlarged(run.defence_delta, run.profile.ttc.eps),
                             defended_picture: to_image(perturb(run.photo, base + run.defence_delta))}
             if first or run.attacked is not None or run.engaged is not None:
-                changed |= {predictions: predictions_html(run), signal: svg_of(signal_figure(run), run)}
+                changed |= {predictions: predictions_html(run), signal: svg_of(signal_figure(run, study=study_of(made_from[1])), run)}
             return changed
 
         def handler(generate: Callable[..., Iterator[dict]]) -> Callable[..., Iterator[dict]]:
@@ -280,8 +280,8 @@ def build() -> gr.Blocks:
                 gr.Warning(str(error), title="This model is not available here")
                 row, key = MODELS[DEFAULT_MODEL], DEFAULT_MODEL
             row = MODELS[key]
-            empty = svg_of(signal_figure(None, row.profile), None)
-            return gr.update(value=key, info=row.summary), gate_html(row.profile, row.title), empty, verdict_html(None)
+            return (gr.update(value=key, info=row.summary), gate_html(row), empty_signal(key),
+                    verdict_html(None))
 
         kind.select(model_changed, kind, [kind, gate, signal, verdict], api_visibility="private", **QUEUE)
     return page
@@ -291,6 +291,11 @@ def launch_options() -> dict:
     """What the page needs of launch(): its look, the example files, and no history of runs in visitors' browsers."""
     fonts = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
     return dict(theme=gr.themes.Soft(**fonts), css=CSS, allowed_paths=[e.path for e in EXAMPLES], run_history=False, max_file_size="50mb")
+
+
+def empty_signal(key: str) -> str:
+    """The signal plot of a model before a run: what its study found."""
+    return svg_of(signal_figure(None, MODELS[key].profile, study_of(key)), None)
 
 
 def svg_of(figure, run: Run | None) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from html import escape
 
+from demo_core.clip import MODELS, ModelRow
 from demo_core.defenses import TAU, VIEW_DRIFT
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED
 from demo_core.story import Run, verdict
@@ -48,8 +49,9 @@ def predictions_html(run: Run | None) -> str:
     return f'<div class="predictions">{"".join(cells)}</div>'
 
 
-def gate_html(profile, title: str) -> str:
+def gate_html(row: ModelRow) -> str:
     """Which signal gates this model, and why, in plain words."""
+    profile, title = row.profile, row.title
     ttc = profile.ttc
     budget = (f"The counterattack takes {ttc.steps} steps of {ttc.step_size * 255:g}/255 within {ttc.eps * 255:g}/255")
     if profile.gate == TAU:
@@ -65,4 +67,6 @@ def gate_html(profile, title: str) -> str:
                 f" and is counterattacked{measured}.")
     views = (" At the end the prediction is averaged over the picture, its four one-pixel shifts and its mirror image."
              if profile.average_views else "")
-    return f'<p class="gate">{rule} {budget}.{views} <span class="small">{escape(profile.note)}</span></p>'
+    probe = (f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
+             " fine-tuned, as in the paper’s code." if row.original else "")
+    return f'<p class="gate">{rule}{probe} {budget}.{views} <span class="small">{escape(profile.note)}</span></p>'

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo_core.ui.examples import EXAMPLES
+from demo_core.examples import EXAMPLES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-import skimage
-from gradio.media import get_image
-
-_SKIMAGE = Path(skimage.__file__).parent / "data"
+# Found without importing the packages: this list is read where no page is built too.
+_SKIMAGE = Path(find_spec("skimage").origin).parent / "data"
+_GRADIO = Path(find_spec("gradio").origin).parent / "media_assets" / "images"
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Example:
 
 
 EXAMPLES: tuple[Example, ...] = (
-    Example("lion", get_image("lion.jpg"), "Animals", "lion"),
+    Example("lion", str(_GRADIO / "lion.jpg"), "Animals", "lion"),
     Example("cat", str(_SKIMAGE / "chelsea.png"), "Animals", "tabby cat"),
-    Example("cheetah", get_image("cheetah1.jpg"), "Kinds of things", "animal"),
+    Example("cheetah", str(_GRADIO / "cheetah1.jpg"), "Kinds of things", "animal"),
     Example("cup of coffee", str(_SKIMAGE / "coffee.png"), "Food and drink", "coffee"),
-    Example("tower", get_image("tower.jpg"), "Kinds of things", "tower"),
+    Example("tower", str(_GRADIO / "tower.jpg"), "Kinds of things", "tower"),
     Example("rocket", str(_SKIMAGE / "rocket.jpg"), "Vehicles", "rocket"),
     Example("astronaut", str(_SKIMAGE / "astronaut.png"), "Kinds of things", "clothes", recognised=False),
     Example("motorcycle", str(_SKIMAGE / "motorcycle_left.png"), "Kinds of things", "vehicle"),
-    Example("running cheetah", get_image("cheetah.jpg"), "Kinds of things", "animal"),
+    Example("running cheetah", str(_GRADIO / "cheetah.jpg"), "Kinds of things", "animal"),
 )

@@ -1,0 +1,107 @@
+"""How far the embedding moves: over noise strengths and over views; and the Study, a model's record of both.
+
+A study is a table of rows, one for each pile of pictures (clean, or attacked at some eps), encoder and probe (noise
+of some strength, a view, or one of the two gating signals). It is made by `python -m demo_core.pocket.study`.
+"""
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional as vision
+
+from demo_core.counterattack import relative_drift
+from demo_core.defenses import VIEWS
+
+Encode = Callable[[torch.Tensor], torch.Tensor]
+NOISE_STRENGTHS = (1, 2, 4, 8, 16, 32)  # in 1/255
+LEVELS = tuple(i / 20 for i in range(21))  # of the quantiles that a study keeps
+CLEAN_PILE = "clean"
+OWN, ORIGINAL = "own", "original"  # whose encoder measures the drift
+
+
+def _cropped(pixels: torch.Tensor) -> torch.Tensor:
+    side = pixels.shape[-1]
+    return vision.resize(vision.center_crop(pixels, [side * 7 // 8]), [side, side], antialias=True)
+
+
+def _jpeg(pixels: torch.Tensor) -> torch.Tensor:
+    def stored(x: torch.Tensor) -> torch.Tensor:
+        file = io.BytesIO()
+        vision.to_pil_image(x).save(file, "JPEG", quality=75)
+        return vision.pil_to_tensor(Image.open(file))
+
+    return torch.stack([stored(x) for x in (pixels * 255).round().to(torch.uint8).cpu()]).to(pixels.device) / 255
+
+
+STUDY_VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "one pixel right": VIEWS["one pixel right"],
+    "mirrored": VIEWS["mirrored"],
+    "cropped to 7/8": _cropped,
+    "blurred, sigma 1": lambda x: vision.gaussian_blur(x, [5, 5], [1.0, 1.0]),
+    "JPEG, quality 75": _jpeg,
+}
+
+
+@torch.no_grad()
+def noise_drifts(encode: Encode, pixels: torch.Tensor, unit_noise: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
+    """Relative drift [S,B] from anchor = encode(pixels) [B,D] under one noise in [-1, 1], scaled to each of
+    NOISE_STRENGTHS and cut to the pixel range."""
+    return torch.stack([relative_drift(encode((pixels + unit_noise * s / 255).clamp(0, 1)), anchor)
+                        for s in NOISE_STRENGTHS])
+
+
+@dataclass(frozen=True)
+class Row:
+    """pile: CLEAN_PILE or the attack's words; eps: the attack's, in 1/255, 0 for clean; probe: "noise" with its
+    strength in 1/255, a view, or the name of a gating signal; quantiles: of the relative drift, at LEVELS;
+    auc: the chance that a clean picture drifts further than one of this pile."""
+
+    pile: str
+    eps: float
+    encoder: str
+    probe: str
+    strength: float
+    quantiles: list[float]
+    auc: float | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """title: what was studied; pictures, labels: how many of each; median_flip_eps: the eps, in 1/255, at which PGD-10
+    changes the prediction of half the pictures; rows: see Row."""
+
+    title: str
+    pictures: int
+    labels: int
+    median_flip_eps: float
+    rows: list[Row]
+
+    def find(self, probe: str, *, encoder: str = OWN, strength: float = 0) -> dict[str, Row]:
+        """The rows of one probe, by pile, in the order of their eps."""
+        return {row.pile: row for row in self.rows
+                if row.probe == probe and row.encoder == encoder and (not strength or row.strength == strength)}
+
+    @property
+    def probing(self) -> str:
+        """The encoder that the model's signals are probed with."""
+        return ORIGINAL if any(row.encoder == ORIGINAL for row in self.rows) else OWN
+
+    @property
+    def piles(self) -> dict[str, float]:
+        return {row.pile: row.eps for row in self.rows}
+
+    @staticmethod
+    def read(path: Path) -> Study:
+        fields = json.loads(path.read_text())
+        return Study(**fields | {"rows": [Row(**row) for row in fields["rows"]]})
+
+    def write(self, path: Path) -> None:
+        rows = ",\n".join("  " + json.dumps(asdict(row)) for row in self.rows)
+        head = json.dumps({k: v for k, v in asdict(self).items() if k != "rows"}, indent=1)[:-2]
+        path.write_text(f'{head},\n "rows": [\n{rows}\n ]\n}}\n')
