@@ -5,7 +5,7 @@ each step and a benchmark can run it to the end.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,10 +31,23 @@ def project(delta: torch.Tensor, pixels: torch.Tensor, eps: float) -> torch.Tens
     return (pixels + delta.clamp(-eps, eps)).clamp(0, 1) - pixels
 
 
-def random_start(pixels: torch.Tensor, eps: float, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Uniform noise in [-eps, eps], projected. The generator lives on the CPU, so a seed means the same everywhere."""
-    noise = torch.empty(pixels.shape, dtype=pixels.dtype).uniform_(-eps, eps, generator=generator)
-    return project(noise.to(pixels.device), pixels, eps)
+Dice = torch.Generator | Sequence[torch.Generator] | None
+
+
+def uniform(shape: torch.Size | Sequence[int], dice: Dice = None, low: float = -1.0, high: float = 1.0) -> torch.Tensor:
+    """Numbers [B,...] drawn on the CPU, so that a seed means the same everywhere.
+
+    dice: one generator for the whole batch, or one for each of its B pictures: then what a picture gets does not
+    depend on the batch that it is in.
+    """
+    if isinstance(dice, Sequence):
+        return torch.stack([torch.empty(tuple(shape)[1:]).uniform_(low, high, generator=die) for die in dice])
+    return torch.empty(tuple(shape)).uniform_(low, high, generator=dice)
+
+
+def random_start(pixels: torch.Tensor, eps: float, dice: Dice = None) -> torch.Tensor:
+    """Uniform noise in [-eps, eps], projected."""
+    return project(uniform(pixels.shape, dice, -eps, eps).to(pixels), pixels, eps)
 
 
 def ascend(
@@ -46,23 +59,28 @@ def ascend(
     eps: float,
     step_size: float,
     steps: int,
+    advance: Callable[[Step, torch.Tensor], torch.Tensor] | None = None,
 ) -> Iterator[Step]:
     """Raise objective(model(pixels + delta)) from `start`: yields steps + 1 items, the first being the start.
 
     model: pixels [B,3,H,W] -> anything [B,...]; objective: that -> [B], each row a function of its own row alone.
+    advance: (step, gradient [B,3,H,W]) -> the next delta, for a method with another rule than a signed step; it is
+    projected here.
     The forward pass of a step is done before the item is yielded and its backward pass after, so that a reader who
     stops early pays for nothing more. No grad mode is open while the generator is suspended.
     """
-    delta = start.detach()
+    pixels, delta = pixels.detach(), start.detach()
     for index in range(steps):
         with torch.enable_grad():
             leaf = delta.clone().requires_grad_(True)
             output = model(pixels + leaf)
             value = objective(output)
             total = value.sum()
-        yield Step(index, delta, output.detach(), value.detach())
+        step = Step(index, delta, output.detach(), value.detach())
+        yield step
         (gradient,) = torch.autograd.grad(total, leaf)
-        delta = project(delta + step_size * gradient.sign(), pixels, eps)
+        moved = delta + step_size * gradient.sign() if advance is None else advance(step, gradient)
+        delta = project(moved, pixels, eps)
     yield Step(steps, delta)
 
 

@@ -11,9 +11,121 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from demo_core.ascent import Step, ascend, random_start
+from demo_core.ascent import Dice, Step, ascend, project, random_start
 
 Classify = Callable[[torch.Tensor], torch.Tensor]
+
+
+def noise(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
+          steps: int = 1, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
+    """No attack, the control: uniform noise in [-eps, eps] (or `start`), put on in one step.
+
+    step_size and steps are accepted so that all rows are called alike, and not used.
+    """
+    start = _start(pixels, eps, start, generator)
+    return ascend(classify, lambda logits: F.cross_entropy(logits, labels, reduction="none"), pixels,
+                  torch.zeros_like(pixels), eps=eps, step_size=eps, steps=1, advance=lambda step, gradient: start)
+
+
+def dlr(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The difference of logits ratio [B] (Croce & Hein, ICML 2020, eq. 6): -(z_y - max_{i≠y} z_i) / (z_1st - z_3rd),
+    which no rescaling of the logits changes. With fewer than three labels there is no third: plain -(z_y - max z_i)."""
+    correct, best_wrong = _margin(logits, labels)
+    if logits.shape[1] < 3:
+        return best_wrong - correct
+    highest = logits.topk(3).values
+    return (best_wrong - correct) / (highest[:, 0] - highest[:, 2] + 1e-12)
+
+
+class _AutoStep:
+    """The rule of APGD (Croce & Hein, ICML 2020, algorithm 1): momentum, and a step size that is halved, with a return
+    to the best point so far, where a stretch of steps brought too little. Every picture has a step size of its own."""
+
+    def __init__(self, pixels: torch.Tensor, labels: torch.Tensor, eps: float, steps: int):
+        self.pixels, self.labels, self.eps = pixels, labels, eps
+        self.size = torch.full_like(pixels[:, :1, :1, :1], 2 * eps)
+        self.check, self.shrink, self.shortest = (max(int(share * (steps - 1)), 1) for share in (0.22, 0.03, 0.06))
+        self.since = 0
+        self.values: list[torch.Tensor] = []
+        self.fooling: torch.Tensor | None = None
+
+    def see(self, step: Step) -> None:
+        """Keep the best point, and the last one that fools."""
+        wrong = (step.output.argmax(1) != self.labels).view(-1, 1, 1, 1)
+        if not self.values:
+            self.best, self.best_value, self.best_at_check = step.delta.clone(), step.objective.clone(), step.objective.clone()
+            self.was_halved = torch.ones_like(wrong)
+            self.fooled, self.fooling = wrong, step.delta.clone()
+        better = step.objective > self.best_value
+        self.best = torch.where(better.view(-1, 1, 1, 1), step.delta, self.best)
+        self.best_value = torch.maximum(self.best_value, step.objective)
+        self.fooled, self.fooling = self.fooled | wrong, torch.where(wrong, step.delta, self.fooling)
+        self.better = better
+        self.values.append(step.objective)
+
+    def __call__(self, step: Step, gradient: torch.Tensor) -> torch.Tensor:
+        self.see(step)
+        delta, first = step.delta, len(self.values) == 1
+        if first:
+            self.best_gradient, self.previous = gradient, delta
+        self.best_gradient = torch.where(self.better.view(-1, 1, 1, 1), gradient, self.best_gradient)
+        if not first:
+            self.since += 1
+            if self.since == self.check:
+                delta, gradient = self._look_back(delta, gradient)
+        momentum = delta - self.previous if not first else torch.zeros_like(delta)
+        self.previous, keep = delta, 1.0 if first else 0.75
+        ahead = project(delta + self.size * gradient.sign(), self.pixels, self.eps)
+        return delta + (ahead - delta) * keep + momentum * (1 - keep)
+
+    def _look_back(self, delta: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        recent = torch.stack(self.values[-self.check - 1:])
+        rises = (recent[1:] > recent[:-1]).sum(0)
+        stuck = (rises <= 0.75 * self.check).view(-1, 1, 1, 1)
+        stuck |= ~self.was_halved & (self.best_at_check >= self.best_value).view(-1, 1, 1, 1)
+        self.was_halved, self.best_at_check = stuck, self.best_value.clone()
+        self.size = torch.where(stuck, self.size / 2, self.size)
+        self.since, self.check = 0, max(self.check - self.shrink, self.shortest)
+        return torch.where(stuck, self.best, delta), torch.where(stuck, self.best_gradient, gradient)
+
+    @property
+    def result(self) -> torch.Tensor:
+        """The last point that fooled the model, else the best."""
+        return torch.where(self.fooled, self.fooling, self.best)
+
+
+def _apgd(objective: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], classify: Classify, pixels: torch.Tensor,
+          labels: torch.Tensor, *, eps: float, steps: int, start: torch.Tensor | None, generator: Dice) -> Iterator[Step]:
+    rule = _AutoStep(pixels, labels, eps, steps)
+    for step in ascend(classify, lambda logits: objective(logits, labels), pixels, _start(pixels, eps, start, generator),
+                       eps=eps, step_size=0.0, steps=steps, advance=rule):
+        yield step if step.output is not None or not rule.values else Step(step.index, rule.result)
+
+
+def apgd_ce(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
+            steps: int, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
+    """Auto-PGD on the cross-entropy (Croce & Hein, ICML 2020), a part of AutoAttack: it finds its step size itself.
+
+    steps: gradients taken, the start's included; the last item holds the last point that fooled the model, else the
+    best. step_size is accepted so that all rows are called alike, and not used.
+    """
+    return _apgd(lambda z, y: F.cross_entropy(z, y, reduction="none"), classify, pixels, labels, eps=eps, steps=steps,
+                 start=start, generator=generator)
+
+
+def apgd_dlr(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
+             steps: int, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
+    """Auto-PGD on the difference of logits ratio (Croce & Hein, ICML 2020); as apgd_ce in all else."""
+    return _apgd(dlr, classify, pixels, labels, eps=eps, steps=steps, start=start, generator=generator)
+
+
+def _margin(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The logit of the label [B], and the highest of the others [B]: the same where there is no other."""
+    correct = logits.gather(1, labels[:, None])[:, 0]
+    if logits.shape[1] == 1:
+        return correct, correct
+    is_label = F.one_hot(labels, logits.shape[1]).bool()
+    return correct, logits.masked_fill(is_label, float("-inf")).max(1).values
 
 
 def _start(pixels, eps, start, generator):
@@ -21,7 +133,7 @@ def _start(pixels, eps, start, generator):
 
 
 def fgsm(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
-         steps: int = 1, start: torch.Tensor | None = None, generator: torch.Generator | None = None) -> Iterator[Step]:
+         steps: int = 1, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
     """Fast gradient sign method (Goodfellow et al., ICLR 2015): one step of size eps from the picture itself.
 
     step_size, steps, start and generator are accepted so that all rows are called alike, and not used.
@@ -31,7 +143,7 @@ def fgsm(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps:
 
 
 def pgd(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float, steps: int,
-        start: torch.Tensor | None = None, generator: torch.Generator | None = None) -> Iterator[Step]:
+        start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
     """Projected gradient descent (Madry et al., ICLR 2018): raise the cross-entropy of the true labels [B]."""
     return ascend(classify, lambda logits: F.cross_entropy(logits, labels, reduction="none"), pixels,
                   _start(pixels, eps, start, generator), eps=eps, step_size=step_size, steps=steps)
@@ -39,22 +151,20 @@ def pgd(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: 
 
 def targeted_pgd(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float,
                  steps: int, start: torch.Tensor | None = None,
-                 generator: torch.Generator | None = None) -> Iterator[Step]:
+                 generator: Dice = None) -> Iterator[Step]:
     """PGD towards chosen labels (Kurakin et al., 2017): lower the cross-entropy of `labels` [B], the targets."""
     return ascend(classify, lambda logits: -F.cross_entropy(logits, labels, reduction="none"), pixels,
                   _start(pixels, eps, start, generator), eps=eps, step_size=step_size, steps=steps)
 
 
 def cw(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float, steps: int,
-       start: torch.Tensor | None = None, generator: torch.Generator | None = None) -> Iterator[Step]:
+       start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
     """The margin loss of Carlini & Wagner (IEEE S&P 2017) inside the eps-ball: raise -relu(correct - best_wrong + 50).
 
     With one label there is no wrong one, and nothing to raise.
     """
     def objective(logits: torch.Tensor) -> torch.Tensor:
-        correct = logits.gather(1, labels[:, None])[:, 0]
-        is_label = F.one_hot(labels, logits.shape[1]).bool()
-        best_wrong = logits.masked_fill(is_label, float("-inf")).max(1).values if logits.shape[1] > 1 else correct
+        correct, best_wrong = _margin(logits, labels)
         return -F.relu(correct - best_wrong + 50)
 
     return ascend(classify, objective, pixels, _start(pixels, eps, start, generator),
@@ -64,13 +174,14 @@ def cw(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: f
 @dataclass(frozen=True)
 class Attack:
     """A row of the table. run: the generator; targeted: `labels` are what the attacker wants, not what is true;
-    single_step: step size and steps are fixed by the method."""
+    single_step: step size and steps are fixed by the method; own_step_size: the step size alone is."""
 
     title: str
     run: Callable[..., Iterator[Step]]
     help: str
     targeted: bool = False
     single_step: bool = False
+    own_step_size: bool = False
 
 
 ATTACKS: dict[str, Attack] = {
@@ -78,4 +189,7 @@ ATTACKS: dict[str, Attack] = {
     "fgsm": Attack("FGSM", fgsm, "One single step of the full size eps.", single_step=True),
     "targeted_pgd": Attack("Targeted PGD", targeted_pgd, "Many small steps towards a label of your choice.", targeted=True),
     "cw": Attack("CW", cw, "Many small steps that widen the lead of the best wrong label."),
+    "apgd_ce": Attack("APGD-CE", apgd_ce, "PGD that finds its step size itself; a part of AutoAttack.", own_step_size=True),
+    "apgd_dlr": Attack("APGD-DLR", apgd_dlr, "The same on a loss that no scaling of the logits weakens.", own_step_size=True),
+    "noise": Attack("Random noise", noise, "No attack, the control: noise of the same size.", single_step=True),
 }

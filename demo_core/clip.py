@@ -81,13 +81,14 @@ DEFAULT_MODEL = "pocket"
 class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
-    image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned from.
+    image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned from;
+    profile: how it is defended by default.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float],
-                 original: ZeroShotCLIP | None = None):
+                 original: ZeroShotCLIP | None = None, profile: Profile = Profile()):
         super().__init__()
-        self.original = original
+        self.original, self.profile = original, profile
         self.model = model.float().eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.image_size = model.visual.image_size[0]
@@ -228,4 +229,5 @@ def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> 
         clip = load_embedded(ASSETS / row.folder, ASSETS / MODELS[row.original].folder if row.original else None)
     else:
         clip = load_open_clip(row.open_clip_name, row.pretrained, row.title)
+    clip.profile = row.profile
     return clip.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -38,16 +38,16 @@ def stability(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor) -> torc
 
 
 def counterattack(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TTCConfig, *,
-                  anchor: torch.Tensor | None = None) -> Iterator[Step]:
+                  anchor: torch.Tensor | None = None, advance: Callable | None = None) -> Iterator[Step]:
     """Push the embedding away from where it is: raise ‖f(x+delta) - f(x)‖², ungated and unweighted.
 
-    anchor: f(pixels) [B,D] where it is already known. Step.output holds f(x+delta) [B,D].
+    anchor: f(pixels) [B,D] where it is already known; advance: see ascend. Step.output holds f(x+delta) [B,D].
     """
     if anchor is None:
         with torch.no_grad():
             anchor = encode(pixels)
     return ascend(encode, lambda features: (features - anchor).pow(2).sum(-1), pixels, start,
-                  eps=config.eps, step_size=config.step_size, steps=config.steps)
+                  eps=config.eps, step_size=config.step_size, steps=config.steps, advance=advance)
 
 
 def step_weights(config: TTCConfig) -> torch.Tensor:

@@ -1,4 +1,5 @@
-"""How a model is defended: which signal gates the counterattack, with what budget, and over which views it is judged.
+"""Defences: a model's own (its profile: which signal gates the counterattack, with what budget, and over which views
+it is judged), and DEFENSES, the table that everything else iterates over.
 
 Two signals can gate. The paper's tau (counterattack.py) is *low* on attacked pictures of a large CLIP: they are
 falsely stable. In small networks that does not show; there the drift under small exact views (a one-pixel shift, a
@@ -8,16 +9,20 @@ Stability* (arXiv 2606.03730).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torchvision.transforms.v2 import functional as vision
 
-from demo_core.ascent import random_start
-from demo_core.counterattack import TTCConfig, counterattack, relative_drift, stability, weigh
+from demo_core.ascent import Dice, Step, ascend, last, random_start, uniform
+from demo_core.counterattack import TTCConfig, counterattack, purify, relative_drift, stability, weigh
 
 TAU, VIEW_DRIFT = "tau", "view_drift"
+ENGAGED = "engaged"
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,16 @@ def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> t
 
 @dataclass(frozen=True)
 class Defended:
-    """pixels: what was classified in the end [B,3,H,W]; probabilities [B,K]; signal [B]; engaged [B] bool."""
+    """What a defence made of a batch: pixels [B,3,H,W], the picture classified in the end (the first, where a defence
+    averages over several); logits [B,K], whose softmax is its answer; signals: name -> [B], what it decided by."""
 
     pixels: torch.Tensor
-    probabilities: torch.Tensor
-    signal: torch.Tensor
-    engaged: torch.Tensor
+    logits: torch.Tensor
+    signals: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> torch.Tensor:
+        return self.logits.softmax(-1)
 
 
 def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engaged: torch.Tensor,
@@ -124,29 +133,244 @@ def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engage
     return pixels + delta
 
 
-@torch.no_grad()
-def defend(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile) -> Defended:
-    """The profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack."""
-    signal = gate_signal(clip.probe, pixels, noise, profile)
+def calibrated(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile) -> Defended:
+    """A profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack."""
+    still = pixels.detach()
+    signal = gate_signal(clip.probe, still, noise, profile)
     engaged = profile.engages(signal)
-    defended = purified(clip.encode, pixels, noise, engaged, profile)
-    return Defended(defended, judge(clip, defended, text, profile), signal, engaged)
+    moved = pixels + (purified(clip.encode, still, noise, engaged, profile) - still)
+    probabilities = judge(clip, moved, text, profile)
+    return Defended(moved, probabilities.clamp(min=1e-12).log(), {profile.gate: signal, ENGAGED: engaged})
 
 
-def through_defence(clip, text: torch.Tensor, profile: Profile, generator: torch.Generator, samples: int = 1
-                    ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What an attacker who knows the defence attacks: pixels [B,3,H,W] -> defended log-probabilities [B,K].
+# From here on the rows of DEFENSES, all (clip, pixels [B,3,H,W], text [K,D], dice) -> Defended.
+#
+# What a defence adds to the pictures is computed on detached pixels and counts as a constant, so that the gradient of
+# its logits with respect to the pixels is the one of BPDA (Athalye et al., ICML 2018), with no code of its own. Under
+# no_grad, as everyone but an adaptive attacker calls them, nothing of the kind is kept.
 
-    The gate and the counterattack run for real and count as a constant shift in the backward pass (BPDA, Athalye et
-    al., ICML 2018); the views are differentiated through. Every call averages over `samples` fresh noises (EOT), so
-    he knows the defence's code but not its dice. Give it to any attack of ATTACKS in place of the bare classifier.
+
+def none(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """No defence, the control."""
+    return Defended(pixels, clip.logits(clip.encode(pixels), text))
+
+
+def random_noise(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """RN, the second control of the TTC paper: the counterattack's start noise of 4/255 alone."""
+    return none(clip, pixels + random_start(pixels.detach(), TTCConfig().eps, dice), text)
+
+
+def transformed(pixels: torch.Tensor) -> list[torch.Tensor]:
+    """The views of TTE: the picture, its four corner crops (7/8 of each side, resized back), and the mirrors of all."""
+    side = pixels.shape[-1]
+    part = side * 7 // 8
+    corners = [pixels[..., top:top + part, left:left + part] for top in (0, side - part) for left in (0, side - part)]
+    views = [pixels, *(F.interpolate(c, (side, side), mode="bilinear", align_corners=False) for c in corners)]
+    return views + [view.flip(-1) for view in views]
+
+
+def tte(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """Test-time transformation ensembling (Pérez et al., ICCV Workshops 2021): the logits averaged over flips and crops."""
+    views = torch.stack(transformed(pixels))
+    logits = clip.logits(clip.encode(views.flatten(0, 1)), text).unflatten(0, views.shape[:2])
+    return Defended(pixels, logits.mean(0))
+
+
+def anti_adversary(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """Anti-adversary (Alfarra et al., AAAI 2022): two signed steps from the picture that lower the cross-entropy of the
+    label it is predicted with. Budget and step are the counterattack's; the authors take 0.15 a step, without a bound."""
+    still = pixels.detach()
+    with torch.no_grad():
+        predicted = clip.logits(clip.encode(still), text).argmax(1)
+    path = ascend(lambda x: clip.logits(clip.encode(x), text), lambda z: -F.cross_entropy(z, predicted, reduction="none"),
+                  still, torch.zeros_like(still), eps=4 / 255, step_size=2 / 255, steps=2)
+    return none(clip, pixels + last(path).delta, text)
+
+
+def hedge(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """Hedge defense (Wu et al., 2021, arXiv 2106.04938): from random noise, four signed steps that raise the sum of the
+    cross-entropies to all classes. The budget is the counterattack's; the authors take 20 steps of 4/255 within 8/255."""
+    still = pixels.detach()
+    path = ascend(lambda x: clip.logits(clip.encode(x), text), lambda z: -z.log_softmax(-1).sum(-1), still,
+                  random_start(still, 4 / 255, dice), eps=4 / 255, step_size=2 / 255, steps=4)
+    return none(clip, pixels + last(path).delta, text)
+
+
+def ttc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """The paper's test-time counterattack at the paper's values (Xing et al., CVPR 2025); the fine-tuned model is probed
+    with the original's encoder."""
+    still = pixels.detach()
+    noise = random_start(still, TTCConfig().eps, dice)
+    delta, tau = purify(clip.encode, still, noise, TTCConfig(), probe=clip.probe if clip.original else None)
+    return Defended(pixels + delta, none(clip, pixels + delta, text).logits,
+                    {TAU: tau, ENGAGED: tau < TTCConfig().tau_threshold})
+
+
+@dataclass(frozen=True)
+class DOCConfig:
+    """DOC's settings. eps, step_size and steps are the paper's; the rest stands in a supplement that is not public
+    here and was chosen on training pictures of the embedded model: lam, the weight of the orthogonal direction; mu,
+    the momentum; gamma and threshold, slope and middle of the soft gate over tau_hat; copies, the noisy copies of
+    tau_hat."""
+
+    eps: float = 4 / 255
+    step_size: float = 3 / 255
+    steps: int = 4
+    lam: float = 0.5
+    mu: float = 0.9
+    gamma: float = 500.0
+    threshold: float = 0.01
+    copies: int = 2
+
+
+def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: DOCConfig = DOCConfig()) -> Defended:
+    """Directional orthogonal counterattack (AAAI 2026, arXiv 2511.09064).
+
+    The counterattack's objective along d = g + lambda r, where g is the unit gradient and r a random unit direction
+    orthogonal to it, with momentum m <- mu m + d and steps of sign(m); the result is weighted by sigma(gamma
+    (tau - tau_hat)), tau_hat being one minus the mean cosine between the features of noisy copies and the picture's.
+    """
+    still = pixels.detach()
+    with torch.no_grad():
+        anchor = clip.probe(still)
+        noisy = [clip.probe(still + random_start(still, config.eps, dice)) for _ in range(config.copies)]
+        tau_hat = 1 - torch.stack([F.cosine_similarity(f, anchor) for f in noisy]).mean(0)
+    momentum = torch.zeros_like(still)
+
+    def advance(step: Step, gradient: torch.Tensor) -> torch.Tensor:
+        nonlocal momentum
+        g = F.normalize(gradient.flatten(1))
+        r = uniform(g.shape, dice).to(g)
+        r = F.normalize(r - (r * g).sum(1, keepdim=True) * g)
+        momentum = config.mu * momentum + (g + config.lam * r).view_as(gradient)
+        return step.delta + config.step_size * momentum.sign()
+
+    path = counterattack(clip.encode, still, random_start(still, config.eps, dice),
+                         TTCConfig(config.eps, config.step_size, config.steps), advance=advance)
+    weight = torch.sigmoid(config.gamma * (config.threshold - tau_hat))
+    moved = pixels + weight.view(-1, 1, 1, 1) * last(path).delta
+    return Defended(moved, none(clip, moved, text).logits, {"tau_hat": tau_hat, "weight": weight})
+
+
+@dataclass(frozen=True)
+class MACConfig:
+    """MAC's settings: the counterattack's budget, and middle and width of the soft gate over the corruption degree."""
+
+    ttc: TTCConfig = TTCConfig(eps=8 / 255, step_size=2 / 255, steps=4)
+    middle: float = 0.7
+    width: float = 0.01
+
+
+def augmented(pixels: torch.Tensor, dice: Dice = None) -> torch.Tensor:
+    """MAC's random view of each picture: up to 5° rotation, 4 % shift and 8 % scale, and each with probability one half
+    colour jitter (.08, .08, .08, .02), a 5-tap blur of sigma .5 to 1.2, and noise of sigma up to .02. Differentiable."""
+    found = []
+    drawn = uniform((len(pixels), 13), dice, 0.0, 1.0).tolist()
+    grain = uniform(pixels.shape, dice).to(pixels) * 3**0.5  # of unit variance
+    for x, u, n in zip(pixels, drawn, grain):
+        between = [2 * v - 1 for v in u]
+        side = x.shape[-1]
+        x = vision.affine(x, 5 * between[0], [0.04 * side * between[1], 0.04 * side * between[2]], 1 + 0.08 * between[3],
+                          [0.0, 0.0], interpolation=vision.InterpolationMode.BILINEAR)
+        if u[4] < 0.5:
+            x = vision.adjust_brightness(x, 1 + 0.08 * between[5])
+            x = vision.adjust_contrast(x, 1 + 0.08 * between[6])
+            x = vision.adjust_saturation(x, 1 + 0.08 * between[7])
+            x = x + (vision.adjust_hue(x.detach(), 0.02 * between[8]) - x.detach())  # torchvision's is not differentiable
+        if u[9] < 0.5:
+            x = vision.gaussian_blur(x, [5, 5], [0.5 + 0.7 * u[10]] * 2)
+        if u[11] < 0.5:
+            x = (x + 0.02 * u[12] * n).clamp(0, 1)
+        found.append(x.clamp(0, 1))
+    return torch.stack(found)
+
+
+def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: MACConfig = MACConfig()) -> Defended:
+    """Multi-view augmented counterattack (CVPR 2026, arXiv 2606.06938).
+
+    Two views, the picture and one augmented; each is counterattacked (8/255, 2/255, 4 steps), weighted by
+    sigma((d - .7) / .01) with d = ‖f(aug(v)) - f(v)‖ / ‖f(v)‖, the corruption degree; the logits are averaged. The
+    counterattack starts from noise and is weighted over its steps as in TTC.
+    """
+    views = [pixels, augmented(pixels, dice)]
+    found, degrees = [], []
+    for view in views:
+        still = view.detach()
+        with torch.no_grad():
+            anchor = clip.encode(still)
+            degree = relative_drift(clip.encode(augmented(still, dice)), anchor)
+        path = counterattack(clip.encode, still, random_start(still, config.ttc.eps, dice), config.ttc, anchor=anchor)
+        weight = torch.sigmoid((degree - config.middle) / config.width).view(-1, 1, 1, 1)
+        delta = weight * weigh([step.delta for step in path], config.ttc)
+        found.append(none(clip, view + delta, text)), degrees.append(degree)
+    return Defended(found[0].pixels, torch.stack([f.logits for f in found]).mean(0),
+                    {"corruption degree": degrees[0], "corruption degree of the view": degrees[1]})
+
+
+def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """The model's own profile: its gate, budget and views, chosen on training pictures where the model is embedded."""
+    return calibrated(clip, pixels, text, random_start(pixels.detach(), clip.profile.noise_eps, dice), clip.profile)
+
+
+@dataclass(frozen=True)
+class Defense:
+    """A row of the table. run: (clip, pixels, text, dice) -> Defended; help: one sentence for the screen."""
+
+    title: str
+    run: Callable[..., Defended]
+    help: str
+
+
+DEFENSES: dict[str, Defense] = {
+    "none": Defense("None", none, "The bare model."),
+    "rn": Defense("Random noise", random_noise, "A little noise, a control: it washes out the weakest attacks only."),
+    "tte": Defense("TTE", tte, "The prediction averaged over flips and crops."),
+    "anti_adversary": Defense("Anti-adversary", anti_adversary, "Two steps that make the first guess more certain."),
+    "hedge": Defense("Hedge", hedge, "A few steps away from every label at once."),
+    "ttc": Defense("TTC", ttc, "The paper’s counterattack, with the paper’s values."),
+    "doc": Defense("DOC", doc, "A counterattack with a random orthogonal part and momentum, softly gated."),
+    "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding."),
+    "default": Defense("Ours", default, "This model’s own gate, counterattack and views, chosen on training pictures."),
+}
+
+
+def through(defense: Defense, clip, text: torch.Tensor, dice: Dice = None, samples: int = 1
+            ) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What an adaptive attacker attacks in place of the bare classifier: pixels [B,3,H,W] -> defended logits [B,K].
+
+    Gate and counterattack run for real at every step and count as a constant shift in the backward pass (BPDA); views
+    and weights of the pixels are differentiated through. With samples > 1 the probabilities are averaged over fresh
+    draws (EOT, Athalye et al., ICML 2018): he knows the code but not the dice. Give it to any row of ATTACKS.
     """
     def classify(pixels: torch.Tensor) -> torch.Tensor:
-        found = []
-        for _ in range(samples):
-            noise = random_start(pixels.detach(), profile.noise_eps, generator)
-            moved = defend(clip, pixels.detach(), text, noise, profile).pixels - pixels.detach()
-            found.append(judge(clip, pixels + moved, text, profile))
-        return torch.stack(found).mean(0).clamp(min=1e-12).log()
+        drawn = [defense.run(clip, pixels, text, dice).logits for _ in range(samples)]
+        return drawn[0] if samples == 1 else torch.stack([z.softmax(-1) for z in drawn]).mean(0).clamp(min=1e-12).log()
 
     return classify
+
+
+@dataclass
+class Passes:
+    """Passes through an image tower, counted in pictures."""
+
+    forward: int = 0
+    backward: int = 0
+
+
+@contextmanager
+def count_passes(clip) -> Iterator[Passes]:
+    """Counts what the image towers of clip (and of the original that probes it) do meanwhile."""
+    counted = Passes()
+
+    def seen(module, inputs, output: torch.Tensor) -> None:
+        counted.forward += len(output)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: setattr(counted, "backward", counted.backward + len(gradient)))
+
+    towers = [c.model.visual for c in (clip, clip.original) if c is not None]
+    handles = [tower.register_forward_hook(seen) for tower in towers]
+    try:
+        yield counted
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -162,7 +162,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     """Run the profile's defence on the attacked picture, or with `control` on the clean one: one snapshot for the
     gate's decision, one a step where it engages, the last with the defended prediction.
 
-    Gives what defenses.defend gives on a batch of one with the same noise.
+    Gives what defenses.calibrated gives on a batch of one with the same noise.
     """
     profile, settings = run.profile, run.settings
     start_from = run.pixels if control or run.attack_delta is None else run.pixels + run.attack_delta

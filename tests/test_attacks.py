@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from demo_core.ascent import last, project, random_start
-from demo_core.attacks import ATTACKS
+from demo_core.attacks import ATTACKS, dlr
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 
 EPS, STEP, STEPS = 4 / 255, 1 / 255, 5
@@ -36,6 +36,8 @@ class TestEveryAttack:
         assert all(step.output is not None for step in trace[:-1]) and trace[-1].output is None
 
     def test_objective_rises(self, row, classify, photographs):
+        if row is ATTACKS["noise"]:
+            pytest.skip("noise is the control: it raises nothing on purpose")
         labels = (classify(photographs).argmax(1) + row.targeted) % len(LABELS)
         first, *_, final = run(row, classify, photographs, labels)
         # Reading the final point's objective is a run of one step that starts there.
@@ -91,3 +93,15 @@ def test_targeted_pgd_reaches_its_target(classify, photographs):
 def test_project_is_the_nearest_point_inside():
     pixels, delta = torch.tensor([[0.0, 0.5, 1.0]]), torch.tensor([[-0.3, 0.3, 0.3]])
     torch.testing.assert_close(project(delta, pixels, 0.1), torch.tensor([[0.0, 0.1, 0.0]]))
+
+
+def test_noise_fools_nobody(classify, photographs):
+    clean = classify(photographs).argmax(1)
+    assert (classify(photographs + run(ATTACKS["noise"], classify, photographs, clean)[-1].delta).argmax(1) == clean).all()
+
+
+def test_dlr_by_hand():
+    logits, labels = torch.tensor([[5.0, 3.0, 1.0, 0.0], [5.0, 3.0, 1.0, 0.0]]), torch.tensor([0, 2])
+    torch.testing.assert_close(dlr(logits, labels), torch.tensor([-(5.0 - 3.0) / (5.0 - 1.0), -(1.0 - 5.0) / (5.0 - 1.0)]))
+    torch.testing.assert_close(dlr(logits * 7, labels), dlr(logits, labels))
+    assert dlr(torch.tensor([[2.0, 1.0]]), torch.tensor([0])).tolist() == [-1.0]

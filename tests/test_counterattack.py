@@ -3,7 +3,7 @@ import torch
 
 from demo_core.ascent import random_start
 from demo_core.counterattack import TTCConfig, counterattack, purify, stability, step_weights
-from demo_core.defenses import TAU, VIEW_DRIFT, VIEWS, Profile, defend, judge, shift, view_drift, view_features
+from demo_core.defenses import ENGAGED, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, shift, view_drift, view_features
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 
 
@@ -75,8 +75,8 @@ def test_gates_open_on_opposite_sides(gate, engages):
 def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
     text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
     profile = Profile(VIEW_DRIFT, 1e9, average_views=True)
-    result = defend(clip, photographs, text, noise, profile)
-    assert torch.equal(result.pixels, photographs) and not result.engaged.any()
+    result = calibrated(clip, photographs, text, noise, profile)
+    assert torch.equal(result.pixels, photographs) and not result.signals[ENGAGED].any()
     torch.testing.assert_close(result.probabilities, judge(clip, photographs, text, profile))
     torch.testing.assert_close(result.probabilities.sum(1), torch.ones(len(photographs)))
 
@@ -87,7 +87,7 @@ def test_paper_profile_is_purify(clip, photographs, noise):
     config = TTCConfig(tau_threshold=tau.median().item() + 1e-6)
     profile = Profile(TAU, config.tau_threshold, config)
     delta, _ = purify(clip.encode, photographs, noise, config)
-    difference = defend(clip, photographs, text, noise, profile).pixels - photographs - delta
+    difference = calibrated(clip, photographs, text, noise, profile).pixels - photographs - delta
     assert (difference.abs() < 1e-5).float().mean() > 0.99
 
 

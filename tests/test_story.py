@@ -9,7 +9,7 @@ from demo_core.ascent import last, random_start
 from demo_core.attacks import ATTACKS, pgd
 from demo_core.clip import MODELS
 from demo_core.counterattack import TTCConfig, purify
-from demo_core.defenses import TAU, VIEW_DRIFT, Profile, defend
+from demo_core.defenses import ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
 from demo_core.plots import drift_figure, signal_figure, to_svg
@@ -49,10 +49,10 @@ def test_stream_equals_batch(clip, photo, profile):
     assert torch.equal(run.attack_delta, want)
     noise = random_start(pixels + want, profile.noise_eps, torch.Generator().manual_seed(6))
     text = clip.text_features(chosen.labels, chosen.template)
-    whole = defend(clip, pixels + want, text, noise, profile)
+    whole = calibrated(clip, pixels + want, text, noise, profile)
     torch.testing.assert_close(run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0)
     torch.testing.assert_close(run.defended, whole.probabilities[0], atol=1e-5, rtol=1e-4)
-    assert run.engaged == bool(whole.engaged)
+    assert run.engaged == bool(whole.signals[ENGAGED])
     if profile.gate == TAU:
         delta, tau = purify(clip.encode, pixels + want, noise, replace(profile.ttc, tau_threshold=profile.threshold))
         torch.testing.assert_close(run.defence_delta, delta, atol=1e-6, rtol=0)

@@ -6,7 +6,7 @@
 Nothing is chosen on validation pictures. Two attackers are measured. The static one runs PGD-10 on the undefended
 model and does not know the defence; attacks from the true and from the predicted label are both reported, because an
 attack from the true label leaks it (a defence that undoes the attack learns what to avoid). The adaptive one runs
-PGD-20 through the whole defence (BPDA and EOT, see defenses.through_defence), on fewer pictures, since he costs some
+PGD-20 through the whole defence (BPDA and EOT, see defenses.through), on fewer pictures, since he costs some
 hundred passes a picture; he knows the true label.
 """
 from __future__ import annotations
@@ -29,7 +29,7 @@ from demo_core.attacks import pgd
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MEASURED_FILE, MODELS, PROFILE_FILE, ZeroShotCLIP, load
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
-    TAU, VIEW_DRIFT, Profile, gate_signal, judge, purified, through_defence, view_drift, view_features,
+    DEFENSES, TAU, VIEW_DRIFT, Profile, gate_signal, judge, purified, through, view_drift, view_features,
 )
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
@@ -74,16 +74,16 @@ class Bench:
         return torch.cat(found)
 
     def attacked(self, eps: float, labels: torch.Tensor, *, step_size: float = 1.0, steps: int = 10,
-                 through: Profile | None = None) -> torch.Tensor:
-        """PGD at eps/255, step_size/255, random start; on the bare model, or through a profile's whole defence.
+                 known: str | None = None) -> torch.Tensor:
+        """PGD at eps/255, step_size/255, random start; on the bare model, or through a whole defence of DEFENSES.
 
         The attacker computes in bfloat16, which doubles his speed; what he made is judged in float32."""
         found = []
         for i, (x, y) in batches(self.pictures, labels, title=f"PGD-{steps} {eps:g}/255"):
             x, y = x.to(self.clip.device), y.to(self.clip.device)
             target = self.classify
-            if through:
-                target = through_defence(self.clip, self.text, through, torch.Generator().manual_seed(4000 + i))
+            if known:
+                target = through(DEFENSES[known], self.clip, self.text, torch.Generator().manual_seed(4000 + i))
             path = pgd(target, x, y, eps=eps / 255, step_size=step_size / 255, steps=steps,
                        generator=torch.Generator().manual_seed(i))
             with torch.autocast(x.device.type, torch.bfloat16):
@@ -251,7 +251,7 @@ def measure(clip: ZeroShotCLIP, vocabulary: Vocabulary, pictures: torch.Tensor, 
     few = some[:adaptive_limit]
     bench = Bench(clip, vocabulary.names, pictures[few], labels[few])
     for eps in (1, 2, 4):
-        attacked = bench.attacked(eps, bench.labels, step_size=eps / 4, steps=20, through=profile)
+        attacked = bench.attacked(eps, bench.labels, step_size=eps / 4, steps=20, known="default")
         report[f"adaptive_eps{eps}"] = judged(bench, attacked, profile)[0]
     return report
 

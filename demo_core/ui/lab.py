@@ -269,7 +269,7 @@ def build() -> gr.Blocks:
         def attack_changed(key: str):
             row = ATTACKS[key]
             return (gr.update(info=row.help), gr.update(visible=row.targeted),
-                    *[gr.update(visible=not row.single_step)] * 2)
+                    gr.update(visible=not (row.single_step or row.own_step_size)), gr.update(visible=not row.single_step))
 
         attack.change(attack_changed, attack, [attack, target, step_size, steps], **quiet)
 

@@ -1,0 +1,222 @@
+"""Every row of the defence table: invariants on the model in the box, and each published defence against a plain
+transcription of its equations, one picture at a time, on a closed-form encoder."""
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from demo_core.ascent import random_start, uniform
+from demo_core.attacks import ATTACKS
+from demo_core.defenses import (
+    DEFENSES, DOCConfig, MACConfig, Profile, augmented, count_passes, doc, mac, through, transformed,
+)
+from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from tests.conformance import encoder
+
+LABELS = PRESETS["Everyday"]
+RANDOM = ("rn", "hedge", "ttc", "doc", "mac")
+
+
+def dice(n: int, seed: int = 0) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed * 1000 + i) for i in range(n)]
+
+
+@pytest.fixture(scope="module")
+def text(clip):
+    return clip.text_features(LABELS, DEFAULT_TEMPLATE)
+
+
+@torch.no_grad()
+def run(row, clip, pixels, text, seed=0):
+    return row.run(clip, pixels, text, dice(len(pixels), seed))
+
+
+@pytest.mark.parametrize("key", DEFENSES)
+class TestEveryDefense:
+    def test_shapes_and_pixel_range(self, key, clip, photographs, text):
+        pixels = torch.cat([photographs, torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)])
+        result = run(DEFENSES[key], clip, pixels, text)
+        assert result.logits.shape == (6, len(LABELS)) and result.logits.isfinite().all()
+        assert result.pixels.shape == pixels.shape and result.pixels.min() >= -1e-6 and result.pixels.max() <= 1 + 1e-6
+        torch.testing.assert_close(result.probabilities.sum(1), torch.ones(6))
+        assert all(signal.shape == (6,) for signal in result.signals.values())
+        assert torch.is_grad_enabled()
+
+    def test_same_dice_same_answer(self, key, clip, photographs, text):
+        one, again, other = (run(DEFENSES[key], clip, photographs, text, seed).logits for seed in (0, 0, 1))
+        assert torch.equal(one, again)
+        if key in RANDOM and key not in ("ttc", "doc"):  # these two may leave a picture alone
+            assert not torch.equal(one, other)
+
+    def test_a_picture_does_not_feel_its_batch(self, key, clip, photographs, text):
+        whole = run(DEFENSES[key], clip, photographs, text).logits
+        with torch.no_grad():
+            alone = DEFENSES[key].run(clip, photographs[2:3], text, dice(4)[2:3]).logits
+        torch.testing.assert_close(whole[2:3].softmax(1), alone.softmax(1), atol=0.02, rtol=0)  # rounding may flip a sign
+
+    def test_an_attacker_can_differentiate_it(self, key, clip, photographs, text):
+        pixels = photographs.clone().requires_grad_(True)
+        logits = through(DEFENSES[key], clip, text, dice(4), samples=2)(pixels)
+        (gradient,) = torch.autograd.grad(logits[:, 0].sum(), pixels)
+        assert gradient.isfinite().all() and (gradient.flatten(1).norm(dim=1) > 0).all()
+
+
+def test_passes_are_counted(clip, photographs, text):
+    for key, forward, backward in (("none", 1, 0), ("rn", 1, 0), ("tte", 10, 0), ("anti_adversary", 4, 2), ("hedge", 5, 4)):
+        with count_passes(clip) as passes:
+            run(DEFENSES[key], clip, photographs, text)
+        assert (passes.forward, passes.backward) == (4 * forward, 4 * backward), key
+    with count_passes(clip) as passes:  # ungated here: the picture, noise (tau), one step less than two, the answer
+        run(DEFENSES["ttc"], clip, photographs, text)
+    assert passes.forward <= 4 * 4 and passes.backward <= 4 * 2
+
+
+def test_an_adaptive_attack_is_never_weaker_than_the_static_one(clip, photographs, text):
+    """The defended loss of the label after PGD through the defence is at least that after PGD on the bare model."""
+    for key in ("tte", "default", "mac"):
+        row = DEFENSES[key]
+        labels = run(row, clip, photographs, text).logits.argmax(1)
+        ends = []
+        for target in (clip.classifier(LABELS, DEFAULT_TEMPLATE), through(row, clip, text, dice(4, 7))):
+            *_, final = ATTACKS["pgd"].run(target, photographs, labels, eps=2 / 255, step_size=0.5 / 255, steps=10,
+                                           generator=dice(4, 3))
+            judged = [run(row, clip, photographs + final.delta, text, seed).probabilities for seed in range(3)]
+            ends.append(F.nll_loss(torch.stack(judged).mean(0).log(), labels).item())
+        static, adaptive = ends
+        assert adaptive >= static - 1e-3, key
+
+
+# A small clip around the closed-form encoder, and the transcriptions.
+
+SIDE = 12
+DOC_GATE, MAC_GATE = DOCConfig(gamma=30.0, threshold=0.02), MACConfig(middle=0.1, width=0.05)
+
+
+@pytest.fixture(scope="module")
+def small():
+    encode, _ = encoder.build(3.0)
+    words = F.normalize(torch.randn(5, 24, generator=torch.Generator().manual_seed(1)), dim=1)
+    clip = SimpleNamespace(encode=encode, probe=encode, original=None, profile=Profile(),
+                           logits=lambda f, t: 20 * F.normalize(f, dim=-1) @ t.T)
+    return clip, torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)), words
+
+
+def classify_one(clip, x, words):
+    return clip.logits(clip.encode(x[None]), words)[0]
+
+
+def climb(loss, x, delta, eps, step, count):
+    """Signed steps on one picture, by the book."""
+    for _ in range(count):
+        leaf = delta.clone().requires_grad_()
+        (g,) = torch.autograd.grad(loss(x + leaf), leaf)
+        delta = (x + (delta + step * g.sign()).clamp(-eps, eps)).clamp(0, 1) - x
+    return delta
+
+
+def noise_one(x, eps, die):
+    return (x + torch.empty(x.shape).uniform_(-eps, eps, generator=die)).clamp(0, 1) - x
+
+
+def naive_rn(clip, x, words, die):
+    return classify_one(clip, x + noise_one(x, 4 / 255, die), words)
+
+
+def naive_tte(clip, x, words, die):
+    part, views = SIDE * 7 // 8, [x]
+    for top in (0, SIDE - part):
+        for left in (0, SIDE - part):
+            crop = x[:, top:top + part, left:left + part]
+            views.append(F.interpolate(crop[None], (SIDE, SIDE), mode="bilinear", align_corners=False)[0])
+    views += [torch.flip(v, [2]) for v in views]
+    return sum(classify_one(clip, v, words) for v in views) / 10
+
+
+def naive_anti_adversary(clip, x, words, die):
+    guess = classify_one(clip, x, words).argmax()
+    delta = climb(lambda p: classify_one(clip, p, words).log_softmax(0)[guess], x, torch.zeros_like(x), 4 / 255, 2 / 255, 2)
+    return classify_one(clip, x + delta, words)
+
+
+def naive_hedge(clip, x, words, die):
+    delta = climb(lambda p: -classify_one(clip, p, words).log_softmax(0).sum(), x, noise_one(x, 4 / 255, die), 4 / 255, 2 / 255, 4)
+    return classify_one(clip, x + delta, words)
+
+
+def naive_ttc(clip, x, words, die):
+    f, n = clip.encode(x[None])[0], noise_one(x, 4 / 255, die)
+    tau = (clip.encode((x + n)[None])[0] - f).norm() / f.norm()
+    deltas = [n]
+    for _ in range(2):
+        deltas.append(climb(lambda p: (clip.encode(p[None])[0] - f).pow(2).sum(), x, deltas[-1], 4 / 255, 1 / 255, 1))
+    weights = [math.exp(2 * i) for i in range(3)]
+    delta = sum(w * d for w, d in zip(weights, deltas)) / sum(weights) if tau < 0.2 else n
+    return classify_one(clip, x + delta, words)
+
+
+def naive_doc(clip, x, words, die, config=DOC_GATE):
+    f = clip.encode(x[None])[0]
+    cosines = [F.cosine_similarity(clip.encode((x + noise_one(x, config.eps, die))[None])[0], f, dim=0)
+               for _ in range(config.copies)]
+    tau_hat = 1 - sum(cosines) / config.copies
+    delta, m = noise_one(x, config.eps, die), torch.zeros_like(x)
+    for _ in range(config.steps):
+        leaf = delta.clone().requires_grad_()
+        (g,) = torch.autograd.grad((clip.encode((x + leaf)[None])[0] - f).pow(2).sum(), leaf)
+        g = g / g.norm()
+        r = torch.empty(g.numel()).uniform_(-1, 1, generator=die).view_as(g)
+        r = r - (r * g).sum() * g
+        m = config.mu * m + g + config.lam * r / r.norm()
+        delta = (x + (delta + config.step_size * m.sign()).clamp(-config.eps, config.eps)).clamp(0, 1) - x
+    return classify_one(clip, x + delta / (1 + math.exp(-config.gamma * (config.threshold - tau_hat))), words)
+
+
+def naive_mac(clip, x, words, die):
+    total = 0
+    for view in (x, augmented(x[None], [die])[0]):
+        f = clip.encode(view[None])[0]
+        d = (clip.encode(augmented(view[None], [die]))[0] - f).norm() / f.norm()
+        deltas = [noise_one(view, 8 / 255, die)]
+        for _ in range(4):
+            deltas.append(climb(lambda p: (clip.encode(p[None])[0] - f).pow(2).sum(), view, deltas[-1], 8 / 255, 2 / 255, 1))
+        weights = [math.exp(2 * i) for i in range(5)]
+        delta = sum(w * e for w, e in zip(weights, deltas)) / sum(weights) / (1 + math.exp(-(d.item() - MAC_GATE.middle) / MAC_GATE.width))
+        total = total + classify_one(clip, view + delta, words)
+    return total / 2
+
+
+NAIVE = {"rn": naive_rn, "tte": naive_tte, "anti_adversary": naive_anti_adversary, "hedge": naive_hedge, "ttc": naive_ttc,
+         "doc": naive_doc, "mac": naive_mac}
+
+
+@pytest.mark.parametrize("key", NAIVE)
+def test_against_a_transcription_of_the_equations(key, small):
+    clip, pictures, words = small
+    row = DEFENSES[key].run
+    if key == "doc":  # both soft gates are set so that they are neither open nor shut on this encoder
+        row = lambda *given: doc(*given, config=DOC_GATE)  # noqa: E731
+    if key == "mac":
+        row = lambda *given: mac(*given, config=MAC_GATE)  # noqa: E731
+    with torch.no_grad():
+        found = row(clip, pictures, words, dice(3)).logits
+    for i, x in enumerate(pictures):
+        torch.testing.assert_close(found[i], NAIVE[key](clip, x, words, dice(3)[i]).detach(), atol=2e-3, rtol=1e-3)
+
+
+def test_start_noise_is_each_pictures_own():
+    pixels = torch.rand(3, 3, 4, 4)
+    assert torch.equal(random_start(pixels, 0.1, dice(3))[1:2], random_start(pixels[1:2], 0.1, dice(3)[1:2]))
+    assert uniform((3, 2), torch.Generator().manual_seed(0)).shape == (3, 2)
+
+
+def test_transformed_views_begin_with_the_picture(photographs):
+    views = transformed(photographs)
+    assert len(views) == 10 and torch.equal(views[0], photographs) and torch.equal(views[5], photographs.flip(-1))
+
+
+def test_augmented_views_are_small_changes(photographs):
+    views = augmented(photographs, dice(4))
+    change = (views - photographs).abs().flatten(1).mean(1)
+    assert views.min() >= 0 and views.max() <= 1 and ((change > 1e-3) & (change < 0.25)).all()
