@@ -174,7 +174,8 @@ def cw(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: f
 @dataclass(frozen=True)
 class Attack:
     """A row of the table. run: the generator; targeted: `labels` are what the attacker wants, not what is true;
-    single_step: step size and steps are fixed by the method; own_step_size: the step size alone is."""
+    single_step: step size and steps are fixed by the method; own_step_size: the step size alone is;
+    transfer: it is crafted on another model."""
 
     title: str
     run: Callable[..., Iterator[Step]]
@@ -182,6 +183,7 @@ class Attack:
     targeted: bool = False
     single_step: bool = False
     own_step_size: bool = False
+    transfer: bool = False
 
 
 ATTACKS: dict[str, Attack] = {
@@ -191,5 +193,6 @@ ATTACKS: dict[str, Attack] = {
     "cw": Attack("CW", cw, "Many small steps that widen the lead of the best wrong label."),
     "apgd_ce": Attack("APGD-CE", apgd_ce, "PGD that finds its step size itself; a part of AutoAttack.", own_step_size=True),
     "apgd_dlr": Attack("APGD-DLR", apgd_dlr, "The same on a loss that no scaling of the logits weakens.", own_step_size=True),
+    "transfer": Attack("Transfer", pgd, "PGD on another model: its attack is carried over to this one.", transfer=True),
     "noise": Attack("Random noise", noise, "No attack, the control: noise of the same size.", single_step=True),
 }

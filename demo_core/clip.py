@@ -215,6 +215,11 @@ def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
     return ZeroShotCLIP(model, open_clip.get_tokenizer(name), preprocess["mean"], preprocess["std"])
 
 
+def surrogate_of(key: str) -> str:
+    """The model that transfer attacks on this one are crafted on: another embedded one."""
+    return next(other for other, row in MODELS.items() if row.folder and other != key)
+
+
 @lru_cache
 def study_of(key: str) -> Study | None:
     """The study of a model of the table, where one was made (`python -m demo_core.pocket.study`)."""

@@ -313,12 +313,30 @@ def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -
 
 
 @dataclass(frozen=True)
+class Rule:
+    """Where a defence draws the line on a picture's drift: under noise of `noise`/255, or over views where it is None;
+    below: the pictures that drift less are the suspects, else those that drift more."""
+
+    value: float
+    noise: float | None = None
+    below: bool = False
+
+
+def _default_rule(profile: Profile) -> Rule:
+    if profile.gate == TAU:
+        return Rule(profile.threshold, TTCConfig().eps * 255, below=True)
+    return Rule(profile.threshold)
+
+
+@dataclass(frozen=True)
 class Defense:
-    """A row of the table. run: (clip, pixels, text, dice) -> Defended; help: one sentence for the screen."""
+    """A row of the table. run: (clip, pixels, text, dice) -> Defended; help: one sentence for the screen; rule: what it
+    decides by on a model with this profile, where it decides by a drift."""
 
     title: str
     run: Callable[..., Defended]
     help: str
+    rule: Callable[[Profile], Rule | None] = lambda profile: None
 
 
 DEFENSES: dict[str, Defense] = {
@@ -327,10 +345,14 @@ DEFENSES: dict[str, Defense] = {
     "tte": Defense("TTE", tte, "The prediction averaged over flips and crops."),
     "anti_adversary": Defense("Anti-adversary", anti_adversary, "Two steps that make the first guess more certain."),
     "hedge": Defense("Hedge", hedge, "A few steps away from every label at once."),
-    "ttc": Defense("TTC", ttc, "The paper’s counterattack, with the paper’s values."),
-    "doc": Defense("DOC", doc, "A counterattack with a random orthogonal part and momentum, softly gated."),
-    "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding."),
-    "default": Defense("Ours", default, "This model’s own gate, counterattack and views, chosen on training pictures."),
+    "ttc": Defense("TTC", ttc, "The paper’s counterattack, with the paper’s values.",
+                   lambda profile: Rule(TTCConfig().tau_threshold, TTCConfig().eps * 255, below=True)),
+    "doc": Defense("DOC", doc, "A counterattack with a random orthogonal part and momentum, softly gated.",
+                   lambda profile: Rule((2 * DOCConfig().threshold) ** 0.5, DOCConfig().eps * 255, below=True)),  # as 1 - cos
+    "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding.",
+                   lambda profile: Rule(MACConfig().middle)),
+    "default": Defense("Ours", default, "This model’s own gate, counterattack and views, chosen on training pictures.",
+                       _default_rule),
 }
 
 

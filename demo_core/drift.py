@@ -56,6 +56,14 @@ def noise_drifts(encode: Encode, pixels: torch.Tensor, unit_noise: torch.Tensor,
                         for s in NOISE_STRENGTHS])
 
 
+@torch.no_grad()
+def view_drifts(encode: Encode, pixels: torch.Tensor, views: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Relative drift [B] over each of STUDY_VIEWS; views [1 + V,B,D], what view_features gave, saves passes."""
+    seen = dict(zip(VIEWS, views[1:]))
+    return {name: relative_drift(seen[name] if name in seen else encode(view(pixels)), views[0])
+            for name, view in STUDY_VIEWS.items()}
+
+
 @dataclass(frozen=True)
 class Row:
     """pile: CLEAN_PILE or the attack's words; eps: the attack's, in 1/255, 0 for clean; probe: "noise" with its

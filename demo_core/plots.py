@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from demo_core.defenses import TAU, VIEW_DRIFT, Profile
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Profile
 from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.story import Run, Signals
 
@@ -62,17 +63,54 @@ def drift_figure(run: Run | None) -> Figure:
 def signal_figure(run: Run | None, profile: Profile | None = None, study: Study | None = None) -> Figure:
     """Both stability signals of the clean and the attacked picture; the gating one with its threshold and the side
     on which the counterattack engages. profile: the model's, while there is no run. study: the model's, drawn behind
-    the run's own points; where tau does not gate, it is shown over all noise strengths."""
+    the run's own points."""
     with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.8, 3.0), layout="constrained")
         gate = (run.profile if run else profile or Profile()).gate
-        over_noise = study is not None and gate != TAU
-        figure = Figure(figsize=(4.8, 4.4 if over_noise else 3.0), layout="constrained")
-        upper, lower = figure.subplots(2, 1, height_ratios=(1, 1.7) if over_noise else (1, 1))
-        _value_axes(upper, run, gate, gate, study)
-        if over_noise:
-            _noise_axes(lower, run, study)
-        else:
-            _value_axes(lower, run, VIEW_DRIFT if gate == TAU else TAU, gate, study)
+        names = [gate, *(name for name in SIGNAL_NAMES if name != gate)]
+        for axes, name in zip(figure.subplots(2, 1), names):
+            _value_axes(axes, run, name, gate, study)
+        return figure
+
+
+def views_figure(run: Run | None, profile: Profile, study: Study | None = None) -> Figure:
+    """The run's clean and attacked picture: drift over noise strengths and over views, with the line that each defence
+    draws. Behind them the study's middle 80 % and median."""
+    rules = {row.title: row.rule(profile) for row in DEFENSES.values()}
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+        noise, views = figure.subplots(1, 2, sharey=True)
+        x, low, middle, high = np.arange(len(NOISE_STRENGTHS)), LEVELS.index(0.1), LEVELS.index(0.5), LEVELS.index(0.9)
+        at = np.arange(len(STUDY_VIEWS))
+        for pile in (0, 1) if study else ():
+            curve = [_piles(study, run, "noise", s)[pile] for s in NOISE_STRENGTHS]
+            bars = [_piles(study, run, view)[pile] for view in STUDY_VIEWS]
+            colour, place = curve[0][1], at + (pile - 0.5) * 0.3
+            noise.fill_between(x, [r.quantiles[low] for r, _ in curve], [r.quantiles[high] for r, _ in curve],
+                               color=colour, alpha=0.14, linewidth=0)
+            noise.plot(x, [r.quantiles[middle] for r, _ in curve], ":", color=colour, linewidth=1.2)
+            views.bar(place, [r.quantiles[high] - r.quantiles[low] for r, _ in bars], 0.26,
+                      [r.quantiles[low] for r, _ in bars], color=colour, alpha=0.14, linewidth=0)
+            views.hlines([r.quantiles[middle] for r, _ in bars], place - 0.13, place + 0.13, color=colour, linestyle=":", linewidth=1.2)
+        for pile, (label, (signals, colour, marker)) in enumerate(_seen(run).items()):
+            noise.plot(x, signals.over_noise, marker + "-", color=colour, markersize=5, label=f"this picture, {label}")
+            views.plot(at + (pile - 0.5) * 0.3, signals.over_views, marker, color=colour, markersize=7)
+        for title, rule in rules.items():
+            if rule and rule.noise:
+                place = math.log2(rule.noise)
+                noise.plot([place - 0.35, place + 0.35], [rule.value] * 2, color=_INK, linewidth=1.5)
+                noise.annotate(f"{title}: {'below' if rule.below else 'above'}", (place + 0.4, rule.value), fontsize=8.5, va="center")
+            elif rule:
+                views.axhline(rule.value, color=_INK, linewidth=1)
+                views.annotate(f"{title}: {'below' if rule.below else 'above'} {rule.value:.2f}", (len(at) - 0.5, rule.value),
+                               fontsize=8.5, va="bottom", ha="right", xytext=(0, 1), textcoords="offset points")
+        if run:
+            noise.legend(loc="upper left", fontsize=9)
+        noise.set(xlabel="noise, in 1/255", ylabel="relative drift", xlim=(-0.3, len(x) - 0.7))
+        noise.set_xticks(x, [str(s) for s in NOISE_STRENGTHS])
+        views.set_xlim(-0.6, len(at) - 0.4)
+        views.set_xticks(at, [_broken(view) for view in STUDY_VIEWS], fontsize=8.5)
+        _log_drift(noise)
         return figure
 
 
@@ -125,23 +163,9 @@ def _value_axes(axes, run: Run | None, name: str, gate: str, study: Study | None
     axes.set_title(f"{SIGNAL_NAMES[name]} ({role})", loc="left", fontsize=10)
 
 
-def _noise_axes(axes, run: Run | None, study: Study) -> None:
-    """The drift under noise over its strength: the run's two pictures before the study's middle 80 % and median."""
-    strengths = range(len(NOISE_STRENGTHS))
-    low, middle, high = LEVELS.index(0.1), LEVELS.index(0.5), LEVELS.index(0.9)
-    for pile in (0, 1):
-        rows, colours = zip(*(_piles(study, run, "noise", s)[pile] for s in NOISE_STRENGTHS))
-        axes.fill_between(strengths, [r.quantiles[low] for r in rows], [r.quantiles[high] for r in rows], color=colours[0],
-                          alpha=0.14, linewidth=0)
-        axes.plot(strengths, [r.quantiles[middle] for r in rows], ":", color=colours[0], linewidth=1.2)
-    for label, (signals, colour, marker) in _seen(run).items():
-        axes.plot(strengths, signals.over_noise, marker + "-", color=colour, markersize=5, label=f"{label} (tau {signals.tau:.3f})")
-    if run:
-        axes.legend(loc="upper left", fontsize=9)
-    axes.set(xticks=list(strengths), xticklabels=[f"{s}" for s in NOISE_STRENGTHS], xlim=(-0.2, len(NOISE_STRENGTHS) - 0.8),
-             xlabel="noise, in 1/255 (tau: at 4)", ylabel="relative drift")
-    _log_drift(axes)
-    axes.set_title(f"{SIGNAL_NAMES[TAU]} (shown, does not decide)", loc="left", fontsize=10)
+def _broken(view: str) -> str:
+    """A view's name on two lines."""
+    return view.replace(", ", ",\n").replace(" pixel ", "\npixel ").replace(" to ", "\nto ")
 
 
 def _log_drift(axes) -> None:
@@ -182,7 +206,7 @@ def study_figure(study: Study) -> Figure:
             noise.set(title=f"drift under noise{whose}", xlabel="noise, in 1/255", ylabel="relative drift (median, middle half)")
             _log_drift(noise)
             views.set(title=f"drift under views{whose}", xticks=range(len(STUDY_VIEWS)), ylim=0)
-            views.set_xticklabels([view.replace(", ", ",\n").replace(" by ", "\nby ").replace(" to ", "\nto ") for view in STUDY_VIEWS], fontsize=8)
+            views.set_xticklabels([_broken(view) for view in STUDY_VIEWS], fontsize=8)
             aucs.set(title="AUC, clean drifts further than attacked", xlabel="noise, in 1/255", ylim=(0, 1))
             aucs.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
             for axes in (noise, aucs):

@@ -5,17 +5,20 @@ A Run is immutable; every step yields a new one, and each holds all there is to 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 
-from demo_core.ascent import random_start
+from demo_core.ascent import Step, last, random_start
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import TTCConfig, counterattack, relative_drift, weigh
-from demo_core.defenses import TAU, VIEW_DRIFT, Profile, judge, view_drift, view_features
-from demo_core.drift import noise_drifts
+from demo_core.defenses import (
+    DEFENSES, TAU, VIEW_DRIFT, Profile, count_passes, judge, through, view_drift, view_features,
+)
+from demo_core.drift import noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
 
 TAU_NOISE = TTCConfig().eps  # tau is always shown under the paper's noise
@@ -23,7 +26,8 @@ TAU_NOISE = TTCConfig().eps  # tau is always shown under the paper's noise
 
 @dataclass(frozen=True)
 class Settings:
-    """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's index."""
+    """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's index;
+    adaptive: the attacker knows the defence and attacks through it."""
 
     labels: tuple[str, ...]
     template: str
@@ -33,16 +37,18 @@ class Settings:
     steps: int = 10
     target: int | None = None
     seed: int = 0
+    adaptive: bool = False
 
 
 @dataclass(frozen=True)
 class Signals:
     """Both stability signals of one picture, whichever of them gates: tau under the paper's noise, the drift under
-    the exact views; and the drift over NOISE_STRENGTHS, of which tau is one point."""
+    the exact views; and the drift over NOISE_STRENGTHS, of which tau is one point, and over STUDY_VIEWS."""
 
     tau: float
     view_drift: float
     over_noise: tuple[float, ...] = ()
+    over_views: tuple[float, ...] = ()
 
     def __getitem__(self, gate: str) -> float:
         return {TAU: self.tau, VIEW_DRIFT: self.view_drift}[gate]
@@ -110,8 +116,9 @@ def signals(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> Signals:
     noise = random_start(pixels, TAU_NOISE, torch.Generator().manual_seed(seed + 1))
     views = view_features(clip.probe, pixels)
     tau = relative_drift(clip.probe(pixels + noise), views[0])
-    over_noise = noise_drifts(clip.probe, pixels, noise / TAU_NOISE, views[0])
-    return Signals(tau.item(), view_drift(views).item(), tuple(over_noise[:, 0].tolist()))
+    over_noise = noise_drifts(clip.probe, pixels, noise / TAU_NOISE, views[0])[:, 0].tolist()
+    over_views = [drift.item() for drift in view_drifts(clip.probe, pixels, views).values()]
+    return Signals(tau.item(), view_drift(views).item(), tuple(over_noise), tuple(over_views))
 
 
 @torch.no_grad()
@@ -124,38 +131,102 @@ def begin(clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: 
     return Run(settings, profile, photo, pixels, features, clean, signals(clip, pixels, settings.seed))
 
 
-def attack(clip: ZeroShotCLIP, run: Run) -> Iterator[Run]:
+def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -> Iterator[Run]:
     """Run the chosen attack: one snapshot a step, the last with the attacked prediction and signals.
 
     Nobody knows an uploaded picture's true label, so the attack starts from the model's own clean prediction.
+    surrogate: the model that a transfer attack is crafted on.
     """
-    settings, row = run.settings, ATTACKS[run.settings.attack]
+    settings = run.settings
     text = clip.text_features(settings.labels, settings.template)
-    chosen = settings.target if row.targeted else int(run.clean.argmax())
+    target = None
+    if ATTACKS[settings.attack].transfer:
+        target = seen_by(surrogate, settings)
+    elif settings.adaptive:
+        target = through(DEFENSES["default"], clip, text, torch.Generator().manual_seed(settings.seed + 2))
     seen: list[torch.Tensor] = []
 
     def classify(pixels: torch.Tensor) -> torch.Tensor:
-        features = clip.encode(pixels)
+        with torch.set_grad_enabled(target is None and torch.is_grad_enabled()):
+            features = clip.encode(pixels)
         seen.append(features.detach())
-        return clip.logits(features, text)
+        return target(pixels) if target else clip.logits(features, text)
 
     run = replace(run, attack_delta=None, attack_drift=(), attacked=None, attacked_signals=None, control=False,
                   engaged=None, defence_delta=None, defence_drift=(), push=(), defended=None, milliseconds=())
-    steps = row.run(classify, run.pixels, torch.tensor([chosen], device=clip.device), eps=settings.eps,
-                    step_size=settings.step_size, steps=settings.steps,
-                    generator=torch.Generator().manual_seed(settings.seed))
     clock = _Clock(clip.device)
-    for step in steps:
+    for step in _steps(run, classify):
         if step.output is None:  # the last one: nobody has looked at it yet
             with torch.no_grad():
-                logits = classify(run.pixels + step.delta)
-            run = replace(run, attacked=logits.softmax(-1)[0].cpu(),
+                features = clip.encode(run.pixels + step.delta)
+            seen.append(features)
+            run = replace(run, attacked=clip.logits(features, text).softmax(-1)[0].cpu(),
                           attacked_signals=signals(clip, run.pixels + step.delta, settings.seed))
         drift = relative_drift(seen[-1], run.clean_features).item()
         run = replace(run, attack_delta=step.delta, attack_drift=(*run.attack_drift, drift),
                       milliseconds=(*run.milliseconds, clock.tick()))
         yield run
         clock.tick()  # time spent by whoever draws is not the step's
+
+
+def _steps(run: Run, classify: Callable) -> Iterator[Step]:
+    """The chosen attack on `classify`, from the clean prediction or towards the target."""
+    settings, row = run.settings, ATTACKS[run.settings.attack]
+    label = settings.target if row.targeted else int(run.clean.argmax())
+    return row.run(classify, run.pixels, torch.tensor([label], device=run.pixels.device), eps=settings.eps,
+                   step_size=settings.step_size, steps=settings.steps,
+                   generator=torch.Generator().manual_seed(settings.seed))
+
+
+def seen_by(surrogate: ZeroShotCLIP, settings: Settings) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Logits of another model for pixels of any size: what a transfer attack is crafted on."""
+    text, side = surrogate.text_features(settings.labels, settings.template), surrogate.image_size
+
+    def classify(pixels: torch.Tensor) -> torch.Tensor:
+        if pixels.shape[-1] != side:
+            pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True, align_corners=False)
+        return surrogate.logits(surrogate.encode(pixels), text)
+
+    return classify
+
+
+@dataclass(frozen=True)
+class Bout:
+    """One defence in the arena. attacked, clean: its answers [K] on the attacked and on the clean picture; forward,
+    backward: its passes through the image tower for one picture; milliseconds: of its run on the attacked one."""
+
+    key: str
+    attacked: torch.Tensor
+    clean: torch.Tensor
+    forward: int
+    backward: int
+    milliseconds: float
+
+
+def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
+    """Every defence on the run's attacked and clean picture: the bouts so far, after each of them.
+
+    Against an adaptive attacker every defence meets an attack of its own, made through it with the run's settings.
+    """
+    settings = run.settings
+    text = clip.text_features(settings.labels, settings.template)
+    bouts: tuple[Bout, ...] = ()
+    clock = _Clock(clip.device)
+    for key, row in DEFENSES.items():
+        def dice(offset: int) -> torch.Generator:
+            return torch.Generator().manual_seed(settings.seed + offset)
+
+        delta = run.attack_delta
+        if settings.adaptive and not ATTACKS[settings.attack].transfer:
+            delta = last(_steps(run, through(row, clip, text, dice(2)))).delta
+        with torch.no_grad(), count_passes(clip) as passes:
+            clock.tick()
+            attacked = row.run(clip, run.pixels + delta, text, dice(1)).probabilities[0].cpu()
+            passed = clock.tick()
+        with torch.no_grad():
+            clean = row.run(clip, run.pixels, text, dice(1)).probabilities[0].cpu()
+        bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, passed))
+        yield bouts
 
 
 def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[Run]:

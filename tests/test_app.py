@@ -7,6 +7,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from demo_core.clip import DEFAULT_MODEL, MODELS
+from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.ui import lab
 from demo_core.examples import EXAMPLES
@@ -37,7 +38,7 @@ def said(monkeypatch) -> list[str]:
 
 def arguments(photo=EXAMPLES[1].path, **changes) -> dict:
     named = dict(photo=handle_file(photo), model=DEFAULT_MODEL, labels=ANIMALS, template=DEFAULT_TEMPLATE, attack="pgd",
-                 eps=4, step_size=1, steps=6, target=None, seed=0) | changes
+                 eps=4, step_size=1, steps=6, target=None, seed=0, adaptive=False) | changes
     return list(named.values())
 
 
@@ -74,6 +75,26 @@ def test_attack_then_counterattack_by_two_calls(client):
     assert "The attack turned" in words(attacked[-1][0])
     defended = frames(client, "/counterattack", *arguments())
     assert "counterattack engaged" in words(defended[0][0]) and "ecovered" in words(defended[-1][0])
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_arena_runs_every_defence(client, adaptive):
+    changes = dict(steps=2, adaptive=adaptive)
+    frames(client, "/attack", *arguments(**changes))
+    found = [words(f[1]) for f in frames(client, "/arena", *arguments(**changes))]
+    assert len(found) == 1 + len(DEFENSES)
+    assert f"0 of {len(DEFENSES)} defences" in found[0] and f"{len(DEFENSES)} of {len(DEFENSES)} defences" in found[-1]
+    assert all(row.title in found[-1] for row in DEFENSES.values()) and "not yet" not in found[-1]
+    assert ("made through itself" in found[-1]) is adaptive
+
+
+def test_arena_without_an_attack_says_what_to_do(client, said):
+    frames(client, "/arena", *arguments())
+    assert said == ["Press Attack first: there is no attacked picture yet."]
+
+
+def test_transfer_attack_is_crafted_on_the_other_model(client):
+    assert "attack" in words(frames(client, "/attack", *arguments(attack="transfer", steps=2))[-1][0])
 
 
 def test_clean_control(client):

@@ -9,12 +9,13 @@ from demo_core.ascent import last, random_start
 from demo_core.attacks import ATTACKS, pgd
 from demo_core.clip import MODELS
 from demo_core.counterattack import TTCConfig, purify
-from demo_core.defenses import ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
+from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
+from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
-from demo_core.plots import drift_figure, signal_figure, to_svg
-from demo_core.examples import EXAMPLES
-from demo_core.ui.render import predictions_html, verdict_html
+from demo_core.plots import drift_figure, signal_figure, to_svg, views_figure
+from demo_core.ui import lab
+from demo_core.ui.render import arena_html, predictions_html, verdict_html
 
 POCKET = MODELS["pocket"].profile
 PROFILES = {"default": POCKET, "paper": Profile(), "never": Profile(VIEW_DRIFT, 1e9),
@@ -34,7 +35,7 @@ def finish(clip, photo, chosen, profile, control=False):
     run = story.begin(clip, photo, chosen, profile)
     runs = [run]
     if not control:
-        runs += story.attack(clip, run)
+        runs += story.attack(clip, run, surrogate=clip)
     return runs + list(story.defend(clip, runs[-1], control=control))
 
 
@@ -139,7 +140,7 @@ def test_saved_attack_uploaded_again_still_fools(clip, save):
 def test_figures_and_words_for_every_stage(clip, photo):
     for run in (None, *finish(clip, photo, settings(steps=2), PROFILES["always"]),
                 *finish(clip, photo, settings(), POCKET, control=True)):
-        for figure in (drift_figure(run), signal_figure(run)):
+        for figure in (drift_figure(run), signal_figure(run), views_figure(run, POCKET)):
             svg = to_svg(figure, "words")
             assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
         assert "predictions" in predictions_html(run) and "aria-live" in verdict_html(run, "CPU")
@@ -149,3 +150,38 @@ def test_a_label_is_never_markup(clip, photo):
     chosen = replace(settings(), labels=("<script>alert(1)</script>", "<b>dog"))
     run = finish(clip, photo, chosen, POCKET)[-1]
     assert "<script" not in predictions_html(run) + verdict_html(run, "CPU")
+
+
+def test_arena_answers_as_the_defences_do(clip, photo):
+    run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), POCKET)))[-1]
+    bouts = list(story.arena(clip, run))
+    assert [len(b) for b in bouts] == list(range(1, len(DEFENSES) + 1)) and [b.key for b in bouts[-1]] == list(DEFENSES)
+    bare = bouts[-1][0]
+    torch.testing.assert_close(bare.attacked, run.attacked, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(bare.clean, run.clean, atol=1e-5, rtol=1e-4)
+    assert (bare.forward, bare.backward) == (1, 0) and all(b.milliseconds > 0 for b in bouts[-1])
+
+
+def test_an_attacker_who_knows_the_defence_meets_it_harder(clip):
+    """Over the examples, the defended probability of the label is lower after the adaptive attack than after the static."""
+    ends = {}
+    for adaptive in (False, True):
+        chosen = story.Settings(PRESETS["Kinds of things"], DEFAULT_TEMPLATE, adaptive=adaptive, eps=8 / 255)
+        total = 0.0
+        for example in EXAMPLES[:4]:
+            photo = to_photo(open_picture(example.path))
+            run = list(story.attack(clip, story.begin(clip, photo, chosen, POCKET)))[-1]
+            total += list(story.defend(clip, run))[-1].defended[run.clean.argmax()].item()
+        ends[adaptive] = total
+    assert ends[True] < ends[False]
+
+
+def test_a_new_row_is_everywhere(clip, photo, monkeypatch):
+    """A dummy attack and a dummy defence appear in the Lab and the Arena without another line."""
+    monkeypatch.setitem(ATTACKS, "dummy", replace(ATTACKS["pgd"], title="Dummy attack"))
+    monkeypatch.setitem(DEFENSES, "dummy", replace(DEFENSES["none"], title="Dummy defence"))
+    page = lab.build()
+    choices = next(b for b in page.blocks.values() if getattr(b, "elem_id", None) == "attack-kind").choices
+    assert ("Dummy attack", "dummy") in choices
+    run = list(story.attack(clip, story.begin(clip, photo, settings(steps=2, attack="dummy"), POCKET)))[-1]
+    assert "Dummy defence" in arena_html(run, list(story.arena(clip, run))[-1])

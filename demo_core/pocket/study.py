@@ -23,9 +23,11 @@ from tqdm import tqdm
 from demo_core.ascent import last
 from demo_core.attacks import pgd
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, STUDY_FOLDER, ZeroShotCLIP, load, load_embedded
-from demo_core.counterattack import TTCConfig, relative_drift
-from demo_core.defenses import TAU, VIEW_DRIFT, VIEWS, view_drift, view_features
-from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, ORIGINAL, OWN, STUDY_VIEWS, Row, Study, noise_drifts
+from demo_core.counterattack import TTCConfig
+from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
+from demo_core.drift import (
+    CLEAN_PILE, LEVELS, NOISE_STRENGTHS, ORIGINAL, OWN, STUDY_VIEWS, Row, Study, noise_drifts, view_drifts,
+)
 from demo_core.plots import study_figure
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.measure import BATCH, Bench, auc, batches
@@ -44,11 +46,9 @@ def drifts(bench: Bench, pictures: torch.Tensor, encode: Callable) -> dict[tuple
         x = x.to(bench.clip.device)
         unit = torch.empty(x.shape).uniform_(-1, 1, generator=torch.Generator().manual_seed(3000 + i)).to(x.device)
         views = view_features(encode, x)
-        anchor, seen = views[0], dict(zip(VIEWS, views[1:]))
-        row = {("noise", s): drift for s, drift in zip(NOISE_STRENGTHS, noise_drifts(encode, x, unit, anchor))}
+        row = {("noise", s): drift for s, drift in zip(NOISE_STRENGTHS, noise_drifts(encode, x, unit, views[0]))}
         row |= {(TAU, 0): row["noise", TAU_STRENGTH], (VIEW_DRIFT, 0): view_drift(views)}
-        row |= {(name, 0): relative_drift(seen[name] if name in seen else encode(view(x)), anchor)
-                for name, view in STUDY_VIEWS.items()}
+        row |= {(name, 0): drift for name, drift in view_drifts(encode, x, views).items()}
         for key, drift in row.items():
             found.setdefault(key, []).append(drift.cpu())
     return {key: torch.cat(parts) for key, parts in found.items()}

@@ -13,19 +13,21 @@ from gradio.data_classes import ImageData
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, study_of
+from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, study_of, surrogate_of
 from demo_core.labels import (
     DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, list_labels, parse_labels,
 )
 from demo_core.pictures import PictureError, enlarged, open_picture, perturb, to_image, to_photo
-from demo_core.plots import drift_figure, signal_figure, to_svg
+from demo_core.plots import drift_figure, signal_figure, to_svg, views_figure
 from demo_core.story import Run, Settings
 from demo_core.examples import EXAMPLES
-from demo_core.ui.render import gate_html, predictions_html, verdict_html
+from demo_core.ui.render import arena_html, gate_html, predictions_html, verdict_html
 
 CSS = (Path(__file__).parent / "style.css").read_text()
 OTHER_LABELS = "Your own"
-CONTROLS = ("photo", "model", "labels", "template", "attack", "eps", "step_size", "steps", "target", "seed")
+ADAPTIVE_HELP = ("He attacks the defended prediction: he has the defence’s code and the model’s weights, but not the noise"
+                 " that it draws, and he treats the counterattack as a constant shift (BPDA with EOT).")
+CONTROLS = ("photo", "model", "labels", "template", "attack", "eps", "step_size", "steps", "target", "seed", "adaptive")
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one place for all that computes, on one GPU
 
 
@@ -65,7 +67,7 @@ def device_name(clip: ZeroShotCLIP) -> str:
 
 
 def read_settings(labels: str, template: str, attack: str, eps: float, step_size: float, steps: float,
-                  target: str | None, seed: float) -> Settings:
+                  target: str | None, seed: float, adaptive: bool = False) -> Settings:
     """What the controls say, checked; sizes arrive in 1/255 and leave in pixel units."""
     names = parse_labels(labels)
     if attack not in ATTACKS:
@@ -80,7 +82,7 @@ def read_settings(labels: str, template: str, attack: str, eps: float, step_size
             raise InputError("Choose the label that the targeted attack should reach.")
         chosen = names.index(target)
     return Settings(names, check_template(template), attack, eps / 255, step_size / 255, int(steps), chosen,
-                    int(seed))
+                    int(seed), bool(adaptive))
 
 
 def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
@@ -141,6 +143,7 @@ def build() -> gr.Blocks:
                     step_size = gr.Slider(0.25, 8, value=1, step=0.25, label="Step size, in 1/255", info="How far one step moves it.")
                     steps = gr.Slider(1, 50, value=10, step=1, label="Steps", info="How many gradient steps the attacker takes.")
                     seed = gr.Number(0, precision=0, label="Seed", info="The same seed gives the same run.")
+                    adaptive = gr.Checkbox(False, label="The attacker knows the defence", elem_id="adaptive", info=ADAPTIVE_HELP)
                 kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model",
                                    info=MODELS[DEFAULT_MODEL].summary, elem_id="model")
             with gr.Column(min_width=300, elem_classes="show"):
@@ -160,9 +163,16 @@ def build() -> gr.Blocks:
                         gr.HTML("<h2>Does the picture hold still?</h2>")
                         signal = gr.HTML(empty_signal(DEFAULT_MODEL), elem_id="signal", label="signal plot")
                 gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL]), elem_id="gate")
+                with gr.Tabs():
+                    with gr.Tab("Arena"):
+                        arena_button = gr.Button("Run every defence on the attacked picture", elem_id="run-arena")
+                        arena = gr.HTML(arena_html(None, ()), elem_id="arena", label="arena")
+                    with gr.Tab("Noise and views"):
+                        views = gr.HTML(views_html(DEFAULT_MODEL, None), elem_id="views", label="drift over noise and views")
 
-        settings = [labels, template, attack, eps, step_size, steps, target, seed]
-        outputs = [session, verdict, clean_picture, noise_picture, attacked_picture, defended_picture, predictions, drift, signal]
+        settings = [labels, template, attack, eps, step_size, steps, target, seed, adaptive]
+        outputs = [session, verdict, clean_picture, noise_picture, attacked_picture, defended_picture, predictions, drift, signal,
+                   views, arena]
 
         def frame(clip: ZeroShotCLIP, run: Run, made_from: tuple, *, first: bool = False) -> dict:
             """What changes on the screen with this snapshot."""
@@ -170,7 +180,9 @@ def build() -> gr.Blocks:
                        drift: svg_of(drift_figure(run), run)}
             if first:
                 changed |= {clean_picture: to_image(run.photo), noise_picture: None, attacked_picture: None,
-                            defended_picture: None}
+                            defended_picture: None, arena: arena_html(None, ())}
+            if first or (run.attacked is not None and run.engaged is None):
+                changed[views] = views_html(made_from[1], run)
             if run.engaged is None:
                 if run.attack_delta is not None:
                     changed |= {noise_picture: enlarged(run.attack_delta, run.settings.eps),
@@ -193,7 +205,7 @@ def build() -> gr.Blocks:
                     gr.Warning(str(error), title="Not yet")
                     yield {verdict: gr.skip()}
 
-            names = [*(["session"] if generate in (counterattack, clean_control) else []), *CONTROLS]
+            names = [*(["session"] if generate in (counterattack, clean_control, compare) else []), *CONTROLS]
             told.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in names])
             return told
 
@@ -207,7 +219,9 @@ def build() -> gr.Blocks:
             for changed in fresh(*controls):
                 yield changed
             kept, clip = changed[session], model(controls[1])
-            for run in story.attack(clip, kept.run):
+            row = ATTACKS[kept.run.settings.attack]
+            surrogate = model(surrogate_of(controls[1])) if row.transfer else None
+            for run in story.attack(clip, kept.run, surrogate):
                 yield frame(clip, run, kept.made_from)
 
         def defended(kept: Session, kind: str, control: bool = False) -> Iterator[dict]:
@@ -215,13 +229,23 @@ def build() -> gr.Blocks:
             for run in story.defend(clip, kept.run, control=control):
                 yield frame(clip, run, kept.made_from)
 
-        def counterattack(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
-            """Counterattack the picture that was attacked last, step by step."""
+        def attacked_before(kept: Session | None, photo, kind, *chosen) -> Session:
             if kept is None or not kept.run.attack_finished:
                 raise InputError("Press Attack first: there is no attacked picture yet.")
             if kept.made_from != (photo, kind, *chosen[:2]):
                 raise InputError("The picture, model, labels or template changed since the attack: press Attack again.")
-            yield from defended(kept, kind)
+            return kept
+
+        def counterattack(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
+            """Counterattack the picture that was attacked last, step by step."""
+            yield from defended(attacked_before(kept, photo, kind, *chosen), kind)
+
+        def compare(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
+            """Run every defence on the picture that was attacked last, and on the clean one, defence by defence."""
+            run = attacked_before(kept, photo, kind, *chosen).run
+            yield {arena: arena_html(run, ())}
+            for bouts in story.arena(model(kind), run):
+                yield {arena: arena_html(run, bouts)}
 
         def attack_and_counterattack(*controls) -> Iterator[dict]:
             """Attack a picture, then counterattack, step by step."""
@@ -248,6 +272,7 @@ def build() -> gr.Blocks:
             attack_button.click(handler(attack_only), inputs, api_name="attack", **streaming),
             defend_button.click(handler(counterattack), [session, *inputs], api_name="counterattack", **streaming),
             control_button.click(handler(clean_control), [session, *inputs], api_name="clean_control", **streaming),
+            arena_button.click(handler(compare), [session, *inputs], api_name="arena", **streaming | {"outputs": [verdict, arena]}),
         ]
         stop.click(stopped, session, verdict, cancels=running, api_visibility="private", queue=False, show_progress="hidden")
 
@@ -280,10 +305,10 @@ def build() -> gr.Blocks:
                 gr.Warning(str(error), title="This model is not available here")
                 row, key = MODELS[DEFAULT_MODEL], DEFAULT_MODEL
             row = MODELS[key]
-            return (gr.update(value=key, info=row.summary), gate_html(row), empty_signal(key),
-                    verdict_html(None))
+            return (gr.update(value=key, info=row.summary), gate_html(row), empty_signal(key), verdict_html(None),
+                    views_html(key, None), arena_html(None, ()))
 
-        kind.select(model_changed, kind, [kind, gate, signal, verdict], api_visibility="private", **QUEUE)
+        kind.select(model_changed, kind, [kind, gate, signal, verdict, views, arena], api_visibility="private", **QUEUE)
     return page
 
 
@@ -296,6 +321,15 @@ def launch_options() -> dict:
 def empty_signal(key: str) -> str:
     """The signal plot of a model before a run: what its study found."""
     return svg_of(signal_figure(None, MODELS[key].profile, study_of(key)), None)
+
+
+def views_html(key: str, run: Run | None) -> str:
+    """The drift of a run's pictures over noise and views, before what the model's study found."""
+    study = study_of(key)
+    behind = (f"Behind: the middle 80 % and the median of {study.pictures:,} photographs, clean and under PGD-10 of the"
+              " nearest eps. " if study else "")
+    return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Black: the line that'
+            f" each defence draws.</p>{svg_of(views_figure(run, MODELS[key].profile, study), run)}")
 
 
 def svg_of(figure, run: Run | None) -> str:

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 from html import escape
 
+from demo_core.attacks import ATTACKS
 from demo_core.clip import MODELS, ModelRow
-from demo_core.defenses import TAU, VIEW_DRIFT
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED
-from demo_core.story import Run, verdict
+from demo_core.story import Bout, Run, verdict
 
 SHOWN_LABELS = 6
 
@@ -47,6 +48,37 @@ def predictions_html(run: Run | None) -> str:
         cells.append(f'<section aria-label="predictions, {title}"><h3 style="border-color:{colour}">{title}</h3>'
                      f'{rows or "<p class=small>not yet</p>"}</section>')
     return f'<div class="predictions">{"".join(cells)}</div>'
+
+
+def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
+    """A row for each defence: its answers, whether the label is back, what it does to the clean picture, what it costs."""
+    if run is None:
+        return ('<p class="small">Attack a picture first; then every defence answers here on the attacked picture and, as a'
+                " control, on the clean one.</p>")
+    clean, known = int(run.clean.argmax()), {bout.key: bout for bout in bouts}
+    adaptive = run.settings.adaptive and not ATTACKS[run.settings.attack].transfer
+    rows = ""
+    for key, defense in DEFENSES.items():
+        rows += f'<tr><th scope="row" title="{escape(defense.help)}">{escape(defense.title)}</th>'
+        if key not in known:
+            rows += '<td colspan="5" class="small">not yet</td></tr>'
+            continue
+        bout = known[key]
+        answer, control = int(bout.attacked.argmax()), int(bout.clean.argmax())
+        share = bout.attacked[clean].item() * 100
+        rows += (f'<td class="{"back" if answer == clean else "lost"}">{"✓" if answer == clean else "✗"}'
+                 f" {escape(run.settings.labels[answer])}</td>"
+                 f'<td><span class="bar"><i style="width:{share:.1f}%;background:{DEFENDED}"></i></span>{share:.0f} %</td>'
+                 f'<td class="{"back" if control == clean else "lost"}">{"✓" if control == clean else "✗"}'
+                 f" {escape(run.settings.labels[control])}</td>"
+                 f"<td>{bout.forward} + {bout.backward}</td><td>{bout.milliseconds:.0f}</td></tr>")
+    heads = ("defence", "on the attacked picture", f"probability of “{escape(run.settings.labels[clean])}”",
+             "on the clean picture", "passes, forward + backward", "ms")
+    said = ("Each defence met an attack made through itself." if adaptive else
+            "All met the same attack, which knows none of them.")
+    done = f"{len(bouts)} of {len(DEFENSES)} defences. {said} The clean prediction was “{escape(run.settings.labels[clean])}”."
+    return (f'<p class="small" role="status">{done}</p><div class="scroll"><table class="arena"><thead><tr>'
+            + "".join(f'<th scope="col">{head}</th>' for head in heads) + f"</tr></thead><tbody>{rows}</tbody></table></div>")
 
 
 def gate_html(row: ModelRow) -> str:
