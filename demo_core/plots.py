@@ -99,7 +99,8 @@ def views_figure(run: Run | None, profile: Profile, study: Study | None = None) 
             if rule and rule.noise:
                 place = math.log2(rule.noise)
                 noise.plot([place - 0.35, place + 0.35], [rule.value] * 2, color=_INK, linewidth=1.5)
-                noise.annotate(f"{title}: {'below' if rule.below else 'above'}", (place + 0.4, rule.value), fontsize=8.5, va="center")
+                noise.annotate(f"{title}: {'below' if rule.below else 'above'}", (place - 0.42, rule.value), fontsize=8.5,
+                               va="center", ha="right")
             elif rule:
                 views.axhline(rule.value, color=_INK, linewidth=1)
                 views.annotate(f"{title}: {'below' if rule.below else 'above'} {rule.value:.2f}", (len(at) - 0.5, rule.value),

@@ -328,8 +328,8 @@ def views_html(key: str, run: Run | None) -> str:
     study = study_of(key)
     behind = (f"Behind: the middle 80 % and the median of {study.pictures:,} photographs, clean and under PGD-10 of the"
               " nearest eps. " if study else "")
-    return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Black: the line that'
-            f" each defence draws.</p>{svg_of(views_figure(run, MODELS[key].profile, study), run)}")
+    return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Straight lines:'
+            f" where each defence draws its own.</p>{svg_of(views_figure(run, MODELS[key].profile, study), run)}")
 
 
 def svg_of(figure, run: Run | None) -> str:

@@ -1,0 +1,260 @@
+"""Many pictures: one record for each picture, attack and defence; every table is recomputed from records.
+
+    python -m demo_core.benchmark --data tiny-imagenet-200 --model pocket --limit 1000 --out runs/arena-pocket
+    python -m demo_core.benchmark --report runs/arena-pocket
+
+A run that was stopped goes on where it stopped, under the same settings only. What a picture is dealt (start noise,
+targets, the defences' dice) follows from the seed and its index alone, not from its batch. An attack is written
+NAME@EPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it from the model's own clean prediction
+instead of the true label, `+adaptive` makes it through each defence it then meets.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import bootstrap
+from tqdm import tqdm
+
+from demo_core.ascent import last
+from demo_core.attacks import ATTACKS
+from demo_core.clip import DEFAULT_MODEL, MODELS, ZeroShotCLIP, load, surrogate_of
+from demo_core.defenses import DEFENSES, count_passes, through
+from demo_core.labels import DEFAULT_TEMPLATE
+from demo_core.pocket.captions import read_vocabulary
+from demo_core.pocket.photographs import load_split
+from demo_core.story import Settings, seen_by
+
+CLEAN = "clean"
+COLUMNS = ["index", "label", "attack", "defense", "predicted", "forward", "backward", "milliseconds"]
+START, TARGET, DEFENCE, ATTACKER = range(4)  # what dice are rolled for
+
+
+class BenchmarkError(ValueError):
+    """A benchmark cannot run as asked. The message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An attack with its budget; eps in 1/255. step_size: that of the paper's protocol, or a quarter of a smaller eps."""
+
+    attack: str
+    eps: float = 0.0
+    predicted: bool = False
+    adaptive: bool = False
+
+    @staticmethod
+    def read(text: str) -> Trial:
+        """Raises BenchmarkError with the way to write it."""
+        if text == CLEAN:
+            return Trial(CLEAN)
+        words, *flags = text.split("+")
+        name, _, eps = words.partition("@")
+        try:
+            if name not in ATTACKS or not set(flags) <= {"predicted", "adaptive"}:
+                raise ValueError
+            return Trial(name, float(eps), "predicted" in flags, "adaptive" in flags)
+        except ValueError:
+            raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4, with +predicted or +adaptive after it; the"
+                                 f" names are {', '.join(ATTACKS)}.") from None
+
+    def __str__(self) -> str:
+        if self.attack == CLEAN:
+            return CLEAN
+        return f"{self.attack}@{self.eps:g}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}"
+
+
+def default_trials() -> list[Trial]:
+    """Every row of ATTACKS at 4/255; PGD also at 1/255, from the predicted label, and through the defence."""
+    return [Trial(CLEAN), *(Trial(name, 4) for name in ATTACKS), Trial("pgd", 1), Trial("pgd", 4, predicted=True),
+            Trial("pgd", 1, adaptive=True), Trial("pgd", 4, adaptive=True)]
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Pictures [N,3,S,S] uint8 with their indices in the data set [N], labels [N] and the names of all K classes."""
+
+    pictures: torch.Tensor
+    indices: torch.Tensor
+    labels: torch.Tensor
+    names: tuple[str, ...]
+
+
+class Bench:
+    """A model before a pile of pictures; makes attacked pictures and answers for rows of the pile."""
+
+    def __init__(self, clip: ZeroShotCLIP, pile: Pile, seed: int, steps: int, surrogate: ZeroShotCLIP | None = None):
+        self.clip, self.pile, self.seed, self.steps = clip, pile, seed, steps
+        self.text = clip.text_features(pile.names, DEFAULT_TEMPLATE)
+        self.surrogate = seen_by(surrogate, Settings(pile.names, DEFAULT_TEMPLATE)) if surrogate else None
+
+    def dice(self, rows: torch.Tensor, use: int) -> list[torch.Generator]:
+        """One generator for each picture and use."""
+        return [torch.Generator().manual_seed((self.seed * 1_000_003 + int(i)) * 4 + use) for i in self.pile.indices[rows]]
+
+    def bare(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.clip.logits(self.clip.encode(pixels), self.text)
+
+    def attacked(self, trial: Trial, rows: torch.Tensor, defense: str) -> torch.Tensor:
+        """The rows' pictures under the trial; `defense` is what an adaptive attacker knows."""
+        pixels = self.pile.pictures[rows].to(self.clip.device).float() / 255
+        if trial.attack == CLEAN:
+            return pixels
+        row, target = ATTACKS[trial.attack], self.bare
+        if row.transfer:
+            target = self.surrogate
+        elif trial.adaptive:
+            target = through(DEFENSES[defense], self.clip, self.text, self.dice(rows, ATTACKER))
+        labels = self.pile.labels[rows].to(self.clip.device)
+        if trial.predicted:
+            with torch.no_grad():
+                labels = self.bare(pixels).argmax(1)
+        if row.targeted:
+            other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(rows, TARGET)]
+            labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
+        path = row.run(target, pixels, labels, eps=trial.eps / 255, step_size=min(1.0, trial.eps / 4) / 255,
+                       steps=self.steps, generator=self.dice(rows, START))
+        return pixels + last(path).delta
+
+    @torch.no_grad()
+    def answers(self, rows: torch.Tensor, pixels: torch.Tensor, trial: Trial, defense: str) -> pd.DataFrame:
+        """The records of these rows."""
+        then = time.perf_counter()
+        with count_passes(self.clip) as passes:
+            predicted = DEFENSES[defense].run(self.clip, pixels, self.text, self.dice(rows, DEFENCE)).logits.argmax(1).cpu()
+        each = 1000 * (time.perf_counter() - then) / len(rows)
+        return pd.DataFrame({"index": self.pile.indices[rows], "label": self.pile.labels[rows], "attack": str(trial),
+                             "defense": defense, "predicted": predicted, "forward": passes.forward / len(rows),
+                             "backward": passes.backward / len(rows), "milliseconds": round(each, 2)}, columns=COLUMNS)
+
+
+class Records:
+    """A folder with settings.json and records.csv: appended to and flushed batch by batch."""
+
+    def __init__(self, folder: Path, settings: dict):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path, known = folder / "records.csv", folder / "settings.json"
+        if known.exists() and json.loads(known.read_text()) != settings:
+            raise BenchmarkError(f"{folder} holds records of other settings: choose another --out, or delete it.")
+        known.write_text(json.dumps(settings, indent=1) + "\n")
+        if self.path.exists():  # a kill may have cut the last line short
+            content = self.path.read_bytes()
+            self.path.write_bytes(content[: content.rfind(b"\n") + 1])
+        if not self.path.exists() or not self.path.stat().st_size:
+            pd.DataFrame(columns=COLUMNS).to_csv(self.path, index=False)
+
+    def read(self) -> pd.DataFrame:
+        return pd.read_csv(self.path)
+
+    def append(self, rows: pd.DataFrame) -> None:
+        with self.path.open("a") as file:
+            rows.to_csv(file, header=False, index=False)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def run(bench: Bench, records: Records, trials: Sequence[Trial], defenses: Sequence[str], batch: int) -> Iterator[pd.DataFrame]:
+    """Make what is missing, batch by batch; yields the new records once they are on disk."""
+    stored = records.read()
+    done = {key: set(group["index"]) for key, group in stored.groupby(["attack", "defense"])}
+    work = []
+    for trial in trials:
+        missing = {d: torch.tensor([int(i) not in done.get((str(trial), d), ()) for i in bench.pile.indices]) for d in defenses}
+        if trial.adaptive and not ATTACKS[trial.attack].transfer:
+            work += [(trial, [d], rows) for d in defenses for rows in missing[d].nonzero()[:, 0].split(batch)]
+        else:  # one attack for all defences
+            work += [(trial, defenses, rows) for rows in torch.stack([*missing.values()]).any(0).nonzero()[:, 0].split(batch)]
+    bar = tqdm(work, mininterval=2)
+    for trial, against, rows in bar:
+        if not len(rows):
+            continue
+        bar.set_description(f"{trial}, {against[0] if len(against) == 1 else 'all defences'}")
+        pixels = bench.attacked(trial, rows, against[0])
+        made = []
+        for defense in against:
+            have = done.get((str(trial), defense), ())
+            new = torch.tensor([int(i) not in have for i in bench.pile.indices[rows]])
+            if new.any():
+                made.append(bench.answers(rows[new], pixels[new.to(pixels.device)], trial, defense))
+        found = pd.concat(made)
+        records.append(found)
+        yield found
+
+
+def table(records: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy in percent with the ends of its bootstrap 95 % interval, passes and milliseconds a picture, for every
+    defence and attack."""
+    def summarise(group: pd.DataFrame) -> pd.Series:
+        right = (group["predicted"] == group["label"]).to_numpy(float) * 100
+        low = high = right.mean()
+        if right.std() > 0:
+            found = bootstrap((right,), np.mean, n_resamples=1000, method="percentile", rng=np.random.default_rng(0))
+            low, high = found.confidence_interval
+        return pd.Series({"accuracy": right.mean(), "low": low, "high": high, "pictures": len(group),
+                          **group[["forward", "backward", "milliseconds"]].mean()})
+
+    return records.groupby(["defense", "attack"], sort=False)[COLUMNS].apply(summarise)
+
+
+def markdown(records: pd.DataFrame) -> str:
+    """A row a defence, a column an attack: accuracy in percent; then the passes and milliseconds on attacked pictures."""
+    found = table(records)
+    attacks = [a for a in dict.fromkeys(records["attack"])]
+    counts = {a: int(found.xs(a, level="attack")["pictures"].max()) for a in attacks}
+    lines = ["| defence | " + " | ".join(f"{a}<br>{counts[a]:,} pictures" for a in attacks) + " | passes, forward + backward | ms |",
+             "|---" * (3 + len(attacks)) + "|"]
+    for key in dict.fromkeys(records["defense"]):
+        rows = found.loc[key]
+        cost = rows.drop(index=CLEAN, errors="ignore").mean() if len(rows) > 1 else rows.mean()
+        cells = [f"{rows.loc[a, 'accuracy']:.1f} ± {(rows.loc[a, 'high'] - rows.loc[a, 'low']) / 2:.1f}" if a in rows.index else ""
+                 for a in attacks]
+        title = DEFENSES[key].title if key in DEFENSES else key
+        lines.append(f"| {title} | " + " | ".join(cells) + f" | {cost['forward']:.1f} + {cost['backward']:.1f} | {cost['milliseconds']:.0f} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--report", type=Path, help="print the table of a folder of records, and do nothing else")
+    parser.add_argument("--data", type=Path, help="the unzipped tiny-imagenet-200 folder")
+    parser.add_argument("--work", type=Path, default=Path("runs/pocket"), help="where decoded pictures are kept")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
+    parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
+    parser.add_argument("--attacks", nargs="+", default=[str(t) for t in default_trials()])
+    parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES))
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--limit", type=int, default=1000, help="pictures, chosen at random by the seed")
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    if args.report:
+        print(markdown(pd.read_csv(args.report / "records.csv")))
+        return
+    try:
+        if args.data is None:
+            raise BenchmarkError("Name the folder of the pictures with --data.")
+        trials = [Trial.read(text) for text in args.attacks]
+        vocabulary = read_vocabulary(args.data)
+        pictures, labels = load_split(args.data, "val", vocabulary.wnids, args.work)
+        some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(args.seed))[:args.limit]
+        clip = load(args.model)
+        pile = Pile(pictures[some], some, labels[some], tuple(vocabulary.names))
+        surrogate = load(surrogate_of(args.model)) if any(t.attack in ATTACKS and ATTACKS[t.attack].transfer for t in trials) else None
+        settings = {"model": args.model, "steps": args.steps, "seed": args.seed}
+        for _ in run(Bench(clip, pile, args.seed, args.steps, surrogate), Records(args.out, settings), trials, args.defenses, args.batch):
+            pass
+    except BenchmarkError as error:
+        raise SystemExit(str(error)) from None
+    print(markdown(pd.read_csv(args.out / "records.csv")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Records: complete, resumed without loss, independent of the batch; and tables recomputed from them."""
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from demo_core import benchmark
+from demo_core.attacks import ATTACKS
+from demo_core.benchmark import Bench, BenchmarkError, Pile, Records, Trial, default_trials, markdown, run, table
+from demo_core.defenses import DEFENSES
+from demo_core.labels import PRESETS
+
+SETTINGS = {"model": "pocket"}
+TRIALS = [Trial.read(text) for text in ("clean", "pgd@4", "targeted_pgd@4", "transfer@4", "pgd@2+predicted+adaptive")]
+SOME = ["none", "rn", "default"]
+
+
+@pytest.fixture(scope="module")
+def bench(clip, photographs):
+    pictures = (torch.cat([photographs, photographs.flip(-1)]) * 255).round().to(torch.uint8)
+    pile = Pile(pictures, torch.arange(8) * 7, torch.arange(8) % 5, PRESETS["Everyday"])
+    return Bench(clip, pile, seed=1, steps=2, surrogate=clip)
+
+
+def finish(bench, folder, batch=3, defenses=SOME, trials=TRIALS) -> pd.DataFrame:
+    records = Records(folder, SETTINGS)
+    for _ in run(bench, records, trials, defenses, batch):
+        pass
+    return records.read().sort_values(["attack", "defense", "index"]).reset_index(drop=True)
+
+
+def test_a_record_for_every_picture_attack_and_defence(bench, tmp_path):
+    found = finish(bench, tmp_path)
+    assert len(found) == 8 * len(TRIALS) * len(SOME) and not found.duplicated(["index", "attack", "defense"]).any()
+    bare = found[found["defense"] == "none"]
+    assert (bare["forward"] == 1).all() and (bare["backward"] == 0).all()
+    for trial in TRIALS:
+        assert set(found[found["attack"] == str(trial)]["index"]) == {i * 7 for i in range(8)}
+
+
+def test_stopped_anywhere_it_goes_on_to_the_same_records(bench, tmp_path):
+    whole = finish(bench, tmp_path / "whole")
+    records = Records(tmp_path / "cut", SETTINGS)
+    for count, _ in enumerate(run(bench, records, TRIALS, SOME, 3)):
+        if count == 4:
+            break
+    with records.path.open("a") as file:
+        file.write("7,1,pgd@4,no")  # a line that a kill cut short
+    cut = finish(bench, tmp_path / "cut")
+    exact = [c for c in whole if c != "milliseconds"]
+    pd.testing.assert_frame_equal(whole[exact], cut[exact])
+
+
+def test_a_picture_is_dealt_the_same_whatever_its_batch(bench):
+    rows = torch.arange(8)
+    for trial in TRIALS[1:3]:
+        whole = bench.attacked(trial, rows, "none")
+        part = bench.attacked(trial, rows[5:7], "none")
+        assert ((whole[5:7] - part).abs() < 1e-5).float().mean() > 0.99
+
+
+def test_other_settings_are_refused(tmp_path):
+    Records(tmp_path, SETTINGS)
+    with pytest.raises(BenchmarkError, match="other settings"):
+        Records(tmp_path, {"model": "other"})
+
+
+@pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways"])
+def test_what_is_no_attack_is_told_how_to_write_one(text):
+    with pytest.raises(BenchmarkError, match="pgd@4"):
+        Trial.read(text)
+
+
+def test_attacks_are_read_as_they_are_written():
+    for trial in default_trials():
+        assert Trial.read(str(trial)) == trial
+
+
+def test_the_table_is_the_records_means(bench, tmp_path):
+    found = finish(bench, tmp_path)
+    for (defense, attack), row in table(found).iterrows():
+        mine = found[(found["defense"] == defense) & (found["attack"] == attack)]
+        assert row["accuracy"] == pytest.approx(100 * (mine["predicted"] == mine["label"]).mean())
+        assert row["low"] <= row["accuracy"] <= row["high"] and row["pictures"] == 8
+    text = markdown(found)
+    assert all(DEFENSES[key].title in text for key in SOME) and "pgd@2+predicted+adaptive" in text
+
+
+def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):
+    monkeypatch.setitem(ATTACKS, "dummy", replace(ATTACKS["pgd"], title="Dummy"))
+    monkeypatch.setitem(DEFENSES, "dummy", replace(DEFENSES["none"], title="Dummy defence"))
+    trials = [t for t in default_trials() if t.attack == "dummy"]
+    assert trials and "Dummy defence" in markdown(finish(bench, tmp_path, trials=trials, defenses=list(DEFENSES)[-1:]))
+
+
+def test_the_command_says_what_is_missing():
+    with pytest.raises(SystemExit, match="--data"):
+        benchmark.main([])
