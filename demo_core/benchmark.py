@@ -5,7 +5,7 @@
 
 A run that was stopped goes on where it stopped, under the same settings only. What a picture is dealt (start noise,
 targets, the defences' dice) follows from the seed and its index alone, not from its batch. An attack is written
-NAME@EPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it from the model's own clean prediction
+NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it from the model's own clean prediction
 instead of the true label, `+adaptive` makes it through each defence it then meets.
 """
 from __future__ import annotations
@@ -44,10 +44,12 @@ class BenchmarkError(ValueError):
 
 @dataclass(frozen=True)
 class Trial:
-    """An attack with its budget; eps in 1/255. step_size: that of the paper's protocol, or a quarter of a smaller eps."""
+    """An attack with its budget; eps in 1/255. The step size is the 1/255 of the paper's protocol, or a quarter of an
+    eps below 4."""
 
     attack: str
     eps: float = 0.0
+    steps: int = 10
     predicted: bool = False
     adaptive: bool = False
 
@@ -57,19 +59,31 @@ class Trial:
         if text == CLEAN:
             return Trial(CLEAN)
         words, *flags = text.split("+")
-        name, _, eps = words.partition("@")
+        name, _, budget = words.partition("@")
+        eps, _, steps = budget.partition("x")
         try:
             if name not in ATTACKS or not set(flags) <= {"predicted", "adaptive"}:
                 raise ValueError
-            return Trial(name, float(eps), "predicted" in flags, "adaptive" in flags)
+            return Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags)
         except ValueError:
-            raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4, with +predicted or +adaptive after it; the"
-                                 f" names are {', '.join(ATTACKS)}.") from None
+            raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
+                                 f" after it; the names are {', '.join(ATTACKS)}.") from None
 
     def __str__(self) -> str:
         if self.attack == CLEAN:
             return CLEAN
-        return f"{self.attack}@{self.eps:g}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}"
+        steps = "" if self.steps == 10 else f"x{self.steps}"
+        return f"{self.attack}@{self.eps:g}{steps}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}"
+
+    @property
+    def title(self) -> str:
+        """In words, for a table."""
+        if self.attack == CLEAN:
+            return "clean"
+        row = ATTACKS.get(self.attack)
+        steps = "" if row and row.single_step else f"-{self.steps}"
+        known = "; knows the defence" if self.adaptive else ""
+        return f"{row.title if row else self.attack}{steps}, {self.eps:g}/255{' from the predicted label' * self.predicted}{known}"
 
 
 def default_trials() -> list[Trial]:
@@ -91,8 +105,9 @@ class Pile:
 class Bench:
     """A model before a pile of pictures; makes attacked pictures and answers for rows of the pile."""
 
-    def __init__(self, clip: ZeroShotCLIP, pile: Pile, seed: int, steps: int, surrogate: ZeroShotCLIP | None = None):
-        self.clip, self.pile, self.seed, self.steps = clip, pile, seed, steps
+    def __init__(self, clip: ZeroShotCLIP, pile: Pile, seed: int, surrogate: ZeroShotCLIP | None = None,
+                 bf16: bool = False):
+        self.clip, self.pile, self.seed, self.bf16 = clip, pile, seed, bf16
         self.text = clip.text_features(pile.names, DEFAULT_TEMPLATE)
         self.surrogate = seen_by(surrogate, Settings(pile.names, DEFAULT_TEMPLATE)) if surrogate else None
 
@@ -121,8 +136,9 @@ class Bench:
             other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(rows, TARGET)]
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
         path = row.run(target, pixels, labels, eps=trial.eps / 255, step_size=min(1.0, trial.eps / 4) / 255,
-                       steps=self.steps, generator=self.dice(rows, START))
-        return pixels + last(path).delta
+                       steps=trial.steps, generator=self.dice(rows, START))
+        with torch.autocast(self.clip.device.type, torch.bfloat16, enabled=self.bf16):
+            return pixels + last(path).delta
 
     @torch.no_grad()
     def answers(self, rows: torch.Tensor, pixels: torch.Tensor, trial: Trial, defense: str) -> pd.DataFrame:
@@ -205,19 +221,26 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(records: pd.DataFrame) -> str:
-    """A row a defence, a column an attack: accuracy in percent; then the passes and milliseconds on attacked pictures."""
+    """A row an attack, a column a defence: accuracy in percent with half its 95 % interval; below, what a defence
+    costs: passes through the image tower and milliseconds, for one attacked picture."""
     found = table(records)
-    attacks = [a for a in dict.fromkeys(records["attack"])]
-    counts = {a: int(found.xs(a, level="attack")["pictures"].max()) for a in attacks}
-    lines = ["| defence | " + " | ".join(f"{a}<br>{counts[a]:,} pictures" for a in attacks) + " | passes, forward + backward | ms |",
-             "|---" * (3 + len(attacks)) + "|"]
-    for key in dict.fromkeys(records["defense"]):
-        rows = found.loc[key]
-        cost = rows.drop(index=CLEAN, errors="ignore").mean() if len(rows) > 1 else rows.mean()
-        cells = [f"{rows.loc[a, 'accuracy']:.1f} ± {(rows.loc[a, 'high'] - rows.loc[a, 'low']) / 2:.1f}" if a in rows.index else ""
-                 for a in attacks]
-        title = DEFENSES[key].title if key in DEFENSES else key
-        lines.append(f"| {title} | " + " | ".join(cells) + f" | {cost['forward']:.1f} + {cost['backward']:.1f} | {cost['milliseconds']:.0f} |")
+    order = {str(t): i for i, t in enumerate(default_trials())}
+    attacks = sorted(dict.fromkeys(records["attack"]), key=lambda a: (order.get(a, len(order)), a))
+    keys = [key for key in [*DEFENSES, *records["defense"].unique()] if key in set(records["defense"])]
+    keys = list(dict.fromkeys(keys))
+    titles = [DEFENSES[key].title if key in DEFENSES else key for key in keys]
+    lines = ["| pictures | how many | " + " | ".join(titles) + " |", "|---" * (2 + len(keys)) + "|"]
+    for attack in attacks:
+        rows = found.xs(attack, level="attack")
+        cells = [f"{rows.loc[k, 'accuracy']:.1f} ± {(rows.loc[k, 'high'] - rows.loc[k, 'low']) / 2:.1f}" if k in rows.index else ""
+                 for k in keys]
+        lines.append(f"| {Trial.read(attack).title} | {int(rows['pictures'].max()):,} | " + " | ".join(cells) + " |")
+    attacked = records[records["attack"] != CLEAN] if len(attacks) > 1 else records
+    cost = attacked.groupby("defense")[["forward", "backward", "milliseconds"]].mean()
+    lines.append("| *passes a picture, forward + backward* | | " + " | ".join(
+        f"{cost.loc[k, 'forward']:.1f} + {cost.loc[k, 'backward']:.1f}" if k in cost.index else "" for k in keys) + " |")
+    lines.append("| *milliseconds a picture* | | " + " | ".join(
+        f"{cost.loc[k, 'milliseconds']:.1f}" if k in cost.index else "" for k in keys) + " |")
     return "\n".join(lines)
 
 
@@ -230,13 +253,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
     parser.add_argument("--attacks", nargs="+", default=[str(t) for t in default_trials()])
     parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES))
-    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--limit", type=int, default=1000, help="pictures, chosen at random by the seed")
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bf16", action="store_true", help="the attacker computes in bfloat16; defences never do")
+    parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
     args = parser.parse_args(argv)
     if args.report:
-        print(markdown(pd.read_csv(args.report / "records.csv")))
+        found = pd.read_csv(args.report / "records.csv")
+        if args.store:
+            found.sort_values(["attack", "defense", "index"]).to_csv(args.store, index=False, compression={"method": "gzip", "mtime": 0})
+        print(markdown(found))
         return
     try:
         if args.data is None:
@@ -248,8 +275,8 @@ def main(argv: list[str] | None = None) -> None:
         clip = load(args.model)
         pile = Pile(pictures[some], some, labels[some], tuple(vocabulary.names))
         surrogate = load(surrogate_of(args.model)) if any(t.attack in ATTACKS and ATTACKS[t.attack].transfer for t in trials) else None
-        settings = {"model": args.model, "steps": args.steps, "seed": args.seed}
-        for _ in run(Bench(clip, pile, args.seed, args.steps, surrogate), Records(args.out, settings), trials, args.defenses, args.batch):
+        settings = {"model": args.model, "seed": args.seed, "bf16": args.bf16}
+        for _ in run(Bench(clip, pile, args.seed, surrogate, args.bf16), Records(args.out, settings), trials, args.defenses, args.batch):
             pass
     except BenchmarkError as error:
         raise SystemExit(str(error)) from None

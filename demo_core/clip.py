@@ -31,7 +31,7 @@ from demo_core.labels import LabelError
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 IMAGE_FILE, TEXT_FILE, MERGES_FILE = "image.safetensors", "text.safetensors", "bpe_merges.txt.gz"
 CLASSES_FILE, PROFILE_FILE, CONFIG_FILE = "classes.json", "profile.json", "open_clip_config.json"
-MEASURED_FILE = "measured.json"
+MEASURED_FILE, RECORDS_FILE = "measured.json", "records.csv.gz"
 STUDY_FOLDER = "pocket/study"
 WEIGHTS_VARIABLE = "CLIP_WEIGHTS_DIR"
 

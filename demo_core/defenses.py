@@ -231,11 +231,23 @@ def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
     (tau - tau_hat)), tau_hat being one minus the mean cosine between the features of noisy copies and the picture's.
     """
     still = pixels.detach()
-    with torch.no_grad():
-        anchor = clip.probe(still)
-        noisy = [clip.probe(still + random_start(still, config.eps, dice)) for _ in range(config.copies)]
-        tau_hat = 1 - torch.stack([F.cosine_similarity(f, anchor) for f in noisy]).mean(0)
-    momentum = torch.zeros_like(still)
+    tau_hat = doc_signal(clip, still, config, dice)
+    weight = torch.sigmoid(config.gamma * (config.threshold - tau_hat))
+    moved = pixels + weight.view(-1, 1, 1, 1) * doc_delta(clip, still, config, dice)
+    return Defended(moved, none(clip, moved, text).logits, {"tau_hat": tau_hat, "weight": weight})
+
+
+@torch.no_grad()
+def doc_signal(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None) -> torch.Tensor:
+    """DOC's tau_hat [B]."""
+    anchor = clip.probe(pixels)
+    noisy = [clip.probe(pixels + random_start(pixels, config.eps, dice)) for _ in range(config.copies)]
+    return 1 - torch.stack([F.cosine_similarity(features, anchor) for features in noisy]).mean(0)
+
+
+def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None) -> torch.Tensor:
+    """DOC's perturbation [B,3,H,W] before the gate."""
+    momentum = torch.zeros_like(pixels)
 
     def advance(step: Step, gradient: torch.Tensor) -> torch.Tensor:
         nonlocal momentum
@@ -245,11 +257,8 @@ def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
         momentum = config.mu * momentum + (g + config.lam * r).view_as(gradient)
         return step.delta + config.step_size * momentum.sign()
 
-    path = counterattack(clip.encode, still, random_start(still, config.eps, dice),
-                         TTCConfig(config.eps, config.step_size, config.steps), advance=advance)
-    weight = torch.sigmoid(config.gamma * (config.threshold - tau_hat))
-    moved = pixels + weight.view(-1, 1, 1, 1) * last(path).delta
-    return Defended(moved, none(clip, moved, text).logits, {"tau_hat": tau_hat, "weight": weight})
+    return last(counterattack(clip.encode, pixels, random_start(pixels, config.eps, dice),
+                              TTCConfig(config.eps, config.step_size, config.steps), advance=advance)).delta
 
 
 @dataclass(frozen=True)

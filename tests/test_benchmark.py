@@ -12,7 +12,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
 
 SETTINGS = {"model": "pocket"}
-TRIALS = [Trial.read(text) for text in ("clean", "pgd@4", "targeted_pgd@4", "transfer@4", "pgd@2+predicted+adaptive")]
+TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x2", "targeted_pgd@4x2", "transfer@4x2", "pgd@2x3+predicted+adaptive")]
 SOME = ["none", "rn", "default"]
 
 
@@ -20,7 +20,7 @@ SOME = ["none", "rn", "default"]
 def bench(clip, photographs):
     pictures = (torch.cat([photographs, photographs.flip(-1)]) * 255).round().to(torch.uint8)
     pile = Pile(pictures, torch.arange(8) * 7, torch.arange(8) % 5, PRESETS["Everyday"])
-    return Bench(clip, pile, seed=1, steps=2, surrogate=clip)
+    return Bench(clip, pile, seed=1, surrogate=clip)
 
 
 def finish(bench, folder, batch=3, defenses=SOME, trials=TRIALS) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_records(bench, tmp_path):
         if count == 4:
             break
     with records.path.open("a") as file:
-        file.write("7,1,pgd@4,no")  # a line that a kill cut short
+        file.write("7,1,pgd@4x2,no")  # a line that a kill cut short
     cut = finish(bench, tmp_path / "cut")
     exact = [c for c in whole if c != "milliseconds"]
     pd.testing.assert_frame_equal(whole[exact], cut[exact])
@@ -84,14 +84,23 @@ def test_the_table_is_the_records_means(bench, tmp_path):
         assert row["accuracy"] == pytest.approx(100 * (mine["predicted"] == mine["label"]).mean())
         assert row["low"] <= row["accuracy"] <= row["high"] and row["pictures"] == 8
     text = markdown(found)
-    assert all(DEFENSES[key].title in text for key in SOME) and "pgd@2+predicted+adaptive" in text
+    assert all(DEFENSES[key].title in text for key in SOME)
+    assert "PGD-3, 2/255 from the predicted label; knows the defence" in text and "| None |" in text
 
 
 def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):
     monkeypatch.setitem(ATTACKS, "dummy", replace(ATTACKS["pgd"], title="Dummy"))
     monkeypatch.setitem(DEFENSES, "dummy", replace(DEFENSES["none"], title="Dummy defence"))
-    trials = [t for t in default_trials() if t.attack == "dummy"]
+    trials = [replace(t, steps=2) for t in default_trials() if t.attack == "dummy"]
     assert trials and "Dummy defence" in markdown(finish(bench, tmp_path, trials=trials, defenses=list(DEFENSES)[-1:]))
+
+
+def test_an_attacker_in_bfloat16_is_about_as_strong(clip, bench):
+    rows, trial = torch.arange(8), Trial("pgd", 4)
+    with torch.no_grad():
+        losses = [torch.nn.functional.cross_entropy(bench.bare(b.attacked(trial, rows, "none")), bench.pile.labels)
+                  for b in (bench, Bench(clip, bench.pile, bench.seed, bf16=True))]
+    assert losses[1] > 0.9 * losses[0]
 
 
 def test_the_command_says_what_is_missing():

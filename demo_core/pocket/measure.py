@@ -1,22 +1,21 @@
-"""Calibrate an embedded model's defence on training pictures, and measure it on validation pictures.
+"""Calibrate an embedded model's defence on training pictures, and measure what it recognises on validation pictures.
 
     python -m demo_core.pocket.measure --data DIR --calibrate     # writes profile.json beside the weights
-    python -m demo_core.pocket.measure --data DIR                 # writes measured.json and the documents' figures
+    python -m demo_core.pocket.measure --data DIR                 # writes measured.json there
 
-Nothing is chosen on validation pictures. Two attackers are measured. The static one runs PGD-10 on the undefended
-model and does not know the defence; attacks from the true and from the predicted label are both reported, because an
-attack from the true label leaks it (a defence that undoes the attack learns what to avoid). The adaptive one runs
-PGD-20 through the whole defence (BPDA and EOT, see defenses.through), on fewer pictures, since he costs some
-hundred passes a picture; he knows the true label.
+Nothing is chosen on validation pictures. What attacks and defences do to a model is the benchmark's to measure
+(`python -m demo_core.benchmark`), and how far its embedding drifts the study's; `python -m demo_core.pocket.card` puts
+all of it into the documents.
 """
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from demo_core.attacks import pgd
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MEASURED_FILE, MODELS, PROFILE_FILE, ZeroShotCLIP, load
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
-    DEFENSES, TAU, VIEW_DRIFT, Profile, gate_signal, judge, purified, through, view_drift, view_features,
+    TAU, VIEW_DRIFT, DOCConfig, Profile, doc_delta, doc_signal, gate_signal, judge, purified, view_drift, view_features,
 )
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
@@ -73,18 +72,12 @@ class Bench:
                  for _, (x,) in batches(pictures, title="predicting")]
         return torch.cat(found)
 
-    def attacked(self, eps: float, labels: torch.Tensor, *, step_size: float = 1.0, steps: int = 10,
-                 known: str | None = None) -> torch.Tensor:
-        """PGD at eps/255, step_size/255, random start; on the bare model, or through a whole defence of DEFENSES.
-
-        The attacker computes in bfloat16, which doubles his speed; what he made is judged in float32."""
+    def attacked(self, eps: float, labels: torch.Tensor, *, step_size: float = 1.0, steps: int = 10) -> torch.Tensor:
+        """PGD at eps/255, step_size/255, random start. It is made in bfloat16, which doubles its speed on a CPU."""
         found = []
         for i, (x, y) in batches(self.pictures, labels, title=f"PGD-{steps} {eps:g}/255"):
             x, y = x.to(self.clip.device), y.to(self.clip.device)
-            target = self.classify
-            if known:
-                target = through(DEFENSES[known], self.clip, self.text, torch.Generator().manual_seed(4000 + i))
-            path = pgd(target, x, y, eps=eps / 255, step_size=step_size / 255, steps=steps,
+            path = pgd(self.classify, x, y, eps=eps / 255, step_size=step_size / 255, steps=steps,
                        generator=torch.Generator().manual_seed(i))
             with torch.autocast(x.device.type, torch.bfloat16):
                 found.append((x + last(path).delta).cpu())
@@ -145,6 +138,33 @@ def calibrate(bench: Bench) -> Profile:
         print("No budget keeps the clean accuracy within half a point; the most robust one is taken.")
     return replace(best, auc={name: round(value, 3) for name, value in separation.items()}, note=f"Chosen on {len(bench.labels):,} training pictures; none of the pictures it is judged on"
                               " was used.")
+
+
+def choose_doc(bench: Bench) -> DOCConfig:
+    """Choose on training pictures what DOC's paper leaves to its supplement: the best accuracy under PGD-10 at 4/255
+    (from the predicted label) among the settings that cost clean pictures at most half a point, else the least."""
+    undefended = percent(bench.predict(bench.pictures) == bench.labels)
+    attacked = bench.attacked(4, bench.predict(bench.pictures))
+    piles = {"clean": bench.pictures, "attacked": attacked}
+    plain = DOCConfig()
+    tau_hat = {name: torch.cat([doc_signal(bench.clip, x, plain, torch.Generator().manual_seed(i))
+                                for i, (x,) in batches(pile, title="tau_hat")]) for name, pile in piles.items()}
+    print(f"undefended clean {undefended}; AUC of tau_hat (clean > attacked) {auc(tau_hat['clean'], tau_hat['attacked']):.3f}")
+    rows = []
+    for lam, mu in itertools.product((0.0, 0.5, 1.0, 2.0), (0.0, 0.5, 0.9)):
+        config = replace(plain, lam=lam, mu=mu)
+        deltas = {name: torch.cat([doc_delta(bench.clip, x, config, torch.Generator().manual_seed(i))
+                                   for i, (x,) in batches(pile, title=f"lambda {lam}, mu {mu}")]) for name, pile in piles.items()}
+        for share, steepness in itertools.product((0.05, 0.25, 0.5, 0.95), (5.0, 50.0)):
+            middle = tau_hat["clean"].quantile(share).item()
+            gate = replace(config, threshold=float(f"{middle:.3g}"), gamma=float(f"{steepness / middle:.3g}"))
+            clean, robust = (percent(bench.predict(
+                pile + torch.sigmoid(gate.gamma * (gate.threshold - tau_hat[name])).view(-1, 1, 1, 1) * deltas[name]) == bench.labels)
+                for name, pile in piles.items())
+            rows.append((clean >= undefended - 0.5, robust, clean, gate))
+    for row in sorted(rows, key=lambda row: row[:3])[-5:]:
+        print(row)
+    return max(rows, key=lambda row: row[:3])[-1]
 
 
 def covering(vocabulary: Vocabulary, word: str) -> torch.Tensor:
@@ -217,89 +237,14 @@ def pass_milliseconds(clip: ZeroShotCLIP, repeats: int = 50) -> float:
     return round(statistics.median(times), 2)
 
 
-def judged(bench: Bench, pictures: torch.Tensor, profile: Profile) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
-    """Accuracy of one pile of pictures undefended and under each part of the defence; and the pile's signals."""
-    signals = bench.signals(pictures)
-    purified_pictures, engaged = bench.defended(pictures, profile, signals)
-    ways = {"undefended": (pictures, PLAIN), "views_only": (pictures, Profile(average_views=True)),
-            "counterattack_only": (purified_pictures, PLAIN), "defended": (purified_pictures, profile)}
-    accuracies = {way: percent(bench.predict(p, q) == bench.labels) for way, (p, q) in ways.items()}
-    return {**accuracies, "gate_engages": percent(engaged)}, signals
-
-
-def measure(clip: ZeroShotCLIP, vocabulary: Vocabulary, pictures: torch.Tensor, labels: torch.Tensor,
-            profile: Profile, limit: int, adaptive_limit: int) -> dict:
-    """The figures of the model card, all on validation pictures."""
+def measure(clip: ZeroShotCLIP, vocabulary: Vocabulary, pictures: torch.Tensor, labels: torch.Tensor) -> dict:
+    """What the model recognises, on validation pictures."""
     everything = Bench(clip, vocabulary.names, pictures, labels)
-    report: dict = {"zero_shot_top1_200_names": percent(everything.predict(everything.pictures) == labels),
-                    "pictures": len(labels), "presets": preset_accuracies(clip, vocabulary, pictures, labels),
-                    "open_vocabulary": open_vocabulary(clip, vocabulary, pictures, labels, {w: w for w in EVERYDAY}),
-                    "unread_words": open_vocabulary(clip, vocabulary, pictures, labels, UNREAD),
-                    "photographs": photographs(clip), "milliseconds_forward_backward": pass_milliseconds(clip)}
-    some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:limit]
-    bench = Bench(clip, vocabulary.names, pictures[some], labels[some])
-    report["attacks_on"], report["adaptive_on"] = limit, min(adaptive_limit, limit)
-    report["clean"], clean_signals = judged(bench, bench.pictures, profile)
-    report["tau_clean_median"] = round(clean_signals[TAU].median().item(), 4)
-    predicted = bench.predict(bench.pictures)
-    for start, start_labels in (("true", bench.labels), ("predicted", predicted)):
-        for eps in (1, 4):
-            row, signals = judged(bench, bench.attacked(eps, start_labels), profile)
-            report[f"pgd10_eps{eps}_from_{start}_label"] = {
-                **row, "auc_tau_clean_over_attacked": round(auc(clean_signals[TAU], signals[TAU]), 3),
-                "auc_view_drift_attacked_over_clean": round(auc(signals[VIEW_DRIFT], clean_signals[VIEW_DRIFT]), 3)}
-    few = some[:adaptive_limit]
-    bench = Bench(clip, vocabulary.names, pictures[few], labels[few])
-    for eps in (1, 2, 4):
-        attacked = bench.attacked(eps, bench.labels, step_size=eps / 4, steps=20, known="default")
-        report[f"adaptive_eps{eps}"] = judged(bench, attacked, profile)[0]
-    return report
-
-
-WAYS = {"undefended": "undefended", "views_only": "views alone", "counterattack_only": "counterattack alone", "defended": "both (default)"}
-
-
-def figures_markdown(report: dict) -> str:
-    """The report as the tables that stand in the model cards and in the project's README."""
-    def row(title: str, figures: dict) -> str:
-        aucs = [f"{figures[key]:.2f}" if key in figures else "" for key in
-                ("auc_tau_clean_over_attacked", "auc_view_drift_attacked_over_clean")]
-        return " | ".join([f"| {title}", *(f"{figures[way]:.1f}" for way in WAYS), f"{figures['gate_engages']:.0f} %", *aucs]) + " |"
-
-    def mean(words: dict[str, float]) -> str:
-        worst = min(words, key=words.get)
-        return f"{statistics.mean(words.values()):.1f} % (lowest: {worst}, {words[worst]:.0f} %)"
-
-    right = [example.title for example in EXAMPLES if report["photographs"].get(example.title) == example.expected]
-    lines = [
-        f"| zero-shot top-1 | {report['pictures']:,} validation pictures |", "|---|---|",
-        f"| all 200 names | {report['zero_shot_top1_200_names']:.1f} % |",
-        *(f"| the list “{name}” (10 names, {row['pictures']:,} pictures) | {row['top1']:.1f} % |"
-          for name, row in report["presets"].items()),
-        f"| {len(report['open_vocabulary'])} everyday words that are no class names, each against nine others | {mean(report['open_vocabulary'])} |",
-        f"| {len(report['unread_words'])} words that it never read ({', '.join(report['unread_words'])}), likewise | {mean(report['unread_words'])} |",
-        f"| the app’s example photographs, each with the list it is offered with | {len(right)} of {len(EXAMPLES)} |",
-        "",
-        f"Over all 200 names, on {report['attacks_on']:,} of these pictures for the static attacker and"
-        f" {report['adaptive_on']:,} for the adaptive one (accuracy in %). Views alone: the prediction averaged over the"
-        " picture and its exact views; counterattack alone: gated, judged without the averaging.",
-        "",
-        f"| pictures | {' | '.join(WAYS.values())} | gate engages | AUC of tau, clean > attacked | AUC of view drift, attacked > clean |",
-        "|---" * (4 + len(WAYS)) + "|",
-        row("clean", report["clean"]),
-        *(row(f"PGD-10, eps {eps}/255, from the {label} label", report[f"pgd10_eps{eps}_from_{label}_label"])
-          for label in ("true", "predicted") for eps in (1, 4)),
-        *(row(f"adaptive PGD-20 through the default defence, eps {eps}/255", report[f"adaptive_eps{eps}"]) for eps in (1, 2, 4)),
-    ]
-    return "\n".join(lines)
-
-
-def insert_figures(document: Path, model: str, text: str) -> None:
-    """Replace what stands between the model's two marks of a Markdown document; one without them is left alone."""
-    begin, end = f"<!-- figures of {model} -->", f"<!-- /figures of {model} -->"
-    content = document.read_text()
-    if begin in content:
-        document.write_text(f"{content.split(begin)[0]}{begin}\n{text}\n{end}{content.split(end)[1]}")
+    return {"zero_shot_top1_200_names": percent(everything.predict(everything.pictures) == labels),
+            "pictures": len(labels), "presets": preset_accuracies(clip, vocabulary, pictures, labels),
+            "open_vocabulary": open_vocabulary(clip, vocabulary, pictures, labels, {w: w for w in EVERYDAY}),
+            "unread_words": open_vocabulary(clip, vocabulary, pictures, labels, UNREAD),
+            "photographs": photographs(clip), "milliseconds_forward_backward": pass_milliseconds(clip)}
 
 
 def main() -> None:
@@ -307,24 +252,26 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the unzipped tiny-imagenet-200 folder")
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.folder])
     parser.add_argument("--work", type=Path, default=Path("runs/pocket"), help="where decoded pictures are kept")
-    parser.add_argument("--limit", type=int, default=2000, help="pictures that are attacked")
-    parser.add_argument("--adaptive-limit", type=int, default=500, help="pictures that the adaptive attacker gets")
+    parser.add_argument("--limit", type=int, default=2000, help="pictures that are attacked to calibrate")
+    parser.add_argument("--choose-doc", action="store_true", help="print the settings of DOC that do best on training pictures")
     parser.add_argument("--calibrate", action="store_true", help="choose the profile on training pictures instead")
     args = parser.parse_args()
 
     clip, vocabulary, folder = load(args.model), read_vocabulary(args.data), ASSETS / MODELS[args.model].folder
-    pictures, labels = load_split(args.data, "train" if args.calibrate else "val", vocabulary.wnids, args.work)
-    if args.calibrate:
+    pictures, labels = load_split(args.data, "train" if args.calibrate or args.choose_doc else "val", vocabulary.wnids, args.work)
+    if args.calibrate or args.choose_doc:
         some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))[:args.limit]
-        profile = calibrate(Bench(clip, vocabulary.names, pictures[some], labels[some]))
+        bench = Bench(clip, vocabulary.names, pictures[some], labels[some])
+        if args.choose_doc:
+            print(choose_doc(bench))
+            return
+        profile = calibrate(bench)
         profile.write(folder / PROFILE_FILE)
         print(profile)
     else:
-        report = measure(clip, vocabulary, pictures, labels, MODELS[args.model].profile, args.limit, args.adaptive_limit)
+        report = measure(clip, vocabulary, pictures, labels)
         (folder / MEASURED_FILE).write_text(json.dumps(report, indent=2) + "\n")
-        for document in (folder / "README.md", ASSETS.parent / "README.md"):
-            insert_figures(document, args.model, figures_markdown(report))
-        print(figures_markdown(report))
+        print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

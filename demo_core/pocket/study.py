@@ -4,7 +4,7 @@
     python -m demo_core.pocket.study --data tiny-imagenet-200 --weights runs/other --name other-weights
 
 Writes NAME.json and NAME.svg to assets/pocket/study/; the Lab draws the file that bears its model's key behind a run's
-own points. The pictures are validation pictures, classified over all 200 names; the attacks are PGD-10 from the
+own points. The pictures are validation pictures, classified over all 200 names; the attacks are PGD from the
 model's own prediction, so that no true label leaks. False stability (Xing et al., CVPR 2025) is an AUC near 1: attacked
 pictures drift less under noise than clean ones. Beside every AUC stands the attack's eps over the median flip eps: how
 far past the decision boundary the attack may go.
@@ -26,14 +26,15 @@ from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, STUDY_FOLDER, ZeroShot
 from demo_core.counterattack import TTCConfig
 from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
 from demo_core.drift import (
-    CLEAN_PILE, LEVELS, NOISE_STRENGTHS, ORIGINAL, OWN, STUDY_VIEWS, Row, Study, noise_drifts, view_drifts,
+    CLEAN_PILE, LEVELS, NOISE_STRENGTHS, ORIGINAL, OWN, Row, Study, noise_drifts, view_drifts,
 )
 from demo_core.plots import study_figure
+from demo_core.pocket.card import aucs_markdown
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.measure import BATCH, Bench, auc, batches
 from demo_core.pocket.photographs import load_split
 
-ATTACK_EPS = (1, 4, 8, 16)  # in 1/255
+ATTACKS = ((1, 10), (4, 10), (4, 50), (8, 10), (16, 10))  # eps in 1/255, steps
 TAU_STRENGTH = round(TTCConfig().eps * 255)
 FLIP_GRID = tuple(2.0**k for k in range(-5, 4))  # in 1/255
 
@@ -78,9 +79,9 @@ def study(bench: Bench, title: str) -> Study:
     predicted = bench.predict(bench.pictures)
     encoders = {OWN: bench.clip.encode} | ({ORIGINAL: bench.clip.original.encode} if bench.clip.original else {})
     piles = {CLEAN_PILE: (0.0, bench.pictures)}
-    for eps in ATTACK_EPS:
+    for eps, steps in ATTACKS:
         # A quarter of eps a step where ten steps of 1/255 would not reach the border of the ball.
-        piles[f"PGD-10, eps {eps}/255"] = (eps, bench.attacked(eps, predicted, step_size=max(1, eps / 4)))
+        piles[f"PGD-{steps}, eps {eps}/255"] = (eps, bench.attacked(eps, predicted, step_size=max(1, eps / 4), steps=steps))
     rows: list[Row] = []
     for encoder, encode in encoders.items():
         clean: dict[tuple[str, float], torch.Tensor] = {}
@@ -92,21 +93,6 @@ def study(bench: Bench, title: str) -> Study:
                 rows.append(Row(pile, eps, encoder, probe, strength, quantiles,
                                 None if pile == CLEAN_PILE else round(auc(clean[probe, strength], values), 4)))
     return Study(title, len(predicted), bench.text.shape[0], median_flip_eps(bench, predicted), rows)
-
-
-def summary(found: Study) -> str:
-    """The AUCs as a Markdown table, with the attack's eps over the median flip eps."""
-    lines = [f"{found.title}: median flip eps {found.median_flip_eps:g}/255, {found.pictures:,} pictures", "",
-             "| attack | eps / flip eps | encoder | " + " | ".join(f"noise {s}/255" for s in NOISE_STRENGTHS)
-             + " | " + " | ".join(STUDY_VIEWS) + " |", "|---" * (3 + len(NOISE_STRENGTHS) + len(STUDY_VIEWS)) + "|"]
-    for encoder in dict.fromkeys(row.encoder for row in found.rows):
-        for pile, eps in found.piles.items():
-            if pile != CLEAN_PILE:
-                values = [found.find("noise", encoder=encoder, strength=s)[pile].auc for s in NOISE_STRENGTHS]
-                values += [found.find(view, encoder=encoder)[pile].auc for view in STUDY_VIEWS]
-                lines.append(f"| {pile} | {eps / found.median_flip_eps:.1f} | {encoder} | "
-                             + " | ".join(f"{v:.2f}" for v in values) + " |")
-    return "\n".join(lines)
 
 
 def fit(pictures: torch.Tensor, side: int) -> torch.Tensor:
@@ -141,7 +127,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     found.write(args.out / f"{name}.json")
     study_figure(found).savefig(args.out / f"{name}.svg", metadata={"Date": None})
-    print(summary(found))
+    print(found.title, found.median_flip_eps)
+    print(aucs_markdown(found))
 
 
 if __name__ == "__main__":
