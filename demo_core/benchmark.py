@@ -44,8 +44,7 @@ class BenchmarkError(ValueError):
 
 @dataclass(frozen=True)
 class Trial:
-    """An attack with its budget; eps in 1/255. The step size is the 1/255 of the paper's protocol, or a quarter of an
-    eps below 4."""
+    """An attack with its budget; eps in 1/255."""
 
     attack: str
     eps: float = 0.0
@@ -74,6 +73,11 @@ class Trial:
             return CLEAN
         steps = "" if self.steps == 10 else f"x{self.steps}"
         return f"{self.attack}@{self.eps:g}{steps}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}"
+
+    @property
+    def step_size(self) -> float:
+        """In 1/255: the 1 of the paper's protocol; a quarter of eps where ten such steps would not cross the ball."""
+        return max(min(1.0, self.eps), self.eps / 4)
 
     @property
     def title(self) -> str:
@@ -105,7 +109,7 @@ class Pile:
 class Bench:
     """A model before a pile of pictures; makes attacked pictures and answers for rows of the pile."""
 
-    def __init__(self, clip: ZeroShotCLIP, pile: Pile, seed: int, surrogate: ZeroShotCLIP | None = None,
+    def __init__(self, clip: ZeroShotCLIP, pile: Pile, seed: int = 0, surrogate: ZeroShotCLIP | None = None,
                  bf16: bool = False):
         self.clip, self.pile, self.seed, self.bf16 = clip, pile, seed, bf16
         self.text = clip.text_features(pile.names, DEFAULT_TEMPLATE)
@@ -118,7 +122,7 @@ class Bench:
     def bare(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.clip.logits(self.clip.encode(pixels), self.text)
 
-    def attacked(self, trial: Trial, rows: torch.Tensor, defense: str) -> torch.Tensor:
+    def attacked(self, trial: Trial, rows: torch.Tensor, defense: str = "none") -> torch.Tensor:
         """The rows' pictures under the trial; `defense` is what an adaptive attacker knows."""
         pixels = self.pile.pictures[rows].to(self.clip.device).float() / 255
         if trial.attack == CLEAN:
@@ -135,7 +139,7 @@ class Bench:
         if row.targeted:
             other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(rows, TARGET)]
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
-        path = row.run(target, pixels, labels, eps=trial.eps / 255, step_size=min(1.0, trial.eps / 4) / 255,
+        path = row.run(target, pixels, labels, eps=trial.eps / 255, step_size=trial.step_size / 255,
                        steps=trial.steps, generator=self.dice(rows, START))
         with torch.autocast(self.clip.device.type, torch.bfloat16, enabled=self.bf16):
             return pixels + last(path).delta

@@ -39,6 +39,11 @@ class Settings:
     seed: int = 0
     adaptive: bool = False
 
+    @property
+    def knows_defence(self) -> bool:
+        """Whether the attack is made through the defence; one made on another model cannot be."""
+        return self.adaptive and not ATTACKS[self.attack].transfer
+
 
 @dataclass(frozen=True)
 class Signals:
@@ -142,7 +147,7 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     target = None
     if ATTACKS[settings.attack].transfer:
         target = seen_by(surrogate, settings)
-    elif settings.adaptive:
+    elif settings.knows_defence:
         target = through(DEFENSES["default"], clip, text, torch.Generator().manual_seed(settings.seed + 2))
     seen: list[torch.Tensor] = []
 
@@ -217,7 +222,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
             return torch.Generator().manual_seed(settings.seed + offset)
 
         delta = run.attack_delta
-        if settings.adaptive and not ATTACKS[settings.attack].transfer:
+        if settings.knows_defence:
             delta = last(_steps(run, through(row, clip, text, dice(2)))).delta
         with torch.no_grad(), count_passes(clip) as passes:
             clock.tick()
@@ -288,9 +293,10 @@ def verdict(run: Run) -> str:
         attacked = run.label(run.attacked)
         if run.settings.eps == 0:
             return f"With eps 0 nothing changes: “{clean}” stands."
+        made = ", made through the defence," if run.settings.knows_defence else ""
         if attacked == clean:
-            return f"The attack did not change the prediction: “{clean}” stands."
-        return f"The attack turned “{clean}” into “{attacked}”."
+            return f"The attack{made} did not change the undefended prediction: “{clean}” stands."
+        return f"The attack{made} turned “{clean}” into “{attacked}”."
 
     signal = (run.clean_signals if run.control else run.attacked_signals)[run.profile.gate]
     sign = "<" if (signal < run.profile.threshold) else ("=" if signal == run.profile.threshold else ">")

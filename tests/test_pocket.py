@@ -19,7 +19,7 @@ from demo_core.plots import study_figure
 from demo_core.pocket import train
 from demo_core.pocket.captions import EXTRA_SYNONYMS, GROUPS, PREFERRED, TEMPLATES, article, read_vocabulary
 from demo_core.pocket.card import BEGIN, EMBEDDED, END, aucs_markdown, documents, insert
-from demo_core.pocket.measure import EVERYDAY, UNREAD, Bench, auc, calibrate
+from demo_core.pocket.measure import EVERYDAY, UNREAD, Gallery, auc, calibrate
 from demo_core.pocket.photographs import augment, load_split
 from demo_core.pocket.study import ATTACKS, fit, median_flip_eps, study
 
@@ -84,7 +84,7 @@ def test_training_resumes_to_the_same_weights(data, tmp_path, monkeypatch):
     vocabulary = read_vocabulary(data)
     pictures, labels = load_split(data, "val", vocabulary.wnids, tmp_path / "work-whole")
     assert clip.image_size == 64 and len(labels) == 16
-    bench = Bench(clip, vocabulary.names, pictures, labels)
+    bench = Gallery(clip, vocabulary.names, pictures, labels)
     profile = calibrate(bench)
     assert profile.gate in ("tau", "view_drift") and 0 < profile.threshold
 
@@ -158,7 +158,7 @@ def test_study_of_a_small_pile(clip, tmp_path):
     """The study's numbers are those of the parts it is made of, and its file gives them back."""
     names = list(PRESETS["Animals"])
     pictures = torch.stack([(to_pixels(to_photo(open_picture(e.path)), 64)[0] * 255).round().to(torch.uint8) for e in EXAMPLES[:3]])
-    bench = Bench(clip, names, pictures, torch.zeros(3, dtype=torch.long))
+    bench = Gallery(clip, names, pictures, torch.zeros(3, dtype=torch.long))
     found = study(bench, "three pictures")
     found.write(tmp_path / "s.json")
     assert Study.read(tmp_path / "s.json") == found and found.pictures == 3 and found.labels == len(names)
@@ -177,12 +177,12 @@ def test_study_of_a_small_pile(clip, tmp_path):
 def test_flip_eps_is_where_half_the_predictions_change(clip):
     """Just above the median flip eps most predictions change, well below it few do."""
     pixels = torch.cat([to_pixels(to_photo(open_picture(e.path)), 64) for e in EXAMPLES])
-    bench = Bench(clip, list(PRESETS["Kinds of things"]), (pixels * 255).round().to(torch.uint8), torch.zeros(len(pixels)))
+    bench = Gallery(clip, list(PRESETS["Kinds of things"]), (pixels * 255).round().to(torch.uint8), torch.zeros(len(pixels)))
     predicted = bench.predict(bench.pictures)
     eps = median_flip_eps(bench, predicted)
 
     def share(eps):
-        steps = pgd(bench.classify, bench.pictures, predicted, eps=eps / 255, step_size=eps / 4 / 255, steps=10,
+        steps = pgd(bench.bare, bench.pictures, predicted, eps=eps / 255, step_size=eps / 4 / 255, steps=10,
                     start=torch.zeros_like(bench.pictures))
         return (bench.predict(bench.pictures + last(steps).delta) != predicted).float().mean()
 

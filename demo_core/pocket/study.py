@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from demo_core.ascent import last
 from demo_core.attacks import pgd
+from demo_core.benchmark import Trial
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, STUDY_FOLDER, ZeroShotCLIP, load, load_embedded
 from demo_core.counterattack import TTCConfig
 from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
@@ -31,7 +32,7 @@ from demo_core.drift import (
 from demo_core.plots import study_figure
 from demo_core.pocket.card import aucs_markdown
 from demo_core.pocket.captions import read_vocabulary
-from demo_core.pocket.measure import BATCH, Bench, auc, batches
+from demo_core.pocket.measure import BATCH, Gallery, auc, batches
 from demo_core.pocket.photographs import load_split
 
 ATTACKS = ((1, 10), (4, 10), (4, 50), (8, 10), (16, 10))  # eps in 1/255, steps
@@ -40,7 +41,7 @@ FLIP_GRID = tuple(2.0**k for k in range(-5, 4))  # in 1/255
 
 
 @torch.no_grad()
-def drifts(bench: Bench, pictures: torch.Tensor, encode: Callable) -> dict[tuple[str, float], torch.Tensor]:
+def drifts(bench: Gallery, pictures: torch.Tensor, encode: Callable) -> dict[tuple[str, float], torch.Tensor]:
     """(probe, strength) -> relative drift [N], of every picture; tau is the drift under the noise that defines it."""
     found: dict[tuple[str, float], list[torch.Tensor]] = {}
     for i, (x,) in batches(pictures, title="drifts"):
@@ -55,7 +56,7 @@ def drifts(bench: Bench, pictures: torch.Tensor, encode: Callable) -> dict[tuple
     return {key: torch.cat(parts) for key, parts in found.items()}
 
 
-def median_flip_eps(bench: Bench, predicted: torch.Tensor) -> float:
+def median_flip_eps(bench: Gallery, predicted: torch.Tensor) -> float:
     """The eps, in 1/255, at which PGD-10 (step eps/4, from the picture itself) has changed half the predictions:
     read off FLIP_GRID, between whose points it is interpolated on the logarithm."""
     standing = torch.ones(len(predicted), dtype=torch.bool)
@@ -63,9 +64,9 @@ def median_flip_eps(bench: Bench, predicted: torch.Tensor) -> float:
     for k, eps in enumerate(tqdm(FLIP_GRID, desc="flip eps", leave=False)):
         for rows in standing.nonzero()[:, 0].split(BATCH):
             x, y = bench.pictures[rows].to(bench.clip.device), predicted[rows].to(bench.clip.device)
-            steps = pgd(bench.classify, x, y, eps=eps / 255, step_size=eps / 4 / 255, steps=10, start=torch.zeros_like(x))
+            steps = pgd(bench.bare, x, y, eps=eps / 255, step_size=eps / 4 / 255, steps=10, start=torch.zeros_like(x))
             with torch.no_grad():
-                standing[rows] = (bench.classify(x + last(steps).delta).argmax(1) == y).cpu()
+                standing[rows] = (bench.bare(x + last(steps).delta).argmax(1) == y).cpu()
         flipped = 1 - standing.float().mean().item()
         if flipped >= 0.5:
             part = (0.5 - before) / (flipped - before) if k else 1.0
@@ -74,14 +75,13 @@ def median_flip_eps(bench: Bench, predicted: torch.Tensor) -> float:
     return math.inf
 
 
-def study(bench: Bench, title: str) -> Study:
+def study(bench: Gallery, title: str) -> Study:
     """Everything that a Study holds, on the bench's pictures."""
     predicted = bench.predict(bench.pictures)
     encoders = {OWN: bench.clip.encode} | ({ORIGINAL: bench.clip.original.encode} if bench.clip.original else {})
     piles = {CLEAN_PILE: (0.0, bench.pictures)}
     for eps, steps in ATTACKS:
-        # A quarter of eps a step where ten steps of 1/255 would not reach the border of the ball.
-        piles[f"PGD-{steps}, eps {eps}/255"] = (eps, bench.attacked(eps, predicted, step_size=max(1, eps / 4), steps=steps))
+        piles[f"PGD-{steps}, eps {eps}/255"] = (eps, bench.under(Trial("pgd", eps, steps, predicted=True)))
     rows: list[Row] = []
     for encoder, encode in encoders.items():
         clean: dict[tuple[str, float], torch.Tensor] = {}
@@ -121,7 +121,7 @@ def main() -> None:
     vocabulary = read_vocabulary(args.data)
     pictures, labels = load_split(args.data, "val", vocabulary.wnids, args.work)
     some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:args.limit]
-    bench = Bench(clip, vocabulary.names, fit(pictures[some], clip.image_size), labels[some])
+    bench = Gallery(clip, vocabulary.names, fit(pictures[some], clip.image_size), labels[some])
     name = args.name or args.model
     found = study(bench, args.title or (name if args.weights else MODELS[args.model].title))
     args.out.mkdir(parents=True, exist_ok=True)

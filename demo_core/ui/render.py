@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from html import escape
 
-from demo_core.attacks import ATTACKS
 from demo_core.clip import MODELS, ModelRow
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED
@@ -56,7 +55,6 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
         return ('<p class="small">Attack a picture first; then every defence answers here on the attacked picture and, as a'
                 " control, on the clean one.</p>")
     clean, known = int(run.clean.argmax()), {bout.key: bout for bout in bouts}
-    adaptive = run.settings.adaptive and not ATTACKS[run.settings.attack].transfer
     rows = ""
     for key, defense in DEFENSES.items():
         rows += f'<tr><th scope="row" title="{escape(defense.help)}">{escape(defense.title)}</th>'
@@ -74,7 +72,7 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
                  f"<td>{bout.forward} + {bout.backward}</td><td>{bout.milliseconds:.0f}</td></tr>")
     heads = ("defence", "on the attacked picture", f"probability of “{escape(run.settings.labels[clean])}”",
              "on the clean picture", "passes, forward + backward", "ms")
-    said = ("Each defence met an attack made through itself." if adaptive else
+    said = ("Each defence met an attack made through itself." if run.settings.knows_defence else
             "All met the same attack, which knows none of them.")
     done = f"{len(bouts)} of {len(DEFENSES)} defences. {said} The clean prediction was “{escape(run.settings.labels[clean])}”."
     return (f'<p class="small" role="status">{done}</p><div class="scroll"><table class="arena"><thead><tr>'

@@ -25,6 +25,8 @@ def main(url: str, folder: Path) -> None:
                 page.wait_for_timeout(1000)
                 page.click("#both")
                 page.wait_for_function("/Recovered|stands|Not recovered/.test(document.querySelector('#verdict').innerText)")
+                page.click("#run-arena")
+                page.wait_for_function("(t => t && t[1] === t[2])(/(\\d+) of (\\d+) defences/.exec(document.querySelector('#arena').innerText))")
                 page.wait_for_timeout(1000)
                 page.screenshot(path=folder / f"{name}-{theme}.png", full_page=True)
                 page.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -99,6 +100,26 @@ def test_example_and_clean_control(page):
     say(page, "clean picture")
     page.click("#both")
     say(page, "ecovered")
+
+
+def test_arena_and_an_attacker_who_knows_the_defence(page):
+    upload(page, EXAMPLES[1].path)
+    page.click("#run-arena")
+    expect(page.get_by_text("there is no attacked picture yet")).to_be_visible(timeout=PATIENCE)
+    page.get_by_text("Attack settings").click()
+    page.get_by_label("number input for Steps", exact=True).fill("3")
+    page.get_by_label("number input for Steps", exact=True).press("Tab")
+    page.get_by_label("The attacker knows the defence").check()
+    page.click("#attack")
+    say(page, "The attack, made through the defence, (turned|did not)")
+    page.click("#run-arena")
+    count = len(DEFENSES)
+    expect(page.locator("#arena")).to_contain_text(f"{count} of {count} defences. Each defence met", timeout=PATIENCE)
+    assert page.locator("#arena tbody tr").count() == count
+    page.get_by_role("tab", name="Noise and views").click()
+    expect(page.locator("#views svg[role=img]")).to_be_visible()
+    assert "attacked tau" in page.locator("#views svg[role=img]").get_attribute("aria-label")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_stop_stops(page):
