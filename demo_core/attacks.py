@@ -171,11 +171,23 @@ def cw(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: f
                   eps=eps, step_size=step_size, steps=steps)
 
 
+def seen_by(surrogate, labels: tuple[str, ...], template: str) -> Classify:
+    """Logits of another model (a ZeroShotCLIP) for pixels of any size: what a transfer attack is made on."""
+    classify, side = surrogate.classifier(labels, template), surrogate.image_size
+
+    def resized(pixels: torch.Tensor) -> torch.Tensor:
+        if pixels.shape[-1] != side:
+            pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True, align_corners=False)
+        return classify(pixels)
+
+    return resized
+
+
 @dataclass(frozen=True)
 class Attack:
     """A row of the table. run: the generator; targeted: `labels` are what the attacker wants, not what is true;
     single_step: step size and steps are fixed by the method; own_step_size: the step size alone is;
-    transfer: it is crafted on another model."""
+    transfer: it is crafted on another model; control: it is no attack."""
 
     title: str
     run: Callable[..., Iterator[Step]]
@@ -184,6 +196,12 @@ class Attack:
     single_step: bool = False
     own_step_size: bool = False
     transfer: bool = False
+    control: bool = False
+
+    @property
+    def adaptable(self) -> bool:
+        """Whether an attacker who knows the defence can make it through the defence."""
+        return not (self.transfer or self.control)
 
 
 ATTACKS: dict[str, Attack] = {
@@ -191,8 +209,8 @@ ATTACKS: dict[str, Attack] = {
     "fgsm": Attack("FGSM", fgsm, "One single step of the full size eps.", single_step=True),
     "targeted_pgd": Attack("Targeted PGD", targeted_pgd, "Many small steps towards a label of your choice.", targeted=True),
     "cw": Attack("CW", cw, "Many small steps that widen the lead of the best wrong label."),
-    "apgd_ce": Attack("APGD-CE", apgd_ce, "PGD that finds its step size itself; a part of AutoAttack.", own_step_size=True),
+    "apgd_ce": Attack("APGD-CE", apgd_ce, "PGD that finds its step size itself, a part of AutoAttack. Give it some tens of steps.", own_step_size=True),
     "apgd_dlr": Attack("APGD-DLR", apgd_dlr, "The same on a loss that no scaling of the logits weakens.", own_step_size=True),
     "transfer": Attack("Transfer", pgd, "PGD on another model: its attack is carried over to this one.", transfer=True),
-    "noise": Attack("Random noise", noise, "No attack, the control: noise of the same size.", single_step=True),
+    "noise": Attack("Random noise", noise, "No attack, the control: noise of the same size.", single_step=True, control=True),
 }

@@ -11,27 +11,30 @@ instead of the true label, `+adaptive` makes it through each defence it then mee
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from scipy.stats import bootstrap
 from tqdm import tqdm
 
 from demo_core.ascent import last
-from demo_core.attacks import ATTACKS
-from demo_core.clip import DEFAULT_MODEL, MODELS, ZeroShotCLIP, load, surrogate_of
-from demo_core.defenses import DEFENSES, count_passes, through
+from demo_core.attacks import ATTACKS, seen_by
+from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, in_bf16, load, surrogate_of
+from demo_core.counterattack import TTCConfig
+from demo_core.defenses import DEFENSES, DOCConfig, MACConfig, count_passes, through
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.photographs import load_split
-from demo_core.story import Settings, seen_by
 
 CLEAN = "clean"
 COLUMNS = ["index", "label", "attack", "defense", "predicted", "forward", "backward", "milliseconds"]
@@ -63,7 +66,11 @@ class Trial:
         try:
             if name not in ATTACKS or not set(flags) <= {"predicted", "adaptive"}:
                 raise ValueError
+            if "adaptive" in flags and not ATTACKS[name].adaptable:
+                raise BenchmarkError(f"“{text}” cannot know a defence: leave +adaptive out.")
             return Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags)
+        except BenchmarkError:
+            raise
         except ValueError:
             raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
                                  f" after it; the names are {', '.join(ATTACKS)}.") from None
@@ -91,8 +98,9 @@ class Trial:
 
 
 def default_trials() -> list[Trial]:
-    """Every row of ATTACKS at 4/255; PGD also at 1/255, from the predicted label, and through the defence."""
-    return [Trial(CLEAN), *(Trial(name, 4) for name in ATTACKS), Trial("pgd", 1), Trial("pgd", 4, predicted=True),
+    """Every row of ATTACKS at 4/255 (APGD needs some tens of steps to be itself); PGD also at 1/255, from the predicted
+    label, and through the defence."""
+    return [Trial(CLEAN), *(Trial(name, 4, 50 if row.own_step_size else 10) for name, row in ATTACKS.items()), Trial("pgd", 1), Trial("pgd", 4, predicted=True),
             Trial("pgd", 1, adaptive=True), Trial("pgd", 4, adaptive=True)]
 
 
@@ -113,14 +121,12 @@ class Bench:
                  bf16: bool = False):
         self.clip, self.pile, self.seed, self.bf16 = clip, pile, seed, bf16
         self.text = clip.text_features(pile.names, DEFAULT_TEMPLATE)
-        self.surrogate = seen_by(surrogate, Settings(pile.names, DEFAULT_TEMPLATE)) if surrogate else None
+        self.bare = clip.classifier(pile.names, DEFAULT_TEMPLATE)
+        self.surrogate, self.transferred = surrogate, surrogate and seen_by(surrogate, pile.names, DEFAULT_TEMPLATE)
 
     def dice(self, rows: torch.Tensor, use: int) -> list[torch.Generator]:
         """One generator for each picture and use."""
         return [torch.Generator().manual_seed((self.seed * 1_000_003 + int(i)) * 4 + use) for i in self.pile.indices[rows]]
-
-    def bare(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.clip.logits(self.clip.encode(pixels), self.text)
 
     def attacked(self, trial: Trial, rows: torch.Tensor, defense: str = "none") -> torch.Tensor:
         """The rows' pictures under the trial; `defense` is what an adaptive attacker knows."""
@@ -129,9 +135,9 @@ class Bench:
             return pixels
         row, target = ATTACKS[trial.attack], self.bare
         if row.transfer:
-            target = self.surrogate
+            target = self.transferred
         elif trial.adaptive:
-            target = through(DEFENSES[defense], self.clip, self.text, self.dice(rows, ATTACKER))
+            target = through(DEFENSES[defense].run, self.clip, self.text, self.dice(rows, ATTACKER))
         labels = self.pile.labels[rows].to(self.clip.device)
         if trial.predicted:
             with torch.no_grad():
@@ -141,7 +147,7 @@ class Bench:
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
         path = row.run(target, pixels, labels, eps=trial.eps / 255, step_size=trial.step_size / 255,
                        steps=trial.steps, generator=self.dice(rows, START))
-        with torch.autocast(self.clip.device.type, torch.bfloat16, enabled=self.bf16):
+        with in_bf16(self.clip, self.clip.original, self.surrogate) if self.bf16 else nullcontext():
             return pixels + last(path).delta
 
     @torch.no_grad()
@@ -162,9 +168,13 @@ class Records:
     def __init__(self, folder: Path, settings: dict):
         folder.mkdir(parents=True, exist_ok=True)
         self.path, known = folder / "records.csv", folder / "settings.json"
-        if known.exists() and json.loads(known.read_text()) != settings:
-            raise BenchmarkError(f"{folder} holds records of other settings: choose another --out, or delete it.")
-        known.write_text(json.dumps(settings, indent=1) + "\n")
+        if not known.exists():
+            partial = known.with_suffix(".part")
+            partial.write_text(json.dumps(settings, indent=1) + "\n")
+            partial.rename(known)
+        elif json.loads(known.read_text()) != settings:
+            raise BenchmarkError(f"{folder} holds records of other settings, weights or defences: choose another --out, or"
+                                 " delete it.")
         if self.path.exists():  # a kill may have cut the last line short
             content = self.path.read_bytes()
             self.path.write_bytes(content[: content.rfind(b"\n") + 1])
@@ -183,12 +193,12 @@ class Records:
 
 def run(bench: Bench, records: Records, trials: Sequence[Trial], defenses: Sequence[str], batch: int) -> Iterator[pd.DataFrame]:
     """Make what is missing, batch by batch; yields the new records once they are on disk."""
-    stored = records.read()
+    stored, trials, defenses = records.read(), list(dict.fromkeys(trials)), list(dict.fromkeys(defenses))
     done = {key: set(group["index"]) for key, group in stored.groupby(["attack", "defense"])}
     work = []
     for trial in trials:
         missing = {d: torch.tensor([int(i) not in done.get((str(trial), d), ()) for i in bench.pile.indices]) for d in defenses}
-        if trial.adaptive and not ATTACKS[trial.attack].transfer:
+        if trial.adaptive:
             work += [(trial, [d], rows) for d in defenses for rows in missing[d].nonzero()[:, 0].split(batch)]
         else:  # one attack for all defences
             work += [(trial, defenses, rows) for rows in torch.stack([*missing.values()]).any(0).nonzero()[:, 0].split(batch)]
@@ -207,6 +217,22 @@ def run(bench: Bench, records: Records, trials: Sequence[Trial], defenses: Seque
         found = pd.concat(made)
         records.append(found)
         yield found
+
+
+def identity(clip: ZeroShotCLIP) -> str:
+    """A fingerprint of the weights, of the original's, and of the defences' settings."""
+    digest = hashlib.sha256(repr((clip.profile, DOCConfig(), MACConfig(), TTCConfig())).encode())
+    for tensor in clip.state_dict().values():  # holds the original too
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def fit(pictures: torch.Tensor, side: int) -> torch.Tensor:
+    """uint8 pictures at the model's own input size."""
+    if pictures.shape[-1] == side:
+        return pictures
+    resized = F.interpolate(pictures.float(), (side, side), mode="bicubic", antialias=True, align_corners=False)
+    return resized.clamp(0, 255).round().to(torch.uint8)
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:
@@ -238,12 +264,12 @@ def markdown(records: pd.DataFrame) -> str:
         rows = found.xs(attack, level="attack")
         cells = [f"{rows.loc[k, 'accuracy']:.1f} ± {(rows.loc[k, 'high'] - rows.loc[k, 'low']) / 2:.1f}" if k in rows.index else ""
                  for k in keys]
-        lines.append(f"| {Trial.read(attack).title} | {int(rows['pictures'].max()):,} | " + " | ".join(cells) + " |")
+        lines.append(f"| {Trial.read(attack).title} | {int(rows['pictures'].min()):,} | " + " | ".join(cells) + " |")
     attacked = records[records["attack"] != CLEAN] if len(attacks) > 1 else records
     cost = attacked.groupby("defense")[["forward", "backward", "milliseconds"]].mean()
     lines.append("| *passes a picture, forward + backward* | | " + " | ".join(
         f"{cost.loc[k, 'forward']:.1f} + {cost.loc[k, 'backward']:.1f}" if k in cost.index else "" for k in keys) + " |")
-    lines.append("| *milliseconds a picture* | | " + " | ".join(
+    lines.append("| *milliseconds a picture, in a batch* | | " + " | ".join(
         f"{cost.loc[k, 'milliseconds']:.1f}" if k in cost.index else "" for k in keys) + " |")
     return "\n".join(lines)
 
@@ -260,7 +286,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, default=1000, help="pictures, chosen at random by the seed")
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action="store_true", help="the attacker computes in bfloat16; defences never do")
+    parser.add_argument("--bf16", action="store_true", help="while an attack is made, image features are in bfloat16; what it made is judged in float32")
     parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
     args = parser.parse_args(argv)
     if args.report:
@@ -277,12 +303,13 @@ def main(argv: list[str] | None = None) -> None:
         pictures, labels = load_split(args.data, "val", vocabulary.wnids, args.work)
         some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(args.seed))[:args.limit]
         clip = load(args.model)
-        pile = Pile(pictures[some], some, labels[some], tuple(vocabulary.names))
-        surrogate = load(surrogate_of(args.model)) if any(t.attack in ATTACKS and ATTACKS[t.attack].transfer for t in trials) else None
-        settings = {"model": args.model, "seed": args.seed, "bf16": args.bf16}
+        pile = Pile(fit(pictures[some], clip.image_size), some, labels[some], tuple(vocabulary.names))
+        transfers = any(t.attack in ATTACKS and ATTACKS[t.attack].transfer for t in trials)
+        surrogate = load(surrogate_of(args.model)) if transfers else None
+        settings = {"model": args.model, "seed": args.seed, "bf16": args.bf16, "identity": identity(clip)}
         for _ in run(Bench(clip, pile, args.seed, surrogate, args.bf16), Records(args.out, settings), trials, args.defenses, args.batch):
             pass
-    except BenchmarkError as error:
+    except (BenchmarkError, ModelUnavailable) as error:
         raise SystemExit(str(error)) from None
     print(markdown(pd.read_csv(args.out / "records.csv")))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -82,8 +83,11 @@ class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned from;
-    profile: how it is defended by default.
+    profile: how it is defended by default. bf16: compute the image features in bfloat16, which doubles the speed on a
+    CPU; a switch for attackers, see `in_bf16`.
     """
+
+    bf16 = False
 
     def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float],
                  original: ZeroShotCLIP | None = None, profile: Profile = Profile()):
@@ -106,7 +110,8 @@ class ZeroShotCLIP(nn.Module):
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the pixels."""
-        return self.model.encode_image((pixels - self.mean) / self.std).float()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.model.encode_image((pixels - self.mean) / self.std).float()
 
     @property
     def probe(self) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -135,6 +140,20 @@ class ZeroShotCLIP(nn.Module):
         """A function from pixels [B,3,S,S] to logits [B,K] over these labels."""
         text = self.text_features(labels, template)
         return lambda pixels: self.logits(self.encode(pixels), text)
+
+
+@contextmanager
+def in_bf16(*clips: ZeroShotCLIP | None) -> Iterator[None]:
+    """The image features of these models in bfloat16 meanwhile; everything around them stays in float32. Not for code
+    that runs beside other users of the same model."""
+    there = [clip for clip in clips if clip is not None]
+    for clip in there:
+        clip.bf16 = True
+    try:
+        yield
+    finally:
+        for clip in there:
+            clip.bf16 = False
 
 
 def _config(folder: Path) -> dict:

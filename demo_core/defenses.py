@@ -9,6 +9,7 @@ Stability* (arXiv 2606.03730).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -98,11 +99,17 @@ def gate_signal(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, pro
 
 
 def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> torch.Tensor:
-    """Probabilities [B,K] as the profile classifies: plainly, or averaged over the exact views; differentiable."""
+    """Logits [B,K] as the profile classifies: the model's own, or the logarithm of the probabilities averaged over the
+    exact views; differentiable."""
     if not profile.average_views:
-        return clip.logits(clip.encode(pixels), text).softmax(-1)
+        return clip.logits(clip.encode(pixels), text)
     features = view_features(clip.encode, pixels)
-    return clip.logits(features.flatten(0, 1), text).softmax(-1).unflatten(0, features.shape[:2]).mean(0)
+    return log_mean(clip.logits(features.flatten(0, 1), text).unflatten(0, features.shape[:2]))
+
+
+def log_mean(logits: torch.Tensor) -> torch.Tensor:
+    """The logarithm [B,K] of the mean of the probabilities that logits [N,B,K] stand for; exact where they are tiny."""
+    return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
 @dataclass(frozen=True)
@@ -139,8 +146,7 @@ def calibrated(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tens
     signal = gate_signal(clip.probe, still, noise, profile)
     engaged = profile.engages(signal)
     moved = pixels + (purified(clip.encode, still, noise, engaged, profile) - still)
-    probabilities = judge(clip, moved, text, profile)
-    return Defended(moved, probabilities.clamp(min=1e-12).log(), {profile.gate: signal, ENGAGED: engaged})
+    return Defended(moved, judge(clip, moved, text, profile), {profile.gate: signal, ENGAGED: engaged})
 
 
 # From here on the rows of DEFENSES, all (clip, pixels [B,3,H,W], text [K,D], dice) -> Defended.
@@ -316,25 +322,31 @@ def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
                     {"corruption degree": degrees[0], "corruption degree of the view": degrees[1]})
 
 
-def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
-    """The model's own profile: its gate, budget and views, chosen on training pictures where the model is embedded."""
-    return calibrated(clip, pixels, text, random_start(pixels.detach(), clip.profile.noise_eps, dice), clip.profile)
+def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, profile: Profile | None = None) -> Defended:
+    """The model's own profile (or the one given): its gate, budget and views, chosen on training pictures where the
+    model is embedded."""
+    profile = profile or clip.profile
+    return calibrated(clip, pixels, text, random_start(pixels.detach(), profile.noise_eps, dice), profile)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Where a defence draws the line on a picture's drift: under noise of `noise`/255, or over views where it is None;
-    below: the pictures that drift less are the suspects, else those that drift more."""
+    """Where a defence draws the line on a picture's drift: under noise of `noise`/255, or over the view called `view`
+    (VIEW_DRIFT: the mean over VIEWS); below: the pictures that drift less are the suspects, else those that drift more."""
 
     value: float
     noise: float | None = None
+    view: str | None = None
     below: bool = False
+
+
+MAC_VIEW = "random view of MAC"
 
 
 def _default_rule(profile: Profile) -> Rule:
     if profile.gate == TAU:
-        return Rule(profile.threshold, TTCConfig().eps * 255, below=True)
-    return Rule(profile.threshold)
+        return Rule(profile.threshold, noise=TTCConfig().eps * 255, below=True)
+    return Rule(profile.threshold, view=VIEW_DRIFT)
 
 
 @dataclass(frozen=True)
@@ -355,27 +367,30 @@ DEFENSES: dict[str, Defense] = {
     "anti_adversary": Defense("Anti-adversary", anti_adversary, "Two steps that make the first guess more certain."),
     "hedge": Defense("Hedge", hedge, "A few steps away from every label at once."),
     "ttc": Defense("TTC", ttc, "The paper’s counterattack, with the paper’s values.",
-                   lambda profile: Rule(TTCConfig().tau_threshold, TTCConfig().eps * 255, below=True)),
+                   lambda profile: Rule(TTCConfig().tau_threshold, noise=TTCConfig().eps * 255, below=True)),
     "doc": Defense("DOC", doc, "A counterattack with a random orthogonal part and momentum, softly gated.",
-                   lambda profile: Rule((2 * DOCConfig().threshold) ** 0.5, DOCConfig().eps * 255, below=True)),  # as 1 - cos
+                   lambda profile: Rule((2 * DOCConfig().threshold) ** 0.5, noise=DOCConfig().eps * 255, below=True)),  # from 1 - cos
     "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding.",
-                   lambda profile: Rule(MACConfig().middle)),
+                   lambda profile: Rule(MACConfig().middle, view=MAC_VIEW)),
     "default": Defense("Ours", default, "This model’s own gate, counterattack and views, chosen on training pictures.",
                        _default_rule),
 }
 
 
-def through(defense: Defense, clip, text: torch.Tensor, dice: Dice = None, samples: int = 1
+def through(defense: Callable[..., Defended], clip, text: torch.Tensor, dice: Dice = None, samples: int = 1
             ) -> Callable[[torch.Tensor], torch.Tensor]:
     """What an adaptive attacker attacks in place of the bare classifier: pixels [B,3,H,W] -> defended logits [B,K].
 
     Gate and counterattack run for real at every step and count as a constant shift in the backward pass (BPDA); views
-    and weights of the pixels are differentiated through. With samples > 1 the probabilities are averaged over fresh
-    draws (EOT, Athalye et al., ICML 2018): he knows the code but not the dice. Give it to any row of ATTACKS.
+    of the pixels are differentiated through. Every call draws afresh: he knows the code but not the dice, and over the
+    steps he averages over them; with samples > 1 within each step too (EOT, Athalye et al., ICML 2018). He does not try
+    to slip under the gate, so what he reaches is no bound. Give it to any adaptable row of ATTACKS.
+
+    defense: the `run` of a row of DEFENSES.
     """
     def classify(pixels: torch.Tensor) -> torch.Tensor:
-        drawn = [defense.run(clip, pixels, text, dice).logits for _ in range(samples)]
-        return drawn[0] if samples == 1 else torch.stack([z.softmax(-1) for z in drawn]).mean(0).clamp(min=1e-12).log()
+        drawn = [defense(clip, pixels, text, dice).logits for _ in range(samples)]
+        return drawn[0] if samples == 1 else log_mean(torch.stack(drawn))
 
     return classify
 
@@ -390,7 +405,8 @@ class Passes:
 
 @contextmanager
 def count_passes(clip) -> Iterator[Passes]:
-    """Counts what the image towers of clip (and of the original that probes it) do meanwhile."""
+    """Counts what the image towers of clip (and of the original that probes it) do meanwhile. It watches the shared
+    model: right only while nobody else uses it, which the one place in the queue sees to."""
     counted = Passes()
 
     def seen(module, inputs, output: torch.Tensor) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
 from demo_core.counterattack import relative_drift
-from demo_core.defenses import VIEWS
+from demo_core.defenses import MAC_VIEW, VIEWS, augmented
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 NOISE_STRENGTHS = (1, 2, 4, 8, 16, 32)  # in 1/255
@@ -45,6 +45,7 @@ STUDY_VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "cropped to 7/8": _cropped,
     "blurred, sigma 1": lambda x: vision.gaussian_blur(x, [5, 5], [1.0, 1.0]),
     "JPEG, quality 75": _jpeg,
+    MAC_VIEW: lambda x: augmented(x, [torch.Generator().manual_seed(0) for _ in x]),
 }
 
 

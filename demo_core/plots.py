@@ -77,14 +77,15 @@ def views_figure(run: Run | None, profile: Profile, study: Study | None = None) 
     """The run's clean and attacked picture: drift over noise strengths and over views, with the line that each defence
     draws. Behind them the study's middle 80 % and median."""
     rules = {row.title: row.rule(profile) for row in DEFENSES.values()}
+    probes = [*STUDY_VIEWS, VIEW_DRIFT]
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9.6, 3.6), layout="constrained")
-        noise, views = figure.subplots(1, 2, sharey=True)
+        noise, views = figure.subplots(1, 2, sharey=True, width_ratios=(5, 6))
         x, low, middle, high = np.arange(len(NOISE_STRENGTHS)), LEVELS.index(0.1), LEVELS.index(0.5), LEVELS.index(0.9)
-        at = np.arange(len(STUDY_VIEWS))
+        at = np.arange(len(probes))
         for pile in (0, 1) if study else ():
             curve = [_piles(study, run, "noise", s)[pile] for s in NOISE_STRENGTHS]
-            bars = [_piles(study, run, view)[pile] for view in STUDY_VIEWS]
+            bars = [_piles(study, run, view)[pile] for view in probes]
             colour, place = curve[0][1], at + (pile - 0.5) * 0.3
             noise.fill_between(x, [r.quantiles[low] for r, _ in curve], [r.quantiles[high] for r, _ in curve],
                                color=colour, alpha=0.14, linewidth=0)
@@ -94,23 +95,20 @@ def views_figure(run: Run | None, profile: Profile, study: Study | None = None) 
             views.hlines([r.quantiles[middle] for r, _ in bars], place - 0.13, place + 0.13, color=colour, linestyle=":", linewidth=1.2)
         for pile, (label, (signals, colour, marker)) in enumerate(_seen(run).items()):
             noise.plot(x, signals.over_noise, marker + "-", color=colour, markersize=5, label=f"this picture, {label}")
-            views.plot(at + (pile - 0.5) * 0.3, signals.over_views, marker, color=colour, markersize=7)
+            views.plot(at + (pile - 0.5) * 0.3, (*signals.over_views, signals.view_drift), marker, color=colour, markersize=7)
         for title, rule in rules.items():
-            if rule and rule.noise:
-                place = math.log2(rule.noise)
-                noise.plot([place - 0.35, place + 0.35], [rule.value] * 2, color=_INK, linewidth=1.5)
-                noise.annotate(f"{title}: {'below' if rule.below else 'above'}", (place - 0.42, rule.value), fontsize=8.5,
-                               va="center", ha="right")
-            elif rule:
-                views.axhline(rule.value, color=_INK, linewidth=1)
-                views.annotate(f"{title}: {'below' if rule.below else 'above'} {rule.value:.2f}", (len(at) - 0.5, rule.value),
-                               fontsize=8.5, va="bottom", ha="right", xytext=(0, 1), textcoords="offset points")
+            if rule is None:
+                continue
+            axes, place = (noise, math.log2(rule.noise)) if rule.noise else (views, probes.index(rule.view))
+            axes.plot([place - 0.4, place + 0.4], [rule.value] * 2, color=_INK, linewidth=1.5)
+            axes.annotate(f"{title}: {'below' if rule.below else 'above'}", (place - 0.45, rule.value), fontsize=8.5,
+                          va="center", ha="right")
         if run:
             noise.legend(loc="upper left", fontsize=9)
         noise.set(xlabel="noise, in 1/255", ylabel="relative drift", xlim=(-0.3, len(x) - 0.7))
         noise.set_xticks(x, [str(s) for s in NOISE_STRENGTHS])
         views.set_xlim(-0.6, len(at) - 0.4)
-        views.set_xticks(at, [_broken(view) for view in STUDY_VIEWS], fontsize=8.5)
+        views.set_xticks(at, [_broken(view) for view in STUDY_VIEWS] + ["mean of\nour views"], fontsize=8)
         _log_drift(noise)
         return figure
 
@@ -166,7 +164,7 @@ def _value_axes(axes, run: Run | None, name: str, gate: str, study: Study | None
 
 def _broken(view: str) -> str:
     """A view's name on two lines."""
-    return view.replace(", ", ",\n").replace(" pixel ", "\npixel ").replace(" to ", "\nto ")
+    return view.replace(", ", ",\n").replace(" pixel ", "\npixel ").replace(" to ", "\nto ").replace(" view ", "\nview ")
 
 
 def _log_drift(axes) -> None:

@@ -7,21 +7,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 
-from demo_core.ascent import Step, last, random_start
-from demo_core.attacks import ATTACKS
+from demo_core.ascent import Step, last, random_start, uniform
+from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import TTCConfig, counterattack, relative_drift, weigh
 from demo_core.defenses import (
     DEFENSES, TAU, VIEW_DRIFT, Profile, count_passes, judge, through, view_drift, view_features,
 )
-from demo_core.drift import noise_drifts, view_drifts
+from demo_core.drift import NOISE_STRENGTHS, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
-
-TAU_NOISE = TTCConfig().eps  # tau is always shown under the paper's noise
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class Settings:
 
     @property
     def knows_defence(self) -> bool:
-        """Whether the attack is made through the defence; one made on another model cannot be."""
-        return self.adaptive and not ATTACKS[self.attack].transfer
+        """Whether the attack is made through the defence."""
+        return self.adaptive and ATTACKS[self.attack].adaptable
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,12 @@ class _Clock:
 @torch.no_grad()
 def signals(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> Signals:
     """What clip's probe says of one picture [1,3,S,S]."""
-    noise = random_start(pixels, TAU_NOISE, torch.Generator().manual_seed(seed + 1))
+    unit = uniform(pixels.shape, torch.Generator().manual_seed(seed + 1)).to(pixels)
     views = view_features(clip.probe, pixels)
-    tau = relative_drift(clip.probe(pixels + noise), views[0])
-    over_noise = noise_drifts(clip.probe, pixels, noise / TAU_NOISE, views[0])[:, 0].tolist()
+    over_noise = noise_drifts(clip.probe, pixels, unit, views[0])[:, 0].tolist()
     over_views = [drift.item() for drift in view_drifts(clip.probe, pixels, views).values()]
-    return Signals(tau.item(), view_drift(views).item(), tuple(over_noise), tuple(over_views))
+    tau = over_noise[NOISE_STRENGTHS.index(round(TTCConfig().eps * 255))]
+    return Signals(tau, view_drift(views).item(), tuple(over_noise), tuple(over_views))
 
 
 @torch.no_grad()
@@ -146,9 +144,10 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     text = clip.text_features(settings.labels, settings.template)
     target = None
     if ATTACKS[settings.attack].transfer:
-        target = seen_by(surrogate, settings)
+        target = seen_by(surrogate, settings.labels, settings.template)
     elif settings.knows_defence:
-        target = through(DEFENSES["default"], clip, text, torch.Generator().manual_seed(settings.seed + 2))
+        known = partial(DEFENSES["default"].run, profile=run.profile)
+        target = through(known, clip, text, torch.Generator().manual_seed(settings.seed + 2))
     seen: list[torch.Tensor] = []
 
     def classify(pixels: torch.Tensor) -> torch.Tensor:
@@ -183,18 +182,6 @@ def _steps(run: Run, classify: Callable) -> Iterator[Step]:
                    generator=torch.Generator().manual_seed(settings.seed))
 
 
-def seen_by(surrogate: ZeroShotCLIP, settings: Settings) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Logits of another model for pixels of any size: what a transfer attack is crafted on."""
-    text, side = surrogate.text_features(settings.labels, settings.template), surrogate.image_size
-
-    def classify(pixels: torch.Tensor) -> torch.Tensor:
-        if pixels.shape[-1] != side:
-            pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True, align_corners=False)
-        return surrogate.logits(surrogate.encode(pixels), text)
-
-    return classify
-
-
 @dataclass(frozen=True)
 class Bout:
     """One defence in the arena. attacked, clean: its answers [K] on the attacked and on the clean picture; forward,
@@ -223,7 +210,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
 
         delta = run.attack_delta
         if settings.knows_defence:
-            delta = last(_steps(run, through(row, clip, text, dice(2)))).delta
+            delta = last(_steps(run, through(row.run, clip, text, dice(2)))).delta
         with torch.no_grad(), count_passes(clip) as passes:
             clock.tick()
             attacked = row.run(clip, run.pixels + delta, text, dice(1)).probabilities[0].cpu()
@@ -271,7 +258,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     else:
         final = noise if profile.gate == TAU else torch.zeros_like(noise)
     with torch.no_grad():
-        defended = judge(clip, start_from + final, text, profile)[0].cpu()
+        defended = judge(clip, start_from + final, text, profile).softmax(-1)[0].cpu()
     yield replace(run, defence_delta=final, defended=defended, milliseconds=(*run.milliseconds, clock.tick()))
 
 

@@ -13,10 +13,16 @@ def clip() -> ZeroShotCLIP:
 
 
 @pytest.fixture(scope="session")
+def twin() -> ZeroShotCLIP:
+    """The adversarially fine-tuned model in the box."""
+    return load("pocket-tecoa", device="cpu")
+
+
+@pytest.fixture(scope="session")
 def photographs() -> torch.Tensor:
     """Four of the packages' photographs as the embedded model's pixels [4,3,64,64]."""
-    from demo_core.pictures import open_picture, to_photo, to_pixels
     from demo_core.examples import EXAMPLES
+    from demo_core.pictures import open_picture, to_photo, to_pixels
 
     return torch.cat([to_pixels(to_photo(open_picture(e.path)), 64) for e in EXAMPLES[:4]])
 

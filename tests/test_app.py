@@ -94,7 +94,10 @@ def test_arena_without_an_attack_says_what_to_do(client, said):
 
 
 def test_transfer_attack_is_crafted_on_the_other_model(client):
-    assert "attack" in words(frames(client, "/attack", *arguments(attack="transfer", steps=2))[-1][0])
+    """Its perturbation is another than PGD's on this model: the two give other pictures."""
+    found = [frames(client, "/attack", *arguments(attack=key, steps=2))[-1] for key in ("transfer", "pgd")]
+    pictures = [[Image.open(f[i]).tobytes() for i in (2, 3) if isinstance(f[i], str)] for f in found]
+    assert pictures[0] and pictures[0] != pictures[1]
 
 
 def test_clean_control(client):

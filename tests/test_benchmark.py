@@ -7,7 +7,9 @@ import torch
 
 from demo_core import benchmark
 from demo_core.attacks import ATTACKS
-from demo_core.benchmark import Bench, BenchmarkError, Pile, Records, Trial, default_trials, markdown, run, table
+from demo_core.benchmark import (
+    Bench, BenchmarkError, Pile, Records, Trial, default_trials, fit, identity, markdown, run, table,
+)
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
 
@@ -17,10 +19,10 @@ SOME = ["none", "rn", "default"]
 
 
 @pytest.fixture(scope="module")
-def bench(clip, photographs):
+def bench(clip, twin, photographs):
     pictures = (torch.cat([photographs, photographs.flip(-1)]) * 255).round().to(torch.uint8)
     pile = Pile(pictures, torch.arange(8) * 7, torch.arange(8) % 5, PRESETS["Everyday"])
-    return Bench(clip, pile, seed=1, surrogate=clip)
+    return Bench(clip, pile, seed=1, surrogate=twin)
 
 
 def finish(bench, folder, batch=3, defenses=SOME, trials=TRIALS) -> pd.DataFrame:
@@ -60,6 +62,37 @@ def test_a_picture_is_dealt_the_same_whatever_its_batch(bench):
         assert ((whole[5:7] - part).abs() < 1e-5).float().mean() > 0.99
 
 
+def test_a_transfer_attack_is_made_on_the_other_model(bench, twin):
+    rows = torch.arange(8)
+    on_the_other = Bench(twin, bench.pile, bench.seed).attacked(Trial("pgd", 4, 2), rows)
+    assert torch.equal(bench.attacked(Trial("transfer", 4, 2), rows), on_the_other)
+    assert not torch.equal(bench.attacked(Trial("pgd", 4, 2), rows), on_the_other)
+
+
+def test_a_defence_that_joins_later_is_run_alone(bench, tmp_path):
+    finish(bench, tmp_path, defenses=["none"])
+    joined = finish(bench, tmp_path, batch=5)
+    assert len(joined) == 8 * len(TRIALS) * len(SOME) and not joined.duplicated(["index", "attack", "defense"]).any()
+    exact = [c for c in joined if c != "milliseconds"]
+    pd.testing.assert_frame_equal(joined[exact], finish(bench, tmp_path / "whole")[exact])
+
+
+def test_named_twice_is_run_once(bench, tmp_path):
+    assert len(finish(bench, tmp_path, trials=[TRIALS[0]] * 2, defenses=["none", "none"])) == 8
+
+
+def test_pictures_are_fitted_to_the_model():
+    pictures = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    assert fit(pictures, 96).shape == (2, 3, 96, 96) and fit(pictures, 64) is pictures
+
+
+def test_other_weights_or_defences_are_another_identity(clip, twin, monkeypatch):
+    mine = identity(clip)
+    assert mine == identity(clip) != identity(twin)
+    monkeypatch.setattr(clip, "profile", replace(clip.profile, threshold=0.123))
+    assert identity(clip) != mine
+
+
 def test_other_settings_are_refused(tmp_path):
     Records(tmp_path, SETTINGS)
     with pytest.raises(BenchmarkError, match="other settings"):
@@ -69,6 +102,12 @@ def test_other_settings_are_refused(tmp_path):
 @pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways"])
 def test_what_is_no_attack_is_told_how_to_write_one(text):
     with pytest.raises(BenchmarkError, match="pgd@4"):
+        Trial.read(text)
+
+
+@pytest.mark.parametrize("text", ["noise@4+adaptive", "transfer@4+adaptive"])
+def test_what_cannot_know_a_defence_is_refused(text):
+    with pytest.raises(BenchmarkError, match="cannot know"):
         Trial.read(text)
 
 

@@ -3,7 +3,7 @@ import torch
 
 from demo_core.ascent import random_start
 from demo_core.counterattack import TTCConfig, counterattack, purify, stability, step_weights
-from demo_core.defenses import ENGAGED, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, shift, view_drift, view_features
+from demo_core.defenses import ENGAGED, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, log_mean, shift, view_drift, view_features
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 
 
@@ -77,7 +77,7 @@ def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
     profile = Profile(VIEW_DRIFT, 1e9, average_views=True)
     result = calibrated(clip, photographs, text, noise, profile)
     assert torch.equal(result.pixels, photographs) and not result.signals[ENGAGED].any()
-    torch.testing.assert_close(result.probabilities, judge(clip, photographs, text, profile))
+    torch.testing.assert_close(result.probabilities, judge(clip, photographs, text, profile).softmax(-1))
     torch.testing.assert_close(result.probabilities.sum(1), torch.ones(len(photographs)))
 
 
@@ -95,3 +95,10 @@ def test_profile_survives_the_disk(tmp_path):
     profile = Profile(VIEW_DRIFT, 0.31, TTCConfig(eps=8 / 255), True, "why")
     profile.write(tmp_path / "profile.json")
     assert Profile.read(tmp_path / "profile.json") == profile
+
+
+def test_the_mean_of_probabilities_is_exact_where_they_are_tiny():
+    logits = torch.tensor([[[0.0, -200.0]], [[0.0, -100.0]]], requires_grad=True)
+    value = log_mean(logits)
+    assert value[0, 1].item() == pytest.approx(-100 - 0.6931, abs=1e-3)
+    assert torch.autograd.grad(value[0, 1], logits)[0].abs().max() > 0

@@ -6,10 +6,11 @@ import torch
 
 from demo_core import story
 from demo_core.ascent import last, random_start
-from demo_core.attacks import ATTACKS, pgd
+from demo_core.attacks import ATTACKS, pgd, seen_by
 from demo_core.clip import MODELS
 from demo_core.counterattack import TTCConfig, purify
 from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
+from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
@@ -22,6 +23,17 @@ PROFILES = {"default": POCKET, "paper": Profile(), "never": Profile(VIEW_DRIFT, 
             "always": Profile(TAU, 1e9, TTCConfig(eps=8 / 255, steps=3))}
 
 
+def _study() -> Study:
+    """Made-up rows for every pile and probe."""
+    probes = [("noise", s) for s in NOISE_STRENGTHS] + [(p, 0) for p in (TAU, VIEW_DRIFT, *STUDY_VIEWS)]
+    rows = [Row(pile, eps, "own", probe, strength, [0.01 * (1 + eps) * (1 + i) for i in range(len(LEVELS))], 0.5)
+            for pile, eps in (("clean", 0.0), ("PGD-10, eps 4/255", 4.0)) for probe, strength in probes]
+    return Study("made up", 100, 200, 0.3, rows)
+
+
+STUDY = _study()
+
+
 @pytest.fixture(scope="module")
 def photo():
     return to_photo(open_picture(EXAMPLES[1].path))
@@ -31,11 +43,11 @@ def settings(**changes) -> story.Settings:
     return story.Settings(PRESETS["Animals"], DEFAULT_TEMPLATE, **changes)
 
 
-def finish(clip, photo, chosen, profile, control=False):
+def finish(clip, photo, chosen, profile, control=False, surrogate=None):
     run = story.begin(clip, photo, chosen, profile)
     runs = [run]
     if not control:
-        runs += story.attack(clip, run, surrogate=clip)
+        runs += story.attack(clip, run, surrogate)
     return runs + list(story.defend(clip, runs[-1], control=control))
 
 
@@ -88,11 +100,23 @@ def test_another_run_in_between_disturbs_nothing(clip, photo):
 
 
 @pytest.mark.parametrize("key", ATTACKS)
-def test_every_attack_runs_to_a_verdict(clip, photo, key):
+def test_every_attack_runs_to_a_verdict(clip, twin, photo, key):
     target = 3 if ATTACKS[key].targeted else None
-    run = finish(clip, photo, settings(attack=key, steps=3, target=target), POCKET)[-1]
+    run = finish(clip, photo, settings(attack=key, steps=3, target=target), POCKET, surrogate=twin)[-1]
     assert run.attack_delta.abs().max() <= 4 / 255 + 1e-6
     assert story.verdict(run).endswith(".") and len(run.attack_drift) == run.attack_steps + 1
+
+
+def test_a_transfer_attack_is_made_on_the_other_model(clip, twin, photo):
+    """On a model of another size too: what it sees is the picture resized."""
+    start = story.begin(clip, photo, settings(attack="transfer", steps=3), POCKET)
+    run = list(story.attack(clip, start, surrogate=twin))[-1]
+    label = torch.tensor([int(start.clean.argmax())])
+    alone = last(pgd(twin.classifier(PRESETS["Animals"], DEFAULT_TEMPLATE), start.pixels, label, eps=4 / 255,
+                     step_size=1 / 255, steps=3, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(run.attack_delta, alone.delta)
+    larger = torch.rand(1, 3, 96, 96)
+    assert seen_by(twin, PRESETS["Animals"], DEFAULT_TEMPLATE)(larger).shape == (1, len(PRESETS["Animals"]))
 
 
 def test_eps_zero_is_said_to_change_nothing(clip, photo):
@@ -140,7 +164,8 @@ def test_saved_attack_uploaded_again_still_fools(clip, save):
 def test_figures_and_words_for_every_stage(clip, photo):
     for run in (None, *finish(clip, photo, settings(steps=2), PROFILES["always"]),
                 *finish(clip, photo, settings(), POCKET, control=True)):
-        for figure in (drift_figure(run), signal_figure(run), views_figure(run, POCKET)):
+        for figure in (drift_figure(run), signal_figure(run), signal_figure(run, POCKET, STUDY), views_figure(run, POCKET),
+                       views_figure(run, POCKET, STUDY)):
             svg = to_svg(figure, "words")
             assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
         assert "predictions" in predictions_html(run) and "aria-live" in verdict_html(run, "CPU")
@@ -156,9 +181,12 @@ def test_arena_answers_as_the_defences_do(clip, photo):
     run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), POCKET)))[-1]
     bouts = list(story.arena(clip, run))
     assert [len(b) for b in bouts] == list(range(1, len(DEFENSES) + 1)) and [b.key for b in bouts[-1]] == list(DEFENSES)
-    bare = bouts[-1][0]
+    found = {b.key: b for b in bouts[-1]}
+    bare, ours = found["none"], found["default"]
     torch.testing.assert_close(bare.attacked, run.attacked, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(bare.clean, run.clean, atol=1e-5, rtol=1e-4)
+    step_by_step = list(story.defend(clip, run))[-1]
+    torch.testing.assert_close(ours.attacked, step_by_step.defended, atol=1e-4, rtol=1e-3)
     assert (bare.forward, bare.backward) == (1, 0) and all(b.milliseconds > 0 for b in bouts[-1])
 
 

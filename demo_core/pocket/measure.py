@@ -146,14 +146,14 @@ def choose_doc(bench: Gallery) -> DOCConfig:
     undefended = percent(bench.predict(bench.pictures) == bench.labels)
     attacked = bench.under(ATTACK)
     piles = {"clean": bench.pictures, "attacked": attacked}
-    plain = DOCConfig()
-    tau_hat = {name: torch.cat([doc_signal(bench.clip, x, plain, torch.Generator().manual_seed(i))
+    plain, device = DOCConfig(), bench.clip.device
+    tau_hat = {name: torch.cat([doc_signal(bench.clip, x.to(device), plain, torch.Generator().manual_seed(i)).cpu()
                                 for i, (x,) in batches(pile, title="tau_hat")]) for name, pile in piles.items()}
     print(f"undefended clean {undefended}; AUC of tau_hat (clean > attacked) {auc(tau_hat['clean'], tau_hat['attacked']):.3f}")
     rows = []
     for lam, mu in itertools.product((0.0, 0.5, 1.0, 2.0), (0.0, 0.5, 0.9)):
         config = replace(plain, lam=lam, mu=mu)
-        deltas = {name: torch.cat([doc_delta(bench.clip, x, config, torch.Generator().manual_seed(i))
+        deltas = {name: torch.cat([doc_delta(bench.clip, x.to(device), config, torch.Generator().manual_seed(i)).cpu()
                                    for i, (x,) in batches(pile, title=f"lambda {lam}, mu {mu}")]) for name, pile in piles.items()}
         for share, steepness in itertools.product((0.05, 0.25, 0.5, 0.95), (5.0, 50.0)):
             middle = tau_hat["clean"].quantile(share).item()

@@ -17,12 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 
 from demo_core.ascent import last
 from demo_core.attacks import pgd
-from demo_core.benchmark import Trial
+from demo_core.benchmark import Trial, fit
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, STUDY_FOLDER, ZeroShotCLIP, load, load_embedded
 from demo_core.counterattack import TTCConfig
 from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
@@ -93,14 +92,6 @@ def study(bench: Gallery, title: str) -> Study:
                 rows.append(Row(pile, eps, encoder, probe, strength, quantiles,
                                 None if pile == CLEAN_PILE else round(auc(clean[probe, strength], values), 4)))
     return Study(title, len(predicted), bench.text.shape[0], median_flip_eps(bench, predicted), rows)
-
-
-def fit(pictures: torch.Tensor, side: int) -> torch.Tensor:
-    """uint8 pictures at the model's own input size."""
-    if pictures.shape[-1] == side:
-        return pictures
-    resized = F.interpolate(pictures.float(), (side, side), mode="bicubic", antialias=True, align_corners=False)
-    return resized.clamp(0, 255).round().to(torch.uint8)
 
 
 def main() -> None:
