@@ -15,7 +15,7 @@ is worth four points of accuracy.
 
     python -m demo_core.pocket.train --data DIR --start assets/pocket --out DIR2 --epochs 20    # train on
     python -m demo_core.pocket.train --data DIR --start assets/pocket --out assets/pocket-tecoa --adversarial-eps 1 \
-        --epochs 3 --small-epochs 0 --lr 2e-4 --work runs/tecoa                                 # the hardened twin
+        --epochs 2 --small-epochs 0 --lr 3e-4 --work runs/tecoa                                 # the hardened twin
 
 With --adversarial-eps the image tower alone is fine-tuned, on pictures that PGD-2 has attacked a moment before, against
 the frozen text features: TeCoA (text-guided contrastive adversarial training, Mao et al., ICLR 2023).
