@@ -6,7 +6,8 @@
 A run that was stopped goes on where it stopped, under the same settings only. What a picture is dealt (start noise,
 targets, the defences' dice) follows from the seed and its index alone, not from its batch. An attack is written
 NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it from the model's own clean prediction
-instead of the true label, `+adaptive` makes it through each defence it then meets.
+instead of the true label, `+adaptive` makes it through each defence it then meets, and keeps it where it does more
+there than the plain one.
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from demo_core.ascent import last
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, in_bf16, load, surrogate_of
 from demo_core.counterattack import TTCConfig
-from demo_core.defenses import DEFENSES, DOCConfig, MACConfig, count_passes, through
+from demo_core.defenses import DEFENSES, DOCConfig, MACConfig, count_passes, stronger, through
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.photographs import load_split
@@ -133,22 +134,25 @@ class Bench:
         pixels = self.pile.pictures[rows].to(self.clip.device).float() / 255
         if trial.attack == CLEAN:
             return pixels
-        row, target = ATTACKS[trial.attack], self.bare
-        if row.transfer:
-            target = self.transferred
-        elif trial.adaptive:
-            target = through(DEFENSES[defense].run, self.clip, self.text, self.dice(rows, ATTACKER))
-        labels = self.pile.labels[rows].to(self.clip.device)
+        row, labels = ATTACKS[trial.attack], self.pile.labels[rows].to(self.clip.device)
         if trial.predicted:
             with torch.no_grad():
                 labels = self.bare(pixels).argmax(1)
         if row.targeted:
             other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(rows, TARGET)]
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
-        path = row.run(target, pixels, labels, eps=trial.eps / 255, step_size=trial.step_size / 255,
-                       steps=trial.steps, generator=self.dice(rows, START))
+
+        def craft(target: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+            return last(row.run(target, pixels, labels, eps=trial.eps / 255, step_size=trial.step_size / 255,
+                                steps=trial.steps, generator=self.dice(rows, START))).delta
+
         with in_bf16(self.clip, self.clip.original, self.surrogate) if self.bf16 else nullcontext():
-            return pixels + last(path).delta
+            delta = craft(self.transferred if row.transfer else self.bare)
+            if trial.adaptive:
+                known, dice = DEFENSES[defense].run, self.dice(rows, ATTACKER)
+                informed = craft(through(known, self.clip, self.text, dice))
+                delta = stronger(known, self.clip, self.text, pixels, labels, [informed, delta], dice, row.targeted)
+        return pixels + delta
 
     @torch.no_grad()
     def answers(self, rows: torch.Tensor, pixels: torch.Tensor, trial: Trial, defense: str) -> pd.DataFrame:

@@ -397,6 +397,18 @@ def through(defense: Callable[..., Defended], clip, text: torch.Tensor, dice: Di
     return classify
 
 
+@torch.no_grad()
+def stronger(defense: Callable[..., Defended], clip, text: torch.Tensor, pixels: torch.Tensor, labels: torch.Tensor,
+             deltas: list[torch.Tensor], dice: Dice = None, targeted: bool = False) -> torch.Tensor:
+    """Of several perturbations of each picture, the one [B,3,H,W] that leaves the defended label least (targeted: gives
+    it most), on one draw of the attacker's own: he can run the defence himself, and keeps what works. Against some
+    defences the gradient through them misleads, and the attack on the bare model is the better one."""
+    losses = torch.stack([F.cross_entropy(defense(clip, pixels + delta, text, dice).logits, labels, reduction="none")
+                          for delta in deltas])
+    best = losses.argmin(0) if targeted else losses.argmax(0)
+    return torch.stack(deltas)[best, torch.arange(len(pixels), device=best.device)]
+
+
 @dataclass
 class Passes:
     """Passes through an image tower, counted in pictures."""

@@ -50,19 +50,25 @@ STUDY_VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 @torch.no_grad()
+def _drifts(encode: Encode, changed: list[torch.Tensor], anchor: torch.Tensor) -> torch.Tensor:
+    """Relative drift [S,B] of each of S changed versions [B,3,H,W] from anchor [B,D]; few pictures go in one batch."""
+    stack = torch.stack(changed)
+    features = torch.cat([encode(part) for part in stack.flatten(0, 1).split(128)])
+    return relative_drift(features.unflatten(0, stack.shape[:2]), anchor)
+
+
 def noise_drifts(encode: Encode, pixels: torch.Tensor, unit_noise: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
     """Relative drift [S,B] from anchor = encode(pixels) [B,D] under one noise in [-1, 1], scaled to each of
     NOISE_STRENGTHS and cut to the pixel range."""
-    return torch.stack([relative_drift(encode((pixels + unit_noise * s / 255).clamp(0, 1)), anchor)
-                        for s in NOISE_STRENGTHS])
+    return _drifts(encode, [(pixels + unit_noise * s / 255).clamp(0, 1) for s in NOISE_STRENGTHS], anchor)
 
 
-@torch.no_grad()
 def view_drifts(encode: Encode, pixels: torch.Tensor, views: torch.Tensor) -> dict[str, torch.Tensor]:
     """Relative drift [B] over each of STUDY_VIEWS; views [1 + V,B,D], what view_features gave, saves passes."""
-    seen = dict(zip(VIEWS, views[1:]))
-    return {name: relative_drift(seen[name] if name in seen else encode(view(pixels)), views[0])
-            for name, view in STUDY_VIEWS.items()}
+    seen = {name: relative_drift(features, views[0]) for name, features in zip(VIEWS, views[1:])}
+    others = [name for name in STUDY_VIEWS if name not in seen]
+    seen |= dict(zip(others, _drifts(encode, [STUDY_VIEWS[name](pixels) for name in others], views[0])))
+    return {name: seen[name] for name in STUDY_VIEWS}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import TTCConfig, counterattack, relative_drift, weigh
 from demo_core.defenses import (
-    DEFENSES, TAU, VIEW_DRIFT, Profile, count_passes, judge, through, view_drift, view_features,
+    DEFENSES, TAU, VIEW_DRIFT, Profile, count_passes, judge, stronger, through, view_drift, view_features,
 )
 from demo_core.drift import NOISE_STRENGTHS, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
@@ -142,12 +142,14 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     """
     settings = run.settings
     text = clip.text_features(settings.labels, settings.template)
-    target = None
+    target = known = plain = None
     if ATTACKS[settings.attack].transfer:
         target = seen_by(surrogate, settings.labels, settings.template)
     elif settings.knows_defence:
         known = partial(DEFENSES["default"].run, profile=run.profile)
-        target = through(known, clip, text, torch.Generator().manual_seed(settings.seed + 2))
+        dice = torch.Generator().manual_seed(settings.seed + 2)
+        target = through(known, clip, text, dice)
+        plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
     seen: list[torch.Tensor] = []
 
     def classify(pixels: torch.Tensor) -> torch.Tensor:
@@ -161,6 +163,9 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     clock = _Clock(clip.device)
     for step in _steps(run, classify):
         if step.output is None:  # the last one: nobody has looked at it yet
+            if known:
+                step = replace(step, delta=stronger(known, clip, text, run.pixels, _label(run), [step.delta, plain], dice,
+                                                    ATTACKS[settings.attack].targeted))
             with torch.no_grad():
                 features = clip.encode(run.pixels + step.delta)
             seen.append(features)
@@ -175,11 +180,16 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
 
 def _steps(run: Run, classify: Callable) -> Iterator[Step]:
     """The chosen attack on `classify`, from the clean prediction or towards the target."""
-    settings, row = run.settings, ATTACKS[run.settings.attack]
-    label = settings.target if row.targeted else int(run.clean.argmax())
-    return row.run(classify, run.pixels, torch.tensor([label], device=run.pixels.device), eps=settings.eps,
-                   step_size=settings.step_size, steps=settings.steps,
-                   generator=torch.Generator().manual_seed(settings.seed))
+    settings = run.settings
+    return ATTACKS[settings.attack].run(classify, run.pixels, _label(run), eps=settings.eps,
+                                        step_size=settings.step_size, steps=settings.steps,
+                                        generator=torch.Generator().manual_seed(settings.seed))
+
+
+def _label(run: Run) -> torch.Tensor:
+    """What the attack is about, [1]: the clean prediction, or the target."""
+    label = run.settings.target if ATTACKS[run.settings.attack].targeted else int(run.clean.argmax())
+    return torch.tensor([label], device=run.pixels.device)
 
 
 @dataclass(frozen=True)
@@ -203,14 +213,19 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
     settings = run.settings
     text = clip.text_features(settings.labels, settings.template)
     bouts: tuple[Bout, ...] = ()
+    plain = run.attack_delta
+    if settings.knows_defence:
+        plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
     clock = _Clock(clip.device)
     for key, row in DEFENSES.items():
         def dice(offset: int) -> torch.Generator:
             return torch.Generator().manual_seed(settings.seed + offset)
 
-        delta = run.attack_delta
+        delta = plain
         if settings.knows_defence:
-            delta = last(_steps(run, through(row.run, clip, text, dice(2)))).delta
+            informed = last(_steps(run, through(row.run, clip, text, dice(2)))).delta
+            delta = stronger(row.run, clip, text, run.pixels, _label(run), [informed, plain], dice(3),
+                             ATTACKS[settings.attack].targeted)
         with torch.no_grad(), count_passes(clip) as passes:
             clock.tick()
             attacked = row.run(clip, run.pixels + delta, text, dice(1)).probabilities[0].cpu()

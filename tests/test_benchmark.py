@@ -71,7 +71,7 @@ def test_a_transfer_attack_is_made_on_the_other_model(bench, twin):
 
 def test_a_defence_that_joins_later_is_run_alone(bench, tmp_path):
     finish(bench, tmp_path, defenses=["none"])
-    joined = finish(bench, tmp_path, batch=5)
+    joined = finish(bench, tmp_path)
     assert len(joined) == 8 * len(TRIALS) * len(SOME) and not joined.duplicated(["index", "attack", "defense"]).any()
     exact = [c for c in joined if c != "milliseconds"]
     pd.testing.assert_frame_equal(joined[exact], finish(bench, tmp_path / "whole")[exact])
