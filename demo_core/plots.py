@@ -163,8 +163,8 @@ def _value_axes(axes, run: Run | None, name: str, gate: str, study: Study | None
 
 
 def _broken(view: str) -> str:
-    """A view's name on two lines."""
-    return view.replace(", ", ",\n").replace(" pixel ", "\npixel ").replace(" to ", "\nto ").replace(" view ", "\nview ")
+    """A view's name on lines short enough for a tick."""
+    return view.replace(", ", ",\n").replace(" pixel ", "\npixel ").replace(" to ", "\nto ").replace(" view of ", "\nview of\n")
 
 
 def _log_drift(axes) -> None:
