@@ -66,14 +66,13 @@ class Trial:
         try:
             if name not in ATTACKS or not set(flags) <= {"predicted", "adaptive"}:
                 raise ValueError
-            if "adaptive" in flags and not ATTACKS[name].adaptable:
-                raise BenchmarkError(f"“{text}” cannot know a defence: leave +adaptive out.")
-            return Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags)
-        except BenchmarkError:
-            raise
+            trial = Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags)
         except ValueError:
             raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
                                  f" after it; the names are {', '.join(ATTACKS)}.") from None
+        if trial.adaptive and not ATTACKS[name].adaptable:
+            raise BenchmarkError(f"“{text}” cannot know a defence: leave +adaptive out.")
+        return trial
 
     def __str__(self) -> str:
         if self.attack == CLEAN:
@@ -100,8 +99,8 @@ class Trial:
 def default_trials() -> list[Trial]:
     """Every row of ATTACKS at 4/255 (APGD needs some tens of steps to be itself); PGD also at 1/255, from the predicted
     label, and through the defence."""
-    return [Trial(CLEAN), *(Trial(name, 4, 50 if row.own_step_size else 10) for name, row in ATTACKS.items()), Trial("pgd", 1), Trial("pgd", 4, predicted=True),
-            Trial("pgd", 1, adaptive=True), Trial("pgd", 4, adaptive=True)]
+    return [Trial(CLEAN), *(Trial(name, 4, 50 if row.own_step_size else 10) for name, row in ATTACKS.items()),
+            Trial("pgd", 1), Trial("pgd", 4, predicted=True), Trial("pgd", 1, adaptive=True), Trial("pgd", 4, adaptive=True)]
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,7 @@ def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
     """
     still = pixels.detach()
     tau_hat = doc_signal(clip, still, config, dice)
-    weight = torch.sigmoid(config.gamma * (config.threshold - tau_hat))
+    weight = doc_weight(tau_hat, config)
     moved = pixels + weight.view(-1, 1, 1, 1) * doc_delta(clip, still, config, dice)
     return Defended(moved, none(clip, moved, text).logits, {"tau_hat": tau_hat, "weight": weight})
 
@@ -251,6 +251,11 @@ def doc_signal(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None)
     anchor = clip.probe(pixels)
     noisy = [clip.probe(pixels + random_start(pixels, config.eps, dice)) for _ in range(config.copies)]
     return 1 - torch.stack([F.cosine_similarity(features, anchor) for features in noisy]).mean(0)
+
+
+def doc_weight(tau_hat: torch.Tensor, config: DOCConfig) -> torch.Tensor:
+    """DOC's soft gate [B]."""
+    return torch.sigmoid(config.gamma * (config.threshold - tau_hat))
 
 
 def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None) -> torch.Tensor:

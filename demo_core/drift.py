@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
-from demo_core.counterattack import relative_drift
+from demo_core.counterattack import TTCConfig, relative_drift
 from demo_core.defenses import MAC_VIEW, VIEWS, augmented
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 NOISE_STRENGTHS = (1, 2, 4, 8, 16, 32)  # in 1/255
+TAU_STRENGTH = round(TTCConfig().eps * 255)  # the one of these that tau is defined with
 LEVELS = tuple(i / 20 for i in range(21))  # of the quantiles that a study keeps
 CLEAN_PILE = "clean"
 OWN, ORIGINAL = "own", "original"  # whose encoder measures the drift

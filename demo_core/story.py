@@ -14,11 +14,11 @@ import torch
 from demo_core.ascent import Step, last, random_start, uniform
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import TTCConfig, counterattack, relative_drift, weigh
+from demo_core.counterattack import counterattack, relative_drift, weigh
 from demo_core.defenses import (
     DEFENSES, TAU, VIEW_DRIFT, Profile, count_passes, judge, stronger, through, view_drift, view_features,
 )
-from demo_core.drift import NOISE_STRENGTHS, noise_drifts, view_drifts
+from demo_core.drift import NOISE_STRENGTHS, TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
 
 
@@ -120,7 +120,7 @@ def signals(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> Signals:
     views = view_features(clip.probe, pixels)
     over_noise = noise_drifts(clip.probe, pixels, unit, views[0])[:, 0].tolist()
     over_views = [drift.item() for drift in view_drifts(clip.probe, pixels, views).values()]
-    tau = over_noise[NOISE_STRENGTHS.index(round(TTCConfig().eps * 255))]
+    tau = over_noise[NOISE_STRENGTHS.index(TAU_STRENGTH)]
     return Signals(tau, view_drift(views).item(), tuple(over_noise), tuple(over_views))
 
 
@@ -216,11 +216,12 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
     plain = run.attack_delta
     if settings.knows_defence:
         plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
+
+    def dice(offset: int) -> torch.Generator:
+        return torch.Generator().manual_seed(settings.seed + offset)
+
     clock = _Clock(clip.device)
     for key, row in DEFENSES.items():
-        def dice(offset: int) -> torch.Generator:
-            return torch.Generator().manual_seed(settings.seed + offset)
-
         delta = plain
         if settings.knows_defence:
             informed = last(_steps(run, through(row.run, clip, text, dice(2)))).delta

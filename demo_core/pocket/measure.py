@@ -28,7 +28,7 @@ from demo_core.benchmark import Bench, Pile, Trial
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MEASURED_FILE, MODELS, PROFILE_FILE, ZeroShotCLIP, load
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
-    TAU, VIEW_DRIFT, DOCConfig, Profile, doc_delta, doc_signal, judge, purified, view_drift, view_features,
+    TAU, VIEW_DRIFT, DOCConfig, Profile, doc_delta, doc_signal, doc_weight, judge, purified, view_drift, view_features,
 )
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
@@ -159,7 +159,7 @@ def choose_doc(bench: Gallery) -> DOCConfig:
             middle = tau_hat["clean"].quantile(share).item()
             gate = replace(config, threshold=float(f"{middle:.3g}"), gamma=float(f"{steepness / middle:.3g}"))
             clean, robust = (percent(bench.predict(
-                pile + torch.sigmoid(gate.gamma * (gate.threshold - tau_hat[name])).view(-1, 1, 1, 1) * deltas[name]) == bench.labels)
+                pile + doc_weight(tau_hat[name], gate).view(-1, 1, 1, 1) * deltas[name]) == bench.labels)
                 for name, pile in piles.items())
             rows.append((clean + robust, clean, robust, gate))
     for _, clean, robust, gate in sorted(rows, key=lambda row: row[0])[-5:]:

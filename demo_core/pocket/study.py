@@ -19,14 +19,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from demo_core.ascent import last
+from demo_core.ascent import last, uniform
 from demo_core.attacks import pgd
 from demo_core.benchmark import Trial, fit
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, STUDY_FOLDER, ZeroShotCLIP, load, load_embedded
-from demo_core.counterattack import TTCConfig
 from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
 from demo_core.drift import (
-    CLEAN_PILE, LEVELS, NOISE_STRENGTHS, ORIGINAL, OWN, Row, Study, noise_drifts, view_drifts,
+    CLEAN_PILE, LEVELS, NOISE_STRENGTHS, ORIGINAL, OWN, TAU_STRENGTH, Row, Study, noise_drifts, view_drifts,
 )
 from demo_core.plots import study_figure
 from demo_core.pocket.card import aucs_markdown
@@ -35,7 +34,6 @@ from demo_core.pocket.measure import BATCH, Gallery, auc, batches
 from demo_core.pocket.photographs import load_split
 
 ATTACKS = ((1, 10), (4, 10), (8, 10), (16, 10))  # eps in 1/255, steps
-TAU_STRENGTH = round(TTCConfig().eps * 255)
 FLIP_GRID = tuple(2.0**k for k in range(-5, 4))  # in 1/255
 
 
@@ -45,7 +43,7 @@ def drifts(bench: Gallery, pictures: torch.Tensor, encode: Callable) -> dict[tup
     found: dict[tuple[str, float], list[torch.Tensor]] = {}
     for i, (x,) in batches(pictures, title="drifts"):
         x = x.to(bench.clip.device)
-        unit = torch.empty(x.shape).uniform_(-1, 1, generator=torch.Generator().manual_seed(3000 + i)).to(x.device)
+        unit = uniform(x.shape, torch.Generator().manual_seed(3000 + i)).to(x.device)
         views = view_features(encode, x)
         row = {("noise", s): drift for s, drift in zip(NOISE_STRENGTHS, noise_drifts(encode, x, unit, views[0]))}
         row |= {(TAU, 0): row["noise", TAU_STRENGTH], (VIEW_DRIFT, 0): view_drift(views)}

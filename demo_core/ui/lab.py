@@ -182,8 +182,10 @@ def build() -> gr.Blocks:
             if first:
                 changed |= {clean_picture: to_image(run.photo), noise_picture: None, attacked_picture: None,
                             defended_picture: None, arena: arena_html(None, ())}
-            if first or (run.attacked is not None and run.engaged is None):
-                changed[views] = views_html(made_from[1], run)
+            at_the_gate = run.engaged is not None and not run.push and run.defended is None
+            if first or at_the_gate or (run.attacked is not None and run.engaged is None):
+                # what the pictures' signals are does not change while a counterattack steps on
+                changed |= {views: views_html(made_from[1], run), signal: svg_of(signal_figure(run, study=study_of(made_from[1])), run)}
             if run.engaged is None:
                 if run.attack_delta is not None:
                     changed |= {noise_picture: enlarged(run.attack_delta, run.settings.eps),
@@ -193,7 +195,7 @@ def build() -> gr.Blocks:
                 changed |= {noise_picture: enlarged(run.defence_delta, run.profile.ttc.eps),
                             defended_picture: to_image(perturb(run.photo, base + run.defence_delta))}
             if first or run.attacked is not None or run.engaged is not None:
-                changed |= {predictions: predictions_html(run), signal: svg_of(signal_figure(run, study=study_of(made_from[1])), run)}
+                changed[predictions] = predictions_html(run)
             return changed
 
         def handler(generate: Callable[..., Iterator[dict]]) -> Callable[..., Iterator[dict]]:
