@@ -15,7 +15,7 @@ import torch
 class Step:
     """One point on the way.
 
-    index: 0 for the start. delta: the perturbation after this step, detached [B,3,H,W].
+    index: 0 for the start. delta: the perturbation after this step, detached (unless unrolled) [B,3,H,W].
     output: what the model returned for pixels + delta, detached; None at the last step, which nobody had to evaluate.
     objective: the value that is being raised, detached [B]; None at the last step.
     """
@@ -60,28 +60,41 @@ def ascend(
     step_size: float,
     steps: int,
     advance: Callable[[Step, torch.Tensor], torch.Tensor] | None = None,
+    unroll: bool = False,
 ) -> Iterator[Step]:
     """Raise objective(model(pixels + delta)) from `start`: yields steps + 1 items, the first being the start.
 
     model: pixels [B,3,H,W] -> anything [B,...]; objective: that -> [B], each row a function of its own row alone.
     advance: (step, gradient [B,3,H,W]) -> the next delta, for a method with another rule than a signed step; it is
     projected here.
+    unroll: keep the graph over all steps, so that the deltas are differentiable with respect to `pixels`, for an
+    attacker of whoever runs this loop; signs pass gradients on as `passing_sign` does.
     The forward pass of a step is done before the item is yielded and its backward pass after, so that a reader who
     stops early pays for nothing more. No grad mode is open while the generator is suspended.
     """
-    pixels, delta = pixels.detach(), start.detach()
+    sign = passing_sign if unroll else torch.sign
+    pixels, delta = (pixels, start) if unroll else (pixels.detach(), start.detach())
     for index in range(steps):
         with torch.enable_grad():
-            leaf = delta.clone().requires_grad_(True)
+            leaf = delta if delta.requires_grad else delta.clone().requires_grad_(True)
             output = model(pixels + leaf)
             value = objective(output)
             total = value.sum()
         step = Step(index, delta, output.detach(), value.detach())
         yield step
-        (gradient,) = torch.autograd.grad(total, leaf)
-        moved = delta + step_size * gradient.sign() if advance is None else advance(step, gradient)
-        delta = project(moved, pixels, eps)
+        (gradient,) = torch.autograd.grad(total, leaf, create_graph=unroll)
+        with torch.set_grad_enabled(unroll):
+            moved = delta + step_size * sign(gradient) if advance is None else advance(step, gradient)
+            delta = project(moved, pixels, eps)
     yield Step(steps, delta)
+
+
+def passing_sign(values: torch.Tensor) -> torch.Tensor:
+    """sign(values) [B,...] forwards; backwards the slope of a soft one, tanh(v / mean |v|) over each row, for the sign's
+    own is nought almost everywhere."""
+    size = values.detach().abs().flatten(1).mean(1).clamp_min(1e-12).view(-1, *[1] * (values.dim() - 1))
+    soft = torch.tanh(values / size)
+    return soft + (values.sign() - soft).detach()
 
 
 def last(steps: Iterator[Step]) -> Step:

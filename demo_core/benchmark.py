@@ -5,9 +5,10 @@
 
 A run that was stopped goes on where it stopped, under the same settings only. What a picture is dealt (start noise,
 targets, the defences' dice) follows from the seed and its index alone, not from its batch. An attack is written
-NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it from the model's own clean prediction
-instead of the true label, `+adaptive` makes it through each defence it then meets, and keeps it where it does more
-there than the plain one.
+NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it from the model's own
+clean prediction instead of the true label; `+adaptive` makes it through each defence it then meets and through the
+defence's surrogates, and keeps of these and the plain one what does most there; `+eot4` averages each of its gradients
+over four draws.
 """
 from __future__ import annotations
 
@@ -17,7 +18,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,11 @@ import torch.nn.functional as F
 from scipy.stats import binom
 from tqdm import tqdm
 
-from demo_core.ascent import last
+from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, seen_by
-from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, in_bf16, load, surrogate_of
+from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, count_passes, in_bf16, in_tiles, load, surrogate_of
 from demo_core.counterattack import TTCConfig
-from demo_core.defenses import DEFENSES, DOCConfig, MACConfig, count_passes, stronger, through
+from demo_core.defenses import DEFENSES, DOCConfig, MACConfig, informed
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.photographs import load_split
@@ -39,6 +39,7 @@ from demo_core.pocket.photographs import load_split
 CLEAN = "clean"
 COLUMNS = ["index", "label", "attack", "defense", "predicted", "forward", "backward", "milliseconds"]
 START, TARGET, DEFENCE, ATTACKER = range(4)  # what dice are rolled for
+TILE = 32
 
 
 class BenchmarkError(ValueError):
@@ -54,6 +55,7 @@ class Trial:
     steps: int = 10
     predicted: bool = False
     adaptive: bool = False
+    samples: int = 1
 
     @staticmethod
     def read(text: str) -> Trial:
@@ -64,21 +66,25 @@ class Trial:
         name, _, budget = words.partition("@")
         eps, _, steps = budget.partition("x")
         try:
-            if name not in ATTACKS or not set(flags) <= {"predicted", "adaptive"}:
+            draws = [int(flag[3:]) for flag in flags if flag.startswith("eot")]
+            if name not in ATTACKS or not {flag for flag in flags if flag[:3] != "eot"} <= {"predicted", "adaptive"}:
                 raise ValueError
-            trial = Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags)
+            trial = Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags, *draws)
         except ValueError:
             raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
                                  f" after it; the names are {', '.join(ATTACKS)}.") from None
         if trial.adaptive and not ATTACKS[name].adaptable:
             raise BenchmarkError(f"“{text}” cannot know a defence: leave +adaptive out.")
+        if trial.samples != 1 and not trial.adaptive or trial.samples < 1:
+            raise BenchmarkError(f"“{text}” averages over no draws: +eot4 goes with +adaptive.")
         return trial
 
     def __str__(self) -> str:
         if self.attack == CLEAN:
             return CLEAN
         steps = "" if self.steps == 10 else f"x{self.steps}"
-        return f"{self.attack}@{self.eps:g}{steps}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}"
+        return f"{self.attack}@{self.eps:g}{steps}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}" + (
+            f"+eot{self.samples}" if self.samples > 1 else "")
 
     @property
     def step_size(self) -> float:
@@ -92,7 +98,8 @@ class Trial:
             return "clean"
         row = ATTACKS.get(self.attack)
         steps = "" if row and row.single_step else f"-{self.steps}"
-        known = "; knows the defence" if self.adaptive else ""
+        draws = f", {self.samples} draws a step" if self.samples > 1 else ""
+        known = f"; knows the defence{draws}" if self.adaptive else ""
         return f"{row.title if row else self.attack}{steps}, {self.eps:g}/255{' from the predicted label' * self.predicted}{known}"
 
 
@@ -114,11 +121,15 @@ class Pile:
 
 
 class Bench:
-    """A model before a pile of pictures; makes attacked pictures and answers for rows of the pile."""
+    """A model before a pile of pictures; makes attacked pictures and answers for rows of the pile.
+
+    bf16: attacks are made in bfloat16. tile: pictures that go through the model at a time; how many rows are asked for
+    at once changes no bit of what is found.
+    """
 
     def __init__(self, clip: ZeroShotCLIP, pile: Pile, seed: int = 0, surrogate: ZeroShotCLIP | None = None,
-                 bf16: bool = False):
-        self.clip, self.pile, self.seed, self.bf16 = clip, pile, seed, bf16
+                 bf16: bool = False, tile: int = TILE):
+        self.clip, self.pile, self.seed, self.bf16, self.tile = clip, pile, seed, bf16, tile
         self.text = clip.text_features(pile.names, DEFAULT_TEMPLATE)
         self.bare = clip.classifier(pile.names, DEFAULT_TEMPLATE)
         self.surrogate, self.transferred = surrogate, surrogate and seen_by(surrogate, pile.names, DEFAULT_TEMPLATE)
@@ -134,29 +145,30 @@ class Bench:
             return pixels
         row, labels = ATTACKS[trial.attack], self.pile.labels[rows].to(self.clip.device)
         if trial.predicted:
-            with torch.no_grad():
+            with torch.no_grad(), in_tiles(self.tile):
                 labels = self.bare(pixels).argmax(1)
         if row.targeted:
             other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(rows, TARGET)]
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
 
-        def craft(target: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-            return last(row.run(target, pixels, labels, eps=trial.eps / 255, step_size=trial.step_size / 255,
-                                steps=trial.steps, generator=self.dice(rows, START))).delta
+        def craft(target: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[Step]:
+            return row.run(target, pixels, labels, eps=trial.eps / 255, step_size=trial.step_size / 255,
+                           steps=trial.steps, generator=self.dice(rows, START))
 
-        with in_bf16(self.clip, self.clip.original, self.surrogate) if self.bf16 else nullcontext():
-            delta = craft(self.transferred if row.transfer else self.bare)
+        with in_tiles(self.tile), in_bf16(self.bf16):
+            delta = last(craft(self.transferred if row.transfer else self.bare)).delta
             if trial.adaptive:
-                known, dice = DEFENSES[defense].run, self.dice(rows, ATTACKER)
-                informed = craft(through(known, self.clip, self.text, dice))
-                delta = stronger(known, self.clip, self.text, pixels, labels, [informed, delta], dice, row.targeted)
+                known = DEFENSES[defense]
+                delta = last(informed(craft, known.run, self.clip, self.text, pixels, labels, delta,
+                                      self.dice(rows, ATTACKER), surrogates=known.surrogates, samples=trial.samples,
+                                      targeted=row.targeted)).delta
         return pixels + delta
 
     @torch.no_grad()
     def answers(self, rows: torch.Tensor, pixels: torch.Tensor, trial: Trial, defense: str) -> pd.DataFrame:
         """The records of these rows."""
         then = time.perf_counter()
-        with count_passes(self.clip) as passes:
+        with in_tiles(self.tile), count_passes() as passes:
             predicted = DEFENSES[defense].run(self.clip, pixels, self.text, self.dice(rows, DEFENCE)).logits.argmax(1).cpu()
         each = 1000 * (time.perf_counter() - then) / len(rows)
         return pd.DataFrame({"index": self.pile.indices[rows], "label": self.pile.labels[rows], "attack": str(trial),

@@ -9,7 +9,8 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -79,15 +80,68 @@ MODELS: dict[str, ModelRow] = {
 DEFAULT_MODEL = "pocket"
 
 
+@dataclass
+class Passes:
+    """Passes through an image tower, counted in pictures."""
+
+    forward: int = 0
+    backward: int = 0
+
+    def see(self, features: torch.Tensor) -> None:
+        """Count the pass that made these features [B,D], and the one back when it comes."""
+        self.forward += len(features)
+        if features.requires_grad:
+            features.register_hook(lambda gradient: setattr(self, "backward", self.backward + len(gradient)))
+
+
+# How this thread computes, whichever model it uses. Others who use the same models meanwhile do not notice.
+_counted: ContextVar[Passes | None] = ContextVar("counted", default=None)
+_bf16: ContextVar[bool] = ContextVar("bf16", default=False)
+_tile: ContextVar[int | None] = ContextVar("tile", default=None)
+
+
+@contextmanager
+def _meanwhile(variable: ContextVar, value):
+    token = variable.set(value)
+    try:
+        yield value
+    finally:
+        variable.reset(token)
+
+
+def count_passes() -> AbstractContextManager[Passes]:
+    """Counts the passes through any image tower meanwhile."""
+    return _meanwhile(_counted, Passes())
+
+
+def in_bf16(on: bool = True) -> AbstractContextManager[bool]:
+    """Image features in bfloat16 meanwhile, which doubles the speed on a CPU; all around them stays in float32."""
+    return _meanwhile(_bf16, on)
+
+
+def in_tiles(size: int | None) -> AbstractContextManager[int | None]:
+    """Meanwhile models compute exactly so many pictures at a time, the last ones filled up with black: kernels always
+    meet the same shapes, so that a picture's features have the same bits whatever batch it stands in."""
+    return _meanwhile(_tile, size)
+
+
+def _tiled(function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
+    if (size := _tile.get()) is None:
+        return function(batch)
+    parts = []
+    for part in batch.split(size):
+        missing = size - len(part)
+        filled = torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) if missing else part
+        parts.append(function(filled)[:len(part)])
+    return torch.cat(parts)
+
+
 class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned from;
-    profile: how it is defended by default. bf16: compute the image features in bfloat16, which doubles the speed on a
-    CPU; a switch for attackers, see `in_bf16`.
+    profile: how it is defended by default.
     """
-
-    bf16 = False
 
     def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float],
                  original: ZeroShotCLIP | None = None, profile: Profile = Profile()):
@@ -110,8 +164,11 @@ class ZeroShotCLIP(nn.Module):
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the pixels."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.model.encode_image((pixels - self.mean) / self.std).float()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16.get()):
+            features = _tiled(self.model.encode_image, (pixels - self.mean) / self.std).float()
+        if passes := _counted.get():
+            passes.see(features)
+        return features
 
     @property
     def probe(self) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -134,26 +191,13 @@ class ZeroShotCLIP(nn.Module):
 
     def logits(self, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D]."""
-        return self.model.logit_scale.exp() * F.normalize(features, dim=-1) @ text.T
+        scale = self.model.logit_scale.exp()
+        return _tiled(lambda rows: scale * F.normalize(rows, dim=-1) @ text.T, features)
 
     def classifier(self, labels: list[str] | tuple[str, ...], template: str) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from pixels [B,3,S,S] to logits [B,K] over these labels."""
         text = self.text_features(labels, template)
         return lambda pixels: self.logits(self.encode(pixels), text)
-
-
-@contextmanager
-def in_bf16(*clips: ZeroShotCLIP | None) -> Iterator[None]:
-    """The image features of these models in bfloat16 meanwhile; everything around them stays in float32. Not for code
-    that runs beside other users of the same model."""
-    there = [clip for clip in clips if clip is not None]
-    for clip in there:
-        clip.bf16 = True
-    try:
-        yield
-    finally:
-        for clip in there:
-            clip.bf16 = False
 
 
 def _config(folder: Path) -> dict:

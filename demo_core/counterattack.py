@@ -38,16 +38,17 @@ def stability(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor) -> torc
 
 
 def counterattack(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TTCConfig, *,
-                  anchor: torch.Tensor | None = None, advance: Callable | None = None) -> Iterator[Step]:
+                  anchor: torch.Tensor | None = None, advance: Callable | None = None, unroll: bool = False
+                  ) -> Iterator[Step]:
     """Push the embedding away from where it is: raise ‖f(x+delta) - f(x)‖², ungated and unweighted.
 
-    anchor: f(pixels) [B,D] where it is already known; advance: see ascend. Step.output holds f(x+delta) [B,D].
+    anchor: f(pixels) [B,D] where it is already known; advance, unroll: see ascend. Step.output holds f(x+delta) [B,D].
     """
     if anchor is None:
-        with torch.no_grad():
+        with torch.set_grad_enabled(unroll):
             anchor = encode(pixels)
     return ascend(encode, lambda features: (features - anchor).pow(2).sum(-1), pixels, start,
-                  eps=config.eps, step_size=config.step_size, steps=config.steps, advance=advance)
+                  eps=config.eps, step_size=config.step_size, steps=config.steps, advance=advance, unroll=unroll)
 
 
 def step_weights(config: TTCConfig) -> torch.Tensor:
@@ -62,12 +63,13 @@ def weigh(deltas: list[torch.Tensor], config: TTCConfig) -> torch.Tensor:
 
 
 def purify(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TTCConfig, *,
-           probe: Encode | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+           probe: Encode | None = None, unroll: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """The whole counterattack on a batch: (delta [B,3,H,W], tau [B]).
 
     start: the noise n, which probes the stability and is where the counterattack begins. Rows with
     tau < tau_threshold are counterattacked; the others keep `start`. probe: the encoder that tau is measured with,
-    where it is not `encode` (the paper probes an adversarially fine-tuned CLIP with the original one).
+    where it is not `encode` (the paper probes an adversarially fine-tuned CLIP with the original one). unroll: see
+    ascend; which rows are counterattacked counts as constant.
 
     Without a probe this costs steps + 1 forward and steps backward passes; the rows left alone drop out after the
     first step, or before any gradient where all of them are.
@@ -77,19 +79,20 @@ def purify(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TT
         rows = tau < config.tau_threshold
         delta = start.clone()
         if rows.any():
-            path = counterattack(encode, pixels[rows], start[rows], config)
+            path = counterattack(encode, pixels[rows], start[rows], config, unroll=unroll)
             delta[rows] = weigh([step.delta for step in path], config)
         return delta, tau
 
-    with torch.no_grad():
+    with torch.set_grad_enabled(unroll):
         anchor = encode(pixels)
-    path = counterattack(encode, pixels, start, replace(config, steps=1), anchor=anchor)
-    tau = relative_drift(next(path).output, anchor)  # the first step's forward pass is the stability probe
+    path = counterattack(encode, pixels, start, replace(config, steps=1), anchor=anchor, unroll=unroll)
+    tau = relative_drift(next(path).output, anchor.detach())  # the first step's forward pass is the stability probe
     rows = tau < config.tau_threshold
     delta = start.clone()
     if rows.any() and config.steps > 0:
         # The graph of the whole batch is there already: one backward through it is cheaper than a second forward.
         first = next(path).delta[rows]
-        rest = counterattack(encode, pixels[rows], first, replace(config, steps=config.steps - 1), anchor=anchor[rows])
+        rest = counterattack(encode, pixels[rows], first, replace(config, steps=config.steps - 1), anchor=anchor[rows],
+                             unroll=unroll)
         delta[rows] = weigh([start[rows], *(step.delta for step in rest)], config)
     return delta, tau

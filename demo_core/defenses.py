@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial, reduce
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as vision
 
-from demo_core.ascent import Dice, Step, ascend, last, random_start, uniform
+from demo_core.ascent import Dice, Step, ascend, last, passing_sign, random_start, uniform
 from demo_core.counterattack import TTCConfig, counterattack, purify, relative_drift, stability, weigh
 
 TAU, VIEW_DRIFT = "tau", "view_drift"
@@ -87,7 +87,7 @@ def view_features(encode: Callable, pixels: torch.Tensor) -> torch.Tensor:
 
 def view_drift(features: torch.Tensor) -> torch.Tensor:
     """Mean relative drift [B] of the embedding over the views, from view_features [1 + V, B, D]."""
-    return relative_drift(features[1:], features[:1]).mean(0)
+    return mean_of(relative_drift(features[1:], features[:1]))
 
 
 @torch.no_grad()
@@ -107,9 +107,17 @@ def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> t
     return log_mean(clip.logits(features.flatten(0, 1), text).unflatten(0, features.shape[:2]))
 
 
+def mean_of(items: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    """The mean over the first dimension, added up one after the other: torch's own sum takes an order, and so last
+    bits, that depend on how many pictures there are."""
+    return reduce(torch.add, items) / len(items)
+
+
 def log_mean(logits: torch.Tensor) -> torch.Tensor:
     """The logarithm [B,K] of the mean of the probabilities that logits [N,B,K] stand for; exact where they are tiny."""
-    return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))
+    found = logits.log_softmax(-1)
+    highest = found.detach().amax(0)
+    return mean_of((found - highest).exp()).log() + highest
 
 
 @dataclass(frozen=True)
@@ -152,8 +160,14 @@ def calibrated(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tens
 # From here on the rows of DEFENSES, all (clip, pixels [B,3,H,W], text [K,D], dice) -> Defended.
 #
 # What a defence adds to the pictures is computed on detached pixels and counts as a constant, so that the gradient of
-# its logits with respect to the pixels is the one of BPDA (Athalye et al., ICML 2018), with no code of its own. Under
-# no_grad, as everyone but an adaptive attacker calls them, nothing of the kind is kept.
+# its logits with respect to the pixels is the one of BPDA (Athalye et al., ICML 2018), with no code of its own. With
+# `unroll` the gradient goes straight through the steps of a counterattack too. Under no_grad, as everyone but an
+# adaptive attacker calls them, nothing of the kind is kept.
+
+
+def _still(pixels: torch.Tensor, unroll: bool) -> torch.Tensor:
+    """What a defence looks at to make its perturbation."""
+    return pixels if unroll else pixels.detach()
 
 
 def none(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
@@ -179,35 +193,35 @@ def tte(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> De
     """Test-time transformation ensembling (Pérez et al., ICCV Workshops 2021): the logits averaged over flips and crops."""
     views = torch.stack(transformed(pixels))
     logits = clip.logits(clip.encode(views.flatten(0, 1)), text).unflatten(0, views.shape[:2])
-    return Defended(pixels, logits.mean(0))
+    return Defended(pixels, mean_of(logits))
 
 
-def anti_adversary(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+def anti_adversary(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, unroll: bool = False) -> Defended:
     """Anti-adversary (Alfarra et al., AAAI 2022): two signed steps from the picture that lower the cross-entropy of the
     label it is predicted with. Budget and step are the counterattack's; the authors take 0.15 a step, without a bound."""
-    still = pixels.detach()
+    still = _still(pixels, unroll)
     with torch.no_grad():
         predicted = clip.logits(clip.encode(still), text).argmax(1)
     path = ascend(lambda x: clip.logits(clip.encode(x), text), lambda z: -F.cross_entropy(z, predicted, reduction="none"),
-                  still, torch.zeros_like(still), eps=4 / 255, step_size=2 / 255, steps=2)
+                  still, torch.zeros_like(still), eps=4 / 255, step_size=2 / 255, steps=2, unroll=unroll)
     return none(clip, pixels + last(path).delta, text)
 
 
-def hedge(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+def hedge(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, unroll: bool = False) -> Defended:
     """Hedge defense (Wu et al., 2021, arXiv 2106.04938): from random noise, four signed steps that raise the sum of the
     cross-entropies to all classes. The budget is the counterattack's; the authors take 20 steps of 4/255 within 8/255."""
-    still = pixels.detach()
+    still = _still(pixels, unroll)
     path = ascend(lambda x: clip.logits(clip.encode(x), text), lambda z: -z.log_softmax(-1).sum(-1), still,
-                  random_start(still, 4 / 255, dice), eps=4 / 255, step_size=2 / 255, steps=4)
+                  random_start(pixels.detach(), 4 / 255, dice), eps=4 / 255, step_size=2 / 255, steps=4, unroll=unroll)
     return none(clip, pixels + last(path).delta, text)
 
 
-def ttc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+def ttc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, unroll: bool = False) -> Defended:
     """The paper's test-time counterattack at the paper's values (Xing et al., CVPR 2025); the fine-tuned model is probed
     with the original's encoder."""
-    still = pixels.detach()
-    noise = random_start(still, TTCConfig().eps, dice)
-    delta, tau = purify(clip.encode, still, noise, TTCConfig(), probe=clip.probe if clip.original else None)
+    noise = random_start(pixels.detach(), TTCConfig().eps, dice)
+    delta, tau = purify(clip.encode, _still(pixels, unroll), noise, TTCConfig(),
+                        probe=clip.probe if clip.original else None, unroll=unroll)
     return Defended(pixels + delta, none(clip, pixels + delta, text).logits,
                     {TAU: tau, ENGAGED: tau < TTCConfig().tau_threshold})
 
@@ -231,17 +245,17 @@ class DOCConfig:
     copies: int = 2
 
 
-def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: DOCConfig = DOCConfig()) -> Defended:
+def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: DOCConfig = DOCConfig(),
+        unroll: bool = False) -> Defended:
     """Directional orthogonal counterattack (AAAI 2026, arXiv 2511.09064).
 
     The counterattack's objective along d = g + lambda r, where g is the unit gradient and r a random unit direction
     orthogonal to it, with momentum m <- mu m + d and steps of sign(m); the result is weighted by sigma(gamma
     (tau - tau_hat)), tau_hat being one minus the mean cosine between the features of noisy copies and the picture's.
     """
-    still = pixels.detach()
-    tau_hat = doc_signal(clip, still, config, dice)
+    tau_hat = doc_signal(clip, pixels.detach(), config, dice)
     weight = doc_weight(tau_hat, config)
-    moved = pixels + weight.view(-1, 1, 1, 1) * doc_delta(clip, still, config, dice)
+    moved = pixels + weight.view(-1, 1, 1, 1) * doc_delta(clip, _still(pixels, unroll), config, dice, unroll)
     return Defended(moved, none(clip, moved, text).logits, {"tau_hat": tau_hat, "weight": weight})
 
 
@@ -250,7 +264,7 @@ def doc_signal(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None)
     """DOC's tau_hat [B]."""
     anchor = clip.probe(pixels)
     noisy = [clip.probe(pixels + random_start(pixels, config.eps, dice)) for _ in range(config.copies)]
-    return 1 - torch.stack([F.cosine_similarity(features, anchor) for features in noisy]).mean(0)
+    return 1 - mean_of([F.cosine_similarity(features, anchor) for features in noisy])
 
 
 def doc_weight(tau_hat: torch.Tensor, config: DOCConfig) -> torch.Tensor:
@@ -258,8 +272,9 @@ def doc_weight(tau_hat: torch.Tensor, config: DOCConfig) -> torch.Tensor:
     return torch.sigmoid(config.gamma * (config.threshold - tau_hat))
 
 
-def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None) -> torch.Tensor:
+def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None, unroll: bool = False) -> torch.Tensor:
     """DOC's perturbation [B,3,H,W] before the gate."""
+    sign = passing_sign if unroll else torch.sign
     momentum = torch.zeros_like(pixels)
 
     def advance(step: Step, gradient: torch.Tensor) -> torch.Tensor:
@@ -268,10 +283,10 @@ def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None) 
         r = uniform(g.shape, dice).to(g)
         r = F.normalize(r - (r * g).sum(1, keepdim=True) * g)
         momentum = config.mu * momentum + (g + config.lam * r).view_as(gradient)
-        return step.delta + config.step_size * momentum.sign()
+        return step.delta + config.step_size * sign(momentum)
 
-    return last(counterattack(clip.encode, pixels, random_start(pixels, config.eps, dice),
-                              TTCConfig(config.eps, config.step_size, config.steps), advance=advance)).delta
+    return last(counterattack(clip.encode, pixels, random_start(pixels.detach(), config.eps, dice),
+                              TTCConfig(config.eps, config.step_size, config.steps), advance=advance, unroll=unroll)).delta
 
 
 @dataclass(frozen=True)
@@ -307,7 +322,8 @@ def augmented(pixels: torch.Tensor, dice: Dice = None) -> torch.Tensor:
     return torch.stack(found)
 
 
-def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: MACConfig = MACConfig()) -> Defended:
+def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: MACConfig = MACConfig(),
+        unroll: bool = False) -> Defended:
     """Multi-view augmented counterattack (CVPR 2026, arXiv 2606.06938).
 
     Two views, the picture and one augmented; each is counterattacked (8/255, 2/255, 4 steps), weighted by
@@ -317,15 +333,17 @@ def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
     views = [pixels, augmented(pixels, dice)]
     found, degrees = [], []
     for view in views:
-        still = view.detach()
-        with torch.no_grad():
+        still = _still(view, unroll)
+        with torch.set_grad_enabled(unroll):
             anchor = clip.encode(still)
+        with torch.no_grad():
             degree = relative_drift(clip.encode(augmented(still, dice)), anchor)
-        path = counterattack(clip.encode, still, random_start(still, config.ttc.eps, dice), config.ttc, anchor=anchor)
+        path = counterattack(clip.encode, still, random_start(view.detach(), config.ttc.eps, dice), config.ttc,
+                             anchor=anchor, unroll=unroll)
         weight = torch.sigmoid((degree - config.middle) / config.width).view(-1, 1, 1, 1)
         delta = weight * weigh([step.delta for step in path], config.ttc)
         found.append(none(clip, view + delta, text)), degrees.append(degree)
-    return Defended(found[0].pixels, torch.stack([f.logits for f in found]).mean(0),
+    return Defended(found[0].pixels, mean_of([f.logits for f in found]),
                     {"corruption degree": degrees[0], "corruption degree of the view": degrees[1]})
 
 
@@ -359,12 +377,14 @@ def _default_rule(profile: Profile) -> Rule:
 @dataclass(frozen=True)
 class Defense:
     """A row of the table. run: (clip, pixels, text, dice) -> Defended; help: one sentence for the screen; rule: what it
-    decides by on a model with this profile, where it decides by a drift."""
+    decides by on a model with this profile, where it decides by a drift; surrogates: what else than `run` itself an
+    attacker may differentiate to fool it."""
 
     title: str
     run: Callable[..., Defended]
     help: str
     rule: Callable[[Profile], Rule | None] = lambda profile: None
+    surrogates: tuple[Callable[..., Defended], ...] = ()
 
 
 DEFENSES: dict[str, Defense] = {
@@ -388,12 +408,12 @@ def through(defense: Callable[..., Defended], clip, text: torch.Tensor, dice: Di
             ) -> Callable[[torch.Tensor], torch.Tensor]:
     """What an adaptive attacker attacks in place of the bare classifier: pixels [B,3,H,W] -> defended logits [B,K].
 
-    Gate and counterattack run for real at every step and count as a constant shift in the backward pass (BPDA); views
-    of the pixels are differentiated through. Every call draws afresh: he knows the code but not the dice, and over the
-    steps he averages over them; with samples > 1 within each step too (EOT, Athalye et al., ICML 2018). He does not try
-    to slip under the gate, so what he reaches is no bound. Give it to any adaptable row of ATTACKS.
+    Gate and counterattack run for real at every step, and count as a constant shift in the backward pass (BPDA) where
+    `defense` does not unroll them; views of the pixels are differentiated through. Every call draws afresh: he knows
+    the code but not the dice, and over the steps he averages over them; with samples > 1 within each step too (EOT,
+    Athalye et al., ICML 2018). Give it to any adaptable row of ATTACKS.
 
-    defense: the `run` of a row of DEFENSES.
+    defense: the `run` of a row of DEFENSES, or one of its `surrogates`.
     """
     def classify(pixels: torch.Tensor) -> torch.Tensor:
         drawn = [defense(clip, pixels, text, dice).logits for _ in range(samples)]
@@ -402,41 +422,29 @@ def through(defense: Callable[..., Defended], clip, text: torch.Tensor, dice: Di
     return classify
 
 
+def informed(craft: Callable[[Callable], Iterator[Step]], defense: Callable[..., Defended], clip, text: torch.Tensor,
+             pixels: torch.Tensor, labels: torch.Tensor, plain: torch.Tensor, dice: Dice = None, *,
+             surrogates: Sequence[Callable[..., Defended]] = (), samples: int = 1, targeted: bool = False) -> Iterator[Step]:
+    """The steps of an attack by someone who knows the defence; the last holds what does most to the defended prediction
+    of each picture: the attack through the defence, one through a surrogate of it, or `plain`, the one on the bare model.
+
+    craft: makes the attack's steps on a function from pixels to logits; the rest as in `through` and `stronger`.
+    """
+    deltas = [plain, *(last(craft(through(other, clip, text, dice, samples))).delta for other in surrogates)]
+    for step in craft(through(defense, clip, text, dice, samples)):
+        if step.output is None:
+            step = replace(step, delta=stronger(through(defense, clip, text, dice, samples), pixels, labels,
+                                                [step.delta, *deltas], targeted))
+        yield step
+
+
 @torch.no_grad()
-def stronger(defense: Callable[..., Defended], clip, text: torch.Tensor, pixels: torch.Tensor, labels: torch.Tensor,
-             deltas: list[torch.Tensor], dice: Dice = None, targeted: bool = False) -> torch.Tensor:
-    """Of several perturbations of each picture, the one [B,3,H,W] that leaves the defended label least (targeted: gives
-    it most), on one draw of the attacker's own: he can run the defence himself, and keeps what works. Against some
-    defences the gradient through them misleads, and the attack on the bare model is the better one."""
-    losses = torch.stack([F.cross_entropy(defense(clip, pixels + delta, text, dice).logits, labels, reduction="none")
-                          for delta in deltas])
+def stronger(classify: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, labels: torch.Tensor,
+             deltas: list[torch.Tensor], targeted: bool = False) -> torch.Tensor:
+    """Of several perturbations of each picture, the one [B,3,H,W] that leaves the label least (targeted: gives it most)
+    in classify(pixels) -> logits [B,K], a defended prediction on the attacker's own draw: he can run the defence
+    himself, and keeps what works. Against some defences the gradient through them misleads, and the attack on the bare
+    model is the better one."""
+    losses = torch.stack([F.cross_entropy(classify(pixels + delta), labels, reduction="none") for delta in deltas])
     best = losses.argmin(0) if targeted else losses.argmax(0)
     return torch.stack(deltas)[best, torch.arange(len(pixels), device=best.device)]
-
-
-@dataclass
-class Passes:
-    """Passes through an image tower, counted in pictures."""
-
-    forward: int = 0
-    backward: int = 0
-
-
-@contextmanager
-def count_passes(clip) -> Iterator[Passes]:
-    """Counts what the image towers of clip (and of the original that probes it) do meanwhile. It watches the shared
-    model: right only while nobody else uses it, which the one place in the queue sees to."""
-    counted = Passes()
-
-    def seen(module, inputs, output: torch.Tensor) -> None:
-        counted.forward += len(output)
-        if output.requires_grad:
-            output.register_hook(lambda gradient: setattr(counted, "backward", counted.backward + len(gradient)))
-
-    towers = [c.model.visual for c in (clip, clip.original) if c is not None]
-    handles = [tower.register_forward_hook(seen) for tower in towers]
-    try:
-        yield counted
-    finally:
-        for handle in handles:
-            handle.remove()

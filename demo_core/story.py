@@ -13,10 +13,10 @@ import torch
 
 from demo_core.ascent import Step, last, random_start, uniform
 from demo_core.attacks import ATTACKS, seen_by
-from demo_core.clip import ZeroShotCLIP
+from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.counterattack import counterattack, relative_drift, weigh
 from demo_core.defenses import (
-    DEFENSES, TAU, VIEW_DRIFT, Profile, count_passes, judge, stronger, through, view_drift, view_features,
+    DEFENSES, TAU, VIEW_DRIFT, Profile, informed, judge, view_drift, view_features,
 )
 from demo_core.drift import NOISE_STRENGTHS, TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
@@ -142,30 +142,32 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     """
     settings = run.settings
     text = clip.text_features(settings.labels, settings.template)
-    target = known = plain = None
-    if ATTACKS[settings.attack].transfer:
-        target = seen_by(surrogate, settings.labels, settings.template)
-    elif settings.knows_defence:
-        known = partial(DEFENSES["default"].run, profile=run.profile)
-        dice = torch.Generator().manual_seed(settings.seed + 2)
-        target = through(known, clip, text, dice)
-        plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
     seen: list[torch.Tensor] = []
 
-    def classify(pixels: torch.Tensor) -> torch.Tensor:
-        with torch.set_grad_enabled(target is None and torch.is_grad_enabled()):
-            features = clip.encode(pixels)
+    def bare(pixels: torch.Tensor) -> torch.Tensor:
+        features = clip.encode(pixels)
         seen.append(features.detach())
-        return target(pixels) if target else clip.logits(features, text)
+        return clip.logits(features, text)
 
+    def watched(target: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+        def classify(pixels: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                bare(pixels)
+            return target(pixels)
+
+        return classify
+
+    if ATTACKS[settings.attack].transfer:
+        steps = _steps(run, watched(seen_by(surrogate, settings.labels, settings.template)))
+    elif settings.knows_defence:
+        steps = _informed(clip, run, partial(DEFENSES["default"].run, profile=run.profile), watched)
+    else:
+        steps = _steps(run, bare)
     run = replace(run, attack_delta=None, attack_drift=(), attacked=None, attacked_signals=None, control=False,
                   engaged=None, defence_delta=None, defence_drift=(), push=(), defended=None, milliseconds=())
     clock = _Clock(clip.device)
-    for step in _steps(run, classify):
+    for step in steps:
         if step.output is None:  # the last one: nobody has looked at it yet
-            if known:
-                step = replace(step, delta=stronger(known, clip, text, run.pixels, _label(run), [step.delta, plain], dice,
-                                                    ATTACKS[settings.attack].targeted))
             with torch.no_grad():
                 features = clip.encode(run.pixels + step.delta)
             seen.append(features)
@@ -184,6 +186,15 @@ def _steps(run: Run, classify: Callable) -> Iterator[Step]:
     return ATTACKS[settings.attack].run(classify, run.pixels, _label(run), eps=settings.eps,
                                         step_size=settings.step_size, steps=settings.steps,
                                         generator=torch.Generator().manual_seed(settings.seed))
+
+
+def _informed(clip: ZeroShotCLIP, run: Run, defense: Callable, watched: Callable = lambda target: target) -> Iterator[Step]:
+    """The chosen attack by someone who knows this defence; `watched` wraps what he attacks."""
+    settings = run.settings
+    text = clip.text_features(settings.labels, settings.template)
+    plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
+    return informed(lambda target: _steps(run, watched(target)), defense, clip, text, run.pixels, _label(run), plain,
+                    torch.Generator().manual_seed(settings.seed + 2), targeted=ATTACKS[settings.attack].targeted)
 
 
 def _label(run: Run) -> torch.Tensor:
@@ -213,26 +224,19 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
     settings = run.settings
     text = clip.text_features(settings.labels, settings.template)
     bouts: tuple[Bout, ...] = ()
-    plain = run.attack_delta
-    if settings.knows_defence:
-        plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
 
-    def dice(offset: int) -> torch.Generator:
-        return torch.Generator().manual_seed(settings.seed + offset)
+    def dice() -> torch.Generator:
+        return torch.Generator().manual_seed(settings.seed + 1)
 
     clock = _Clock(clip.device)
     for key, row in DEFENSES.items():
-        delta = plain
-        if settings.knows_defence:
-            informed = last(_steps(run, through(row.run, clip, text, dice(2)))).delta
-            delta = stronger(row.run, clip, text, run.pixels, _label(run), [informed, plain], dice(3),
-                             ATTACKS[settings.attack].targeted)
-        with torch.no_grad(), count_passes(clip) as passes:
+        delta = last(_informed(clip, run, row.run)).delta if settings.knows_defence else run.attack_delta
+        with torch.no_grad(), count_passes() as passes:
             clock.tick()
-            attacked = row.run(clip, run.pixels + delta, text, dice(1)).probabilities[0].cpu()
+            attacked = row.run(clip, run.pixels + delta, text, dice()).probabilities[0].cpu()
             passed = clock.tick()
         with torch.no_grad():
-            clean = row.run(clip, run.pixels, text, dice(1)).probabilities[0].cpu()
+            clean = row.run(clip, run.pixels, text, dice()).probabilities[0].cpu()
         bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, passed))
         yield bouts
 
