@@ -30,8 +30,7 @@ from tqdm import tqdm
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, count_passes, in_bf16, in_tiles, load, surrogate_of
-from demo_core.counterattack import TTCConfig
-from demo_core.defenses import DEFENSES, DOCConfig, MACConfig, informed
+from demo_core.defenses import DEFENSES, informed
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.photographs import load_split
@@ -107,7 +106,7 @@ def default_trials() -> list[Trial]:
     """Every row of ATTACKS at 4/255 (APGD needs some tens of steps to be itself); PGD also at 1/255, from the predicted
     label, and through the defence."""
     return [Trial(CLEAN), *(Trial(name, 4, 50 if row.own_step_size else 10) for name, row in ATTACKS.items()),
-            Trial("pgd", 1), Trial("pgd", 4, predicted=True), Trial("pgd", 1, adaptive=True), Trial("pgd", 4, adaptive=True)]
+            Trial("pgd", 1), Trial("pgd", 1, predicted=True), Trial("pgd", 4, predicted=True), Trial("pgd", 1, adaptive=True), Trial("pgd", 4, adaptive=True)]
 
 
 @dataclass(frozen=True)
@@ -177,18 +176,23 @@ class Bench:
 
 
 class Records:
-    """A folder with settings.json and records.csv: appended to and flushed batch by batch."""
+    """A folder with settings.json and records.csv: appended to and flushed batch by batch.
 
-    def __init__(self, folder: Path, settings: dict):
+    settings: what all records share; defenses: what each of these was set to. More of them may join later. Raises
+    BenchmarkError where the folder holds records made otherwise.
+    """
+
+    def __init__(self, folder: Path, settings: dict, defenses: dict[str, str] | None = None):
         folder.mkdir(parents=True, exist_ok=True)
-        self.path, known = folder / "records.csv", folder / "settings.json"
-        if not known.exists():
-            partial = known.with_suffix(".part")
-            partial.write_text(json.dumps(settings, indent=1) + "\n")
-            partial.rename(known)
-        elif json.loads(known.read_text()) != settings:
+        self.path, place, defenses = folder / "records.csv", folder / "settings.json", defenses or {}
+        known = json.loads(place.read_text()) if place.exists() else {**settings, "defenses": {}}
+        before = known.pop("defenses")
+        if known != settings or any(before.get(key, config) != config for key, config in defenses.items()):
             raise BenchmarkError(f"{folder} holds records of other settings, weights or defences: choose another --out, or"
                                  " delete it.")
+        part = place.with_suffix(".part")
+        part.write_text(json.dumps({**settings, "defenses": before | defenses}, indent=1) + "\n")
+        part.rename(place)
         if self.path.exists():  # a kill may have cut the last line short
             content = self.path.read_bytes()
             self.path.write_bytes(content[: content.rfind(b"\n") + 1])
@@ -234,8 +238,8 @@ def run(bench: Bench, records: Records, trials: Sequence[Trial], defenses: Seque
 
 
 def identity(clip: ZeroShotCLIP) -> str:
-    """A fingerprint of the weights, of the original's, and of the defences' settings."""
-    digest = hashlib.sha256(repr((clip.profile, DOCConfig(), MACConfig(), TTCConfig())).encode())
+    """A fingerprint of the weights, and of the original's."""
+    digest = hashlib.sha256()
     for tensor in clip.state_dict().values():  # holds the original too
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -297,6 +301,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES))
     parser.add_argument("--limit", type=int, default=1000, help="pictures, chosen at random by the seed")
     parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--tile", type=int, default=TILE, help="pictures that go through a model at a time; the batch changes no record, this may")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bf16", action="store_true", help="while an attack is made, image features are in bfloat16; what it made is judged in float32")
     parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
@@ -318,8 +323,9 @@ def main(argv: list[str] | None = None) -> None:
         pile = Pile(fit(pictures[some], clip.image_size), some, labels[some], tuple(vocabulary.names))
         transfers = any(t.attack in ATTACKS and ATTACKS[t.attack].transfer for t in trials)
         surrogate = load(surrogate_of(args.model)) if transfers else None
-        settings = {"model": args.model, "seed": args.seed, "bf16": args.bf16, "identity": identity(clip)}
-        for _ in run(Bench(clip, pile, args.seed, surrogate, args.bf16), Records(args.out, settings), trials, args.defenses, args.batch):
+        settings = {"model": args.model, "weights": identity(clip), "seed": args.seed, "bf16": args.bf16, "tile": args.tile}
+        records = Records(args.out, settings, {key: str(DEFENSES[key].config(clip.profile)) for key in args.defenses})
+        for _ in run(Bench(clip, pile, args.seed, surrogate, args.bf16, args.tile), records, trials, args.defenses, args.batch):
             pass
     except (BenchmarkError, ModelUnavailable) as error:
         raise SystemExit(str(error)) from None

@@ -1,5 +1,5 @@
-"""Defences: a model's own (its profile: which signal gates the counterattack, with what budget, and over which views
-it is judged), and DEFENSES, the table that everything else iterates over.
+"""Defences: a model's own (its profile: which signal gates the counterattack, with what budget, and over how many
+looks it is judged), and DEFENSES, the table that everything else iterates over.
 
 Two signals can gate. The paper's tau (counterattack.py) is *low* on attacked pictures of a large CLIP: they are
 falsely stable. In small networks that does not show; there the drift under small exact views (a one-pixel shift, a
@@ -31,15 +31,15 @@ class Profile:
     """A model's default defence. The defaults here are the paper's.
 
     gate: TAU (engage where it is below the threshold) or VIEW_DRIFT (engage where it is above).
-    threshold: of that signal. ttc: the counterattack's own settings. average_views: classify by the softmax averaged
-    over the exact views of the defended picture. auc: how well each signal told attacked from clean pictures where
-    this was calibrated. note: where the numbers come from, in words for the screen.
+    threshold: of that signal. ttc: the counterattack's own settings. looks: classify by the probabilities averaged over
+    the defended picture and so many random looks at it; 0: by the picture alone. auc: how well each signal told
+    attacked from clean pictures where this was calibrated. note: where the numbers come from, in words for the screen.
     """
 
     gate: str = TAU
     threshold: float = 0.2
     ttc: TTCConfig = field(default_factory=TTCConfig)
-    average_views: bool = False
+    looks: int = 0
     auc: dict[str, float] = field(default_factory=dict)
     note: str = "The paper’s own rule and values."
 
@@ -98,13 +98,30 @@ def gate_signal(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, pro
     return view_drift(view_features(encode, pixels))
 
 
-def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> torch.Tensor:
+def look(pixels: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """A closer look at each picture: zoomed in by up to a sixth somewhere in it, turned by up to 5°, and one time in two
+    mirrored; [B,3,H,W] -> [B,3,H,W], differentiable. drawn: five numbers [B,5] in [-1,1] for each picture.
+
+    The grid is written out rather than left to a matrix product, whose last bits depend on the batch.
+    """
+    zoom, angle, down, right, side = drawn.to(pixels).view(-1, 5, 1, 1).unbind(1)
+    scale = 1 - (1 + zoom) / 12
+    cos, sin, room = scale * torch.cos(angle * math.radians(5)), scale * torch.sin(angle * math.radians(5)), 1 - scale
+    h, w = pixels.shape[-2:]
+    y = ((torch.arange(h, device=pixels.device) * 2 + 1) / h - 1).view(1, h, 1)
+    x = ((torch.arange(w, device=pixels.device) * 2 + 1) / w - 1).view(1, 1, w) * torch.where(side > 0, 1.0, -1.0)
+    grid = torch.stack([cos * x - sin * y + room * right, sin * x + cos * y + room * down], -1)
+    return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+
+
+def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile, dice: Dice = None) -> torch.Tensor:
     """Logits [B,K] as the profile classifies: the model's own, or the logarithm of the probabilities averaged over the
-    exact views; differentiable."""
-    if not profile.average_views:
+    picture and the profile's random looks at it; differentiable."""
+    if not profile.looks:
         return clip.logits(clip.encode(pixels), text)
-    features = view_features(clip.encode, pixels)
-    return log_mean(clip.logits(features.flatten(0, 1), text).unflatten(0, features.shape[:2]))
+    drawn = uniform((len(pixels), profile.looks, 5), dice)
+    seen = torch.stack([pixels, *(look(pixels, one) for one in drawn.unbind(1))])
+    return log_mean(clip.logits(clip.encode(seen.flatten(0, 1)), text).unflatten(0, seen.shape[:2]))
 
 
 def mean_of(items: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
@@ -135,7 +152,7 @@ class Defended:
 
 
 def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engaged: torch.Tensor,
-             profile: Profile) -> torch.Tensor:
+             profile: Profile, unroll: bool = False) -> torch.Tensor:
     """The pictures [B,3,H,W] after the counterattack on the rows where `engaged` [B] is true.
 
     As in the authors' code, a picture that the tau gate leaves alone keeps the probing noise. One that the view gate
@@ -143,31 +160,34 @@ def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engage
     """
     delta = noise.clone() if profile.gate == TAU else torch.zeros_like(noise)
     if engaged.any():
-        path = counterattack(encode, pixels[engaged], noise[engaged], profile.ttc)
+        path = counterattack(encode, pixels[engaged], noise[engaged], profile.ttc, unroll=unroll)
         delta[engaged] = weigh([step.delta for step in path], profile.ttc)
     return pixels + delta
 
 
-def calibrated(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile) -> Defended:
-    """A profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack."""
-    still = pixels.detach()
-    signal = gate_signal(clip.probe, still, noise, profile)
+def _still(pixels: torch.Tensor, unroll: bool) -> torch.Tensor:
+    """What a defence looks at to make its perturbation."""
+    return pixels if unroll else pixels.detach()
+
+
+def calibrated(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile,
+               dice: Dice = None, unroll: bool = False) -> Defended:
+    """A profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack, dice deal the
+    looks."""
+    still = _still(pixels, unroll)
+    signal = gate_signal(clip.probe, pixels.detach(), noise, profile)
     engaged = profile.engages(signal)
-    moved = pixels + (purified(clip.encode, still, noise, engaged, profile) - still)
-    return Defended(moved, judge(clip, moved, text, profile), {profile.gate: signal, ENGAGED: engaged})
+    moved = pixels + (purified(clip.encode, still, noise, engaged, profile, unroll) - still)
+    return Defended(moved, judge(clip, moved, text, profile, dice), {profile.gate: signal, ENGAGED: engaged})
 
 
 # From here on the rows of DEFENSES, all (clip, pixels [B,3,H,W], text [K,D], dice) -> Defended.
 #
 # What a defence adds to the pictures is computed on detached pixels and counts as a constant, so that the gradient of
 # its logits with respect to the pixels is the one of BPDA (Athalye et al., ICML 2018), with no code of its own. With
-# `unroll` the gradient goes straight through the steps of a counterattack too. Under no_grad, as everyone but an
+# `unroll` the gradient goes straight through the steps of a counterattack too; the table's surrogates do so where the
+# steps are few. Under no_grad, as everyone but an
 # adaptive attacker calls them, nothing of the kind is kept.
-
-
-def _still(pixels: torch.Tensor, unroll: bool) -> torch.Tensor:
-    """What a defence looks at to make its perturbation."""
-    return pixels if unroll else pixels.detach()
 
 
 def none(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
@@ -230,9 +250,9 @@ def ttc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, unrol
 class DOCConfig:
     """DOC's settings. eps, step_size and steps are the paper's; the rest stands in a supplement that is not public, and
     is set here by hand: lam, the weight of the orthogonal direction; mu, the momentum; gamma and threshold, slope and
-    middle of the soft gate over tau_hat; copies, the noisy copies of tau_hat. On training pictures of the embedded model
-    none of a grid of them (`python -m demo_core.pocket.measure --choose-doc`) kept the clean accuracy, for there
-    attacked pictures have the higher tau_hat.
+    middle of the soft gate over tau_hat; copies, the noisy copies of tau_hat. On 200 training pictures of the embedded
+    model the best of a grid of 96 (`python -m demo_core.pocket.measure --choose-doc`, best mean of clean and attacked
+    accuracy) was a gate that never opens, because there attacked pictures have the higher tau_hat; so it is not taken.
     """
 
     eps: float = 4 / 255
@@ -347,11 +367,18 @@ def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
                     {"corruption degree": degrees[0], "corruption degree of the view": degrees[1]})
 
 
-def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, profile: Profile | None = None) -> Defended:
-    """The model's own profile (or the one given): its gate, budget and views, chosen on training pictures where the
+def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, profile: Profile | None = None,
+            unroll: bool = False) -> Defended:
+    """The model's own profile (or the one given): its gate, budget and looks, chosen on training pictures where the
     model is embedded."""
     profile = profile or clip.profile
-    return calibrated(clip, pixels, text, random_start(pixels.detach(), profile.noise_eps, dice), profile)
+    return calibrated(clip, pixels, text, random_start(pixels.detach(), profile.noise_eps, dice), profile, dice, unroll)
+
+
+def never_engaged(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
+    """What is left of the model's own defence for an attacker who stays under its gate, or takes it out of his way: the
+    looks alone."""
+    return Defended(pixels, judge(clip, pixels, text, clip.profile, dice))
 
 
 @dataclass(frozen=True)
@@ -378,29 +405,34 @@ def _default_rule(profile: Profile) -> Rule:
 class Defense:
     """A row of the table. run: (clip, pixels, text, dice) -> Defended; help: one sentence for the screen; rule: what it
     decides by on a model with this profile, where it decides by a drift; surrogates: what else than `run` itself an
-    attacker may differentiate to fool it."""
+    attacker may differentiate to fool it; config: the settings that it runs under on this model."""
 
     title: str
     run: Callable[..., Defended]
     help: str
     rule: Callable[[Profile], Rule | None] = lambda profile: None
     surrogates: tuple[Callable[..., Defended], ...] = ()
+    config: Callable[[Profile], object] = lambda profile: None
 
 
 DEFENSES: dict[str, Defense] = {
     "none": Defense("None", none, "The bare model."),
     "rn": Defense("Random noise", random_noise, "A little noise, a control: it washes out the weakest attacks only."),
     "tte": Defense("TTE", tte, "The prediction averaged over flips and crops."),
-    "anti_adversary": Defense("Anti-adversary", anti_adversary, "Two steps that make the first guess more certain."),
+    "anti_adversary": Defense("Anti-adversary", anti_adversary, "Two steps that make the first guess more certain.",
+                              surrogates=(partial(anti_adversary, unroll=True),)),
     "hedge": Defense("Hedge", hedge, "A few steps away from every label at once."),
     "ttc": Defense("TTC", ttc, "The paper’s counterattack, with the paper’s values.",
-                   lambda profile: Rule(TTCConfig().tau_threshold, noise=TTCConfig().eps * 255, below=True)),
+                   lambda profile: Rule(TTCConfig().tau_threshold, noise=TTCConfig().eps * 255, below=True),
+                   surrogates=(partial(ttc, unroll=True),), config=lambda profile: TTCConfig()),
     "doc": Defense("DOC", doc, "A counterattack with a random orthogonal part and momentum, softly gated.",
-                   lambda profile: Rule((2 * DOCConfig().threshold) ** 0.5, noise=DOCConfig().eps * 255, below=True)),  # from 1 - cos
+                   lambda profile: Rule((2 * DOCConfig().threshold) ** 0.5, noise=DOCConfig().eps * 255, below=True),  # from 1 - cos
+                   config=lambda profile: DOCConfig()),
     "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding.",
-                   lambda profile: Rule(MACConfig().middle, view=MAC_VIEW)),
-    "default": Defense("Ours", default, "This model’s own gate, counterattack and views, chosen on training pictures.",
-                       _default_rule),
+                   lambda profile: Rule(MACConfig().middle, view=MAC_VIEW), config=lambda profile: MACConfig()),
+    "default": Defense("Ours", default, "A counterattack where small views disagree, judged over several random looks.",
+                       _default_rule, surrogates=(partial(default, unroll=True), never_engaged),
+                       config=lambda profile: replace(profile, auc={}, note="")),
 }
 
 

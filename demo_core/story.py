@@ -250,7 +250,8 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     profile, settings = run.profile, run.settings
     start_from = run.pixels if control or run.attack_delta is None else run.pixels + run.attack_delta
     found = run.clean_signals if control else run.attacked_signals
-    noise = random_start(start_from, profile.noise_eps, torch.Generator().manual_seed(settings.seed + 1))
+    dice = torch.Generator().manual_seed(settings.seed + 1)
+    noise = random_start(start_from, profile.noise_eps, dice)
     text = clip.text_features(settings.labels, settings.template)
     engaged = bool(profile.engages(torch.tensor(found[profile.gate])))
     run = replace(run, control=control, engaged=engaged, defended=None,
@@ -278,7 +279,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     else:
         final = noise if profile.gate == TAU else torch.zeros_like(noise)
     with torch.no_grad():
-        defended = judge(clip, start_from + final, text, profile).softmax(-1)[0].cpu()
+        defended = judge(clip, start_from + final, text, profile, dice).softmax(-1)[0].cpu()
     yield replace(run, defence_delta=final, defended=defended, milliseconds=(*run.milliseconds, clock.tick()))
 
 

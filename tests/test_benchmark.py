@@ -90,17 +90,22 @@ def test_pictures_are_fitted_to_the_model():
     assert fit(pictures, 96).shape == (2, 3, 96, 96) and fit(pictures, 64) is pictures
 
 
-def test_other_weights_or_defences_are_another_identity(clip, twin, monkeypatch):
-    mine = identity(clip)
-    assert mine == identity(clip) != identity(twin)
-    monkeypatch.setattr(clip, "profile", replace(clip.profile, threshold=0.123))
-    assert identity(clip) != mine
+def test_other_weights_are_another_identity(clip, twin):
+    assert identity(clip) == identity(clip) != identity(twin)
 
 
-def test_other_settings_are_refused(tmp_path):
-    Records(tmp_path, SETTINGS)
-    with pytest.raises(BenchmarkError, match="other settings"):
-        Records(tmp_path, {"model": "other"})
+def test_other_settings_are_refused_and_other_defences_join(tmp_path):
+    Records(tmp_path, SETTINGS, {"ttc": "eps 4"})
+    Records(tmp_path, SETTINGS, {"mac": "eps 8"})
+    for settings, defenses in (({"model": "other"}, {}), (SETTINGS, {"ttc": "eps 5"}), (SETTINGS, {"ttc": "eps 4", "mac": "eps 9"})):
+        with pytest.raises(BenchmarkError, match="other settings"):
+            Records(tmp_path, settings, defenses)
+    Records(tmp_path, SETTINGS, {"mac": "eps 8", "ttc": "eps 4"})
+
+
+def test_what_a_defence_is_set_to_is_written_down(clip):
+    row = DEFENSES["default"]
+    assert row.config(clip.profile) == row.config(replace(clip.profile, note="other")) != row.config(replace(clip.profile, threshold=0.123))
 
 
 @pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways"])

@@ -71,10 +71,10 @@ class TestEveryDefense:
 
 @pytest.mark.parametrize("key, forward, backward", [
     ("none", 1, 0), ("rn", 1, 0), ("tte", 10, 0), ("anti_adversary", 4, 2), ("hedge", 5, 4), ("ttc", 4, 2), ("doc", 9, 4),
-    ("mac", 14, 8), ("default", 17, 4)])
+    ("mac", 14, 8), ("default", 18, 4)])
 def test_passes_are_counted(key, forward, backward, clip, photographs, text, monkeypatch):
     """By hand, with every gate open. TTC: the picture, the noise (which is step 0), step 1, the answer."""
-    monkeypatch.setattr(clip, "profile", replace(clip.profile, threshold=-1.0, ttc=TTCConfig(steps=4), average_views=True))
+    monkeypatch.setattr(clip, "profile", replace(clip.profile, threshold=-1.0, ttc=TTCConfig(steps=4), looks=6))
     monkeypatch.setattr("demo_core.counterattack.relative_drift", lambda moved, anchor: torch.zeros(len(moved)))
     assert clip.profile.gate == VIEW_DRIFT
     with count_passes() as passes:

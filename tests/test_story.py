@@ -60,9 +60,10 @@ def test_stream_equals_batch(clip, photo, profile):
     want = last(pgd(clip.classifier(chosen.labels, chosen.template), pixels, label, eps=chosen.eps,
                     step_size=chosen.step_size, steps=chosen.steps, generator=torch.Generator().manual_seed(5))).delta
     assert torch.equal(run.attack_delta, want)
-    noise = random_start(pixels + want, profile.noise_eps, torch.Generator().manual_seed(6))
+    dice = torch.Generator().manual_seed(6)
+    noise = random_start(pixels + want, profile.noise_eps, dice)
     text = clip.text_features(chosen.labels, chosen.template)
-    whole = calibrated(clip, pixels + want, text, noise, profile)
+    whole = calibrated(clip, pixels + want, text, noise, profile, dice)
     torch.testing.assert_close(run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0)
     torch.testing.assert_close(run.defended, whole.probabilities[0], atol=1e-5, rtol=1e-4)
     assert run.engaged == bool(whole.signals[ENGAGED])

@@ -95,8 +95,8 @@ def gate_html(row: ModelRow) -> str:
         rule = (f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
                 f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
                 f" and is counterattacked{measured}.")
-    views = (" At the end the prediction is averaged over the picture, its four one-pixel shifts and its mirror image."
-             if profile.average_views else "")
+    looks = (f" At the end the prediction is averaged over the picture and {profile.looks} random looks at it, each zoomed in,"
+             " turned or mirrored a little." if profile.looks else "")
     probe = (f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
              " fine-tuned, as in the paper’s code." if row.original else "")
-    return f'<p class="gate">{rule}{probe} {budget}.{views} <span class="small">{escape(profile.note)}</span></p>'
+    return f'<p class="gate">{rule}{probe} {budget}.{looks} <span class="small">{escape(profile.note)}</span></p>'
