@@ -35,7 +35,7 @@ from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.photographs import load_split
 
-CLEAN = "clean"
+CLEAN, WORST = "clean", "worst"
 COLUMNS = ["index", "label", "attack", "defense", "predicted", "forward", "backward", "milliseconds"]
 START, TARGET, DEFENCE, ATTACKER = range(4)  # what dice are rolled for
 TILE = 32
@@ -266,12 +266,31 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
     return records.groupby(["defense", "attack"], sort=False)[COLUMNS].apply(summarise)
 
 
+def worst_cases(records: pd.DataFrame) -> pd.DataFrame:
+    """Records of one more attack for each eps: the attacker who has all attacks of that eps from the true label, and
+    takes whichever fools the defence. Only of defences that met them all, and pictures that did too."""
+    found = []
+    trials = {attack: Trial.read(attack) for attack in records["attack"].unique()}
+    for eps in sorted({t.eps for t in trials.values()} - {0.0}):
+        names = [name for name, t in trials.items() if t.eps == eps and not t.predicted]
+        if len(names) < 2:
+            continue
+        mine = records[records["attack"].isin(names)]
+        counts = mine.groupby(["defense", "index"])["attack"].transform("nunique")
+        wrong_last = mine[counts == len(names)].assign(right=lambda r: r["predicted"] == r["label"]).sort_values("right")
+        found.append(wrong_last.drop_duplicates(["defense", "index"]).drop(columns="right").assign(attack=f"{WORST}@{eps:g}"))
+    return pd.concat(found) if found else records.iloc[:0]
+
+
 def markdown(records: pd.DataFrame) -> str:
-    """A row an attack, a column a defence: accuracy in percent with half its 95 % interval; below, what a defence
-    costs: passes through the image tower and milliseconds, for one attacked picture."""
+    """A row an attack, a column a defence: accuracy in percent with half its 95 % interval, and under the worst of all
+    attacks of an eps; below, what a defence costs: passes through the image tower and milliseconds, for one attacked
+    picture."""
+    attacked = records[records["attack"] != CLEAN] if records["attack"].nunique() > 1 else records
+    records = pd.concat([records, worst_cases(records)])
     found = table(records)
     order = {str(t): i for i, t in enumerate(default_trials())}
-    attacks = sorted(dict.fromkeys(records["attack"]), key=lambda a: (order.get(a, len(order)), a))
+    attacks = sorted(dict.fromkeys(records["attack"]), key=lambda a: (a.startswith(WORST), order.get(a, len(order)), a))
     keys = [key for key in [*DEFENSES, *records["defense"].unique()] if key in set(records["defense"])]
     keys = list(dict.fromkeys(keys))
     titles = [DEFENSES[key].title if key in DEFENSES else key for key in keys]
@@ -280,8 +299,8 @@ def markdown(records: pd.DataFrame) -> str:
         rows = found.xs(attack, level="attack")
         cells = [f"{rows.loc[k, 'accuracy']:.1f} ± {(rows.loc[k, 'high'] - rows.loc[k, 'low']) / 2:.1f}" if k in rows.index else ""
                  for k in keys]
-        lines.append(f"| {Trial.read(attack).title} | {int(rows['pictures'].min()):,} | " + " | ".join(cells) + " |")
-    attacked = records[records["attack"] != CLEAN] if len(attacks) > 1 else records
+        title = f"the worst of all at {attack.split('@')[1]}/255" if attack.startswith(WORST) else Trial.read(attack).title
+        lines.append(f"| {title} | {int(rows['pictures'].min()):,} | " + " | ".join(cells) + " |")
     cost = attacked.groupby("defense")[["forward", "backward", "milliseconds"]].mean()
     lines.append("| *passes a picture, forward + backward* | | " + " | ".join(
         f"{cost.loc[k, 'forward']:.1f} + {cost.loc[k, 'backward']:.1f}" if k in cost.index else "" for k in keys) + " |")

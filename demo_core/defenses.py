@@ -27,6 +27,24 @@ ENGAGED = "engaged"
 
 
 @dataclass(frozen=True)
+class DOCConfig:
+    """The settings of DOC (see `doc`). eps, step_size and steps are its paper's; the rest stands in a supplement that is
+    not public: lam, the weight of the orthogonal direction; mu, the momentum; gamma and threshold, slope and middle of
+    the soft gate over tau_hat; copies, the noisy copies of tau_hat. Here they are set by hand; the embedded models' are
+    chosen on training pictures (`python -m demo_core.pocket.measure --choose-doc`) and stand in their profiles.
+    """
+
+    eps: float = 4 / 255
+    step_size: float = 3 / 255
+    steps: int = 4
+    lam: float = 0.5
+    mu: float = 0.9
+    gamma: float = 500.0
+    threshold: float = 0.01
+    copies: int = 2
+
+
+@dataclass(frozen=True)
 class Profile:
     """A model's default defence. The defaults here are the paper's.
 
@@ -34,6 +52,7 @@ class Profile:
     threshold: of that signal. ttc: the counterattack's own settings. looks: classify by the probabilities averaged over
     the defended picture and so many random looks at it; 0: by the picture alone. auc: how well each signal told
     attacked from clean pictures where this was calibrated. note: where the numbers come from, in words for the screen.
+    doc: how DOC, another row of the table, is set on this model.
     """
 
     gate: str = TAU
@@ -42,6 +61,7 @@ class Profile:
     looks: int = 0
     auc: dict[str, float] = field(default_factory=dict)
     note: str = "The paper’s own rule and values."
+    doc: DOCConfig = DOCConfig()
 
     @property
     def noise_eps(self) -> float:
@@ -56,7 +76,7 @@ class Profile:
     @staticmethod
     def read(path: Path) -> Profile:
         fields = json.loads(path.read_text())
-        return Profile(**{**fields, "ttc": TTCConfig(**fields["ttc"])})
+        return Profile(**{**fields, "ttc": TTCConfig(**fields["ttc"]), "doc": DOCConfig(**fields["doc"])})
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
@@ -246,26 +266,7 @@ def ttc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, unrol
                     {TAU: tau, ENGAGED: tau < TTCConfig().tau_threshold})
 
 
-@dataclass(frozen=True)
-class DOCConfig:
-    """DOC's settings. eps, step_size and steps are the paper's; the rest stands in a supplement that is not public, and
-    is set here by hand: lam, the weight of the orthogonal direction; mu, the momentum; gamma and threshold, slope and
-    middle of the soft gate over tau_hat; copies, the noisy copies of tau_hat. On 200 training pictures of the embedded
-    model the best of a grid of 96 (`python -m demo_core.pocket.measure --choose-doc`, best mean of clean and attacked
-    accuracy) was a gate that never opens, because there attacked pictures have the higher tau_hat; so it is not taken.
-    """
-
-    eps: float = 4 / 255
-    step_size: float = 3 / 255
-    steps: int = 4
-    lam: float = 0.5
-    mu: float = 0.9
-    gamma: float = 500.0
-    threshold: float = 0.01
-    copies: int = 2
-
-
-def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: DOCConfig = DOCConfig(),
+def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: DOCConfig | None = None,
         unroll: bool = False) -> Defended:
     """Directional orthogonal counterattack (AAAI 2026, arXiv 2511.09064).
 
@@ -273,6 +274,7 @@ def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
     orthogonal to it, with momentum m <- mu m + d and steps of sign(m); the result is weighted by sigma(gamma
     (tau - tau_hat)), tau_hat being one minus the mean cosine between the features of noisy copies and the picture's.
     """
+    config = config or clip.profile.doc
     tau_hat = doc_signal(clip, pixels.detach(), config, dice)
     weight = doc_weight(tau_hat, config)
     moved = pixels + weight.view(-1, 1, 1, 1) * doc_delta(clip, _still(pixels, unroll), config, dice, unroll)
@@ -426,13 +428,13 @@ DEFENSES: dict[str, Defense] = {
                    lambda profile: Rule(TTCConfig().tau_threshold, noise=TTCConfig().eps * 255, below=True),
                    surrogates=(partial(ttc, unroll=True),), config=lambda profile: TTCConfig()),
     "doc": Defense("DOC", doc, "A counterattack with a random orthogonal part and momentum, softly gated.",
-                   lambda profile: Rule((2 * DOCConfig().threshold) ** 0.5, noise=DOCConfig().eps * 255, below=True),  # from 1 - cos
-                   config=lambda profile: DOCConfig()),
+                   lambda profile: Rule((2 * profile.doc.threshold) ** 0.5, noise=profile.doc.eps * 255, below=True),  # from 1 - cos
+                   config=lambda profile: profile.doc),
     "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding.",
                    lambda profile: Rule(MACConfig().middle, view=MAC_VIEW), config=lambda profile: MACConfig()),
     "default": Defense("Ours", default, "A counterattack where small views disagree, judged over several random looks.",
                        _default_rule, surrogates=(partial(default, unroll=True), never_engaged),
-                       config=lambda profile: replace(profile, auc={}, note="")),
+                       config=lambda profile: replace(profile, auc={}, note="", doc=DOCConfig())),
 }
 
 

@@ -141,7 +141,7 @@ def calibrate(bench: Gallery) -> Profile:
 
 def choose_doc(bench: Gallery) -> DOCConfig:
     """Choose on training pictures what DOC's paper leaves to its supplement: the best mean of the accuracies on clean
-    pictures and under the second of ATTACKED."""
+    pictures and under the second of ATTACKED, and of equals the one with the larger lambda."""
     undefended = percent(bench.predict(bench.pictures) == bench.labels)
     attacked = bench.under(ATTACKED[-1])
     piles = {"clean": bench.pictures, "attacked": attacked}
@@ -163,7 +163,7 @@ def choose_doc(bench: Gallery) -> DOCConfig:
             rows.append((clean + robust, clean, robust, gate))
     for _, clean, robust, gate in sorted(rows, key=lambda row: row[0])[-5:]:
         print(f"  clean {clean}, attacked {robust}: {gate}")
-    return max(rows, key=lambda row: row[0])[-1]
+    return max(rows, key=lambda row: (row[0], row[-1].lam))[-1]
 
 
 def covering(vocabulary: Vocabulary, word: str) -> torch.Tensor:
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.folder])
     parser.add_argument("--work", type=Path, default=Path("runs/pocket"), help="where decoded pictures are kept")
     parser.add_argument("--limit", type=int, default=2000, help="pictures that are attacked to calibrate")
-    parser.add_argument("--choose-doc", action="store_true", help="print the settings of DOC that do best on training pictures")
+    parser.add_argument("--choose-doc", action="store_true", help="choose DOC's settings on training pictures instead, and write them into profile.json")
     parser.add_argument("--calibrate", action="store_true", help="choose the profile on training pictures instead")
     args = parser.parse_args()
 
@@ -261,10 +261,8 @@ def main() -> None:
     if args.calibrate or args.choose_doc:
         some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))[:args.limit]
         bench = Gallery(clip, vocabulary.names, pictures[some], labels[some])
-        if args.choose_doc:
-            print(choose_doc(bench))
-            return
-        profile = calibrate(bench)
+        known = MODELS[args.model].profile
+        profile = replace(known, doc=choose_doc(bench)) if args.choose_doc else replace(calibrate(bench), doc=known.doc)
         profile.write(folder / PROFILE_FILE)
         print(profile)
     else:
