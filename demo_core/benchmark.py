@@ -1,14 +1,19 @@
 """Many pictures: one record for each picture, attack and defence; every table is recomputed from records.
 
-    python -m demo_core.benchmark --data tiny-imagenet-200 --model pocket --limit 1000 --out runs/arena-pocket
-    python -m demo_core.benchmark --report runs/arena-pocket
+    python -m demo_core.benchmark --data DIR --datasets TinyImageNet --limit 1000 --out runs/pocket
+    accelerate launch -m demo_core.benchmark --data DIR --model vit-b-32 --datasets CIFAR10 DTD --out runs/b32 --download
+    python -m demo_core.benchmark --report runs/pocket
 
-A run that was stopped goes on where it stopped, under the same settings only. What a picture is dealt (start noise,
-targets, the defences' dice) follows from the seed and its index alone, not from its batch. An attack is written
-NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it from the model's own
-clean prediction instead of the true label; `+adaptive` makes it through each defence it then meets and through the
-defence's surrogates, and keeps of these and the plain one what does most there; `+eot4` averages each of its gradients
-over four draws.
+DIR holds the data sets, or gets them with --download; a data set may also be a folder of your own, by its path. A run
+that was stopped goes on where it stopped, under the same settings only; started by `accelerate launch`, every process
+takes a share of the pictures. What a picture is dealt (start noise, targets, the defences' dice) follows from the seed
+and its index alone, and pictures go through the model in tiles of one size: neither the batch nor the number of
+processes changes a record.
+
+An attack is written NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it
+from the model's own clean prediction instead of the true label; `+adaptive` makes it through each defence it then
+meets and through the defence's surrogates, and keeps of these and the plain one what does most there; `+eot4` averages
+each of its gradients over four draws.
 """
 from __future__ import annotations
 
@@ -17,28 +22,31 @@ import hashlib
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from scipy.stats import binom
+from accelerate import PartialState
 from tqdm import tqdm
 
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, seen_by
-from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, count_passes, in_bf16, in_tiles, load, surrogate_of
+from demo_core.clip import (
+    DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, count_passes, in_bf16, in_tiles, load, surrogate_of,
+)
+from demo_core.datasets import DATASETS, Batch, DatasetUnavailable, Pile, pile_of
 from demo_core.defenses import DEFENSES, informed
-from demo_core.labels import DEFAULT_TEMPLATE
-from demo_core.pocket.captions import read_vocabulary
-from demo_core.pocket.photographs import load_split
 
-CLEAN, WORST = "clean", "worst"
-COLUMNS = ["index", "label", "attack", "defense", "predicted", "forward", "backward", "milliseconds"]
+CLEAN = "clean"
+KEYS = ["dataset", "attack", "defense"]
+COLUMNS = ["dataset", "index", "label", "attack", "defense", "predicted", "forward", "backward", "milliseconds"]
 START, TARGET, DEFENCE, ATTACKER = range(4)  # what dice are rolled for
 TILE = 32
+PRECISIONS = {"float32": "everything in float32", "bf16-attacks": "image features in bfloat16 while an attack is made; what it"
+              " made is judged in float32", "bf16": "image features in bfloat16 throughout"}
 
 
 class BenchmarkError(ValueError):
@@ -69,7 +77,7 @@ class Trial:
             if name not in ATTACKS or not {flag for flag in flags if flag[:3] != "eot"} <= {"predicted", "adaptive"}:
                 raise ValueError
             trial = Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags, *draws)
-        except ValueError:
+        except (ValueError, TypeError):
             raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
                                  f" after it; the names are {', '.join(ATTACKS)}.") from None
         if trial.adaptive and not ATTACKS[name].adaptable:
@@ -82,8 +90,8 @@ class Trial:
         if self.attack == CLEAN:
             return CLEAN
         steps = "" if self.steps == 10 else f"x{self.steps}"
-        return f"{self.attack}@{self.eps:g}{steps}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}" + (
-            f"+eot{self.samples}" if self.samples > 1 else "")
+        draws = f"+eot{self.samples}" if self.samples > 1 else ""
+        return f"{self.attack}@{self.eps:g}{steps}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}{draws}"
 
     @property
     def step_size(self) -> float:
@@ -106,135 +114,166 @@ def default_trials() -> list[Trial]:
     """Every row of ATTACKS at 4/255 (APGD needs some tens of steps to be itself); PGD also at 1/255, from the predicted
     label, and through the defence."""
     return [Trial(CLEAN), *(Trial(name, 4, 50 if row.own_step_size else 10) for name, row in ATTACKS.items()),
-            Trial("pgd", 1), Trial("pgd", 1, predicted=True), Trial("pgd", 4, predicted=True), Trial("pgd", 1, adaptive=True), Trial("pgd", 4, adaptive=True)]
-
-
-@dataclass(frozen=True)
-class Pile:
-    """Pictures [N,3,S,S] uint8 with their indices in the data set [N], labels [N] and the names of all K classes."""
-
-    pictures: torch.Tensor
-    indices: torch.Tensor
-    labels: torch.Tensor
-    names: tuple[str, ...]
+            Trial("pgd", 1), Trial("pgd", 1, predicted=True), Trial("pgd", 4, predicted=True), Trial("pgd", 1, adaptive=True),
+            Trial("pgd", 4, adaptive=True)]
 
 
 class Bench:
-    """A model before a pile of pictures; makes attacked pictures and answers for rows of the pile.
+    """A model before a pile of pictures; makes attacked pictures and answers for batches of it.
 
-    bf16: attacks are made in bfloat16. tile: pictures that go through the model at a time; how many rows are asked for
-    at once changes no bit of what is found.
+    precision: see PRECISIONS. tile: pictures that go through the model at a time; how many are asked for at once
+    changes no bit of what is found.
     """
 
     def __init__(self, clip: ZeroShotCLIP, pile: Pile, seed: int = 0, surrogate: ZeroShotCLIP | None = None,
-                 bf16: bool = False, tile: int = TILE):
-        self.clip, self.pile, self.seed, self.bf16, self.tile = clip, pile, seed, bf16, tile
-        self.text = clip.text_features(pile.names, DEFAULT_TEMPLATE)
-        self.bare = clip.classifier(pile.names, DEFAULT_TEMPLATE)
-        self.surrogate, self.transferred = surrogate, surrogate and seen_by(surrogate, pile.names, DEFAULT_TEMPLATE)
+                 precision: str = "float32", tile: int = TILE):
+        self.clip, self.pile, self.seed, self.precision, self.tile = clip, pile, seed, precision, tile
+        self.text = clip.text_features(pile.names, pile.template)
+        self.bare = clip.classifier(pile.names, pile.template)
+        self.transferred = surrogate and seen_by(surrogate, pile.names, pile.template)
 
-    def dice(self, rows: torch.Tensor, use: int) -> list[torch.Generator]:
+    def dice(self, batch: Batch, use: int) -> list[torch.Generator]:
         """One generator for each picture and use."""
-        return [torch.Generator().manual_seed((self.seed * 1_000_003 + int(i)) * 4 + use) for i in self.pile.indices[rows]]
+        return [torch.Generator().manual_seed((self.seed * 1_000_003 + int(i)) * 4 + use) for i in batch.indices]
 
-    def attacked(self, trial: Trial, rows: torch.Tensor, defense: str = "none") -> torch.Tensor:
-        """The rows' pictures under the trial; `defense` is what an adaptive attacker knows."""
-        pixels = self.pile.pictures[rows].to(self.clip.device).float() / 255
+    def attacked(self, trial: Trial, batch: Batch, defense: str = "none") -> torch.Tensor:
+        """The pictures [B,3,S,S] in [0,1] under the trial; `defense` is what an adaptive attacker knows."""
+        pixels = batch.pictures.to(self.clip.device).float() / 255
         if trial.attack == CLEAN:
             return pixels
-        row, labels = ATTACKS[trial.attack], self.pile.labels[rows].to(self.clip.device)
+        row, labels = ATTACKS[trial.attack], batch.labels.to(self.clip.device)
         if trial.predicted:
             with torch.no_grad(), in_tiles(self.tile):
                 labels = self.bare(pixels).argmax(1)
         if row.targeted:
-            other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(rows, TARGET)]
+            other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(batch, TARGET)]
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
 
         def craft(target: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[Step]:
             return row.run(target, pixels, labels, eps=trial.eps / 255, step_size=trial.step_size / 255,
-                           steps=trial.steps, generator=self.dice(rows, START))
+                           steps=trial.steps, generator=self.dice(batch, START))
 
-        with in_tiles(self.tile), in_bf16(self.bf16):
+        with in_tiles(self.tile), in_bf16(self.precision != "float32"):
             delta = last(craft(self.transferred if row.transfer else self.bare)).delta
             if trial.adaptive:
                 known = DEFENSES[defense]
                 delta = last(informed(craft, known.run, self.clip, self.text, pixels, labels, delta,
-                                      self.dice(rows, ATTACKER), surrogates=known.surrogates, samples=trial.samples,
+                                      self.dice(batch, ATTACKER), surrogates=known.surrogates, samples=trial.samples,
                                       targeted=row.targeted)).delta
         return pixels + delta
 
     @torch.no_grad()
-    def answers(self, rows: torch.Tensor, pixels: torch.Tensor, trial: Trial, defense: str) -> pd.DataFrame:
-        """The records of these rows."""
+    def answers(self, batch: Batch, pixels: torch.Tensor, defense: str) -> pd.DataFrame:
+        """What the defence says of the pixels, and what it costs; the cost is the batch's, shared out evenly."""
         then = time.perf_counter()
-        with in_tiles(self.tile), count_passes() as passes:
-            predicted = DEFENSES[defense].run(self.clip, pixels, self.text, self.dice(rows, DEFENCE)).logits.argmax(1).cpu()
-        each = 1000 * (time.perf_counter() - then) / len(rows)
-        return pd.DataFrame({"index": self.pile.indices[rows], "label": self.pile.labels[rows], "attack": str(trial),
-                             "defense": defense, "predicted": predicted, "forward": passes.forward / len(rows),
-                             "backward": passes.backward / len(rows), "milliseconds": round(each, 2)}, columns=COLUMNS)
+        with in_tiles(self.tile), in_bf16(self.precision == "bf16"), count_passes() as passes:
+            predicted = DEFENSES[defense].run(self.clip, pixels, self.text, self.dice(batch, DEFENCE)).logits.argmax(1).cpu()
+        each = 1000 * (time.perf_counter() - then) / len(batch)
+        return pd.DataFrame({"index": batch.indices, "label": batch.labels, "defense": defense, "predicted": predicted,
+                             "forward": passes.forward / len(batch), "backward": passes.backward / len(batch),
+                             "milliseconds": round(each, 2)})
 
 
 class Records:
-    """A folder with settings.json and records.csv: appended to and flushed batch by batch.
+    """A folder with settings.json and, from each process that writes, records-N.csv: appended to and flushed batch by
+    batch.
 
-    settings: what all records share; defenses: what each of these was set to. More of them may join later. Raises
-    BenchmarkError where the folder holds records made otherwise.
+    settings: what all records share; joining: dicts of what may join later, say "defenses": what each was set to.
+    process, of processes: who writes. Raises BenchmarkError where the folder holds records made otherwise.
     """
 
-    def __init__(self, folder: Path, settings: dict, defenses: dict[str, str] | None = None):
+    def __init__(self, folder: Path, settings: dict, joining: dict[str, dict] | None = None, process: int = 0):
         folder.mkdir(parents=True, exist_ok=True)
-        self.path, place, defenses = folder / "records.csv", folder / "settings.json", defenses or {}
-        known = json.loads(place.read_text()) if place.exists() else {**settings, "defenses": {}}
-        before = known.pop("defenses")
-        if known != settings or any(before.get(key, config) != config for key, config in defenses.items()):
-            raise BenchmarkError(f"{folder} holds records of other settings, weights or defences: choose another --out, or"
-                                 " delete it.")
+        self.folder, self.path = folder, folder / f"records-{process}.csv"
+        if process == 0:  # the others wait for it, see main
+            self._agree(settings, joining or {})
+            for path in folder.glob("records-*.csv"):  # a kill may have cut the last line short
+                content = path.read_bytes()
+                path.write_bytes(content[: content.rfind(b"\n") + 1])
+
+    def _agree(self, settings: dict, joining: dict[str, dict]) -> None:
+        place = self.folder / "settings.json"
+        known = json.loads(place.read_text()) if place.exists() else {"fixed": settings}
+        clash = known["fixed"] != settings or any(known.get(kind, {}).get(key, value) != value
+                                                  for kind, found in joining.items() for key, value in found.items())
+        if clash:
+            raise BenchmarkError(f"{self.folder} holds records of other settings, weights, data or defences: choose another"
+                                 " --out, or delete it.")
+        merged = known | {kind: known.get(kind, {}) | found for kind, found in joining.items()}
         part = place.with_suffix(".part")
-        part.write_text(json.dumps({**settings, "defenses": before | defenses}, indent=1) + "\n")
+        part.write_text(json.dumps(merged, indent=1) + "\n")
         part.rename(place)
-        if self.path.exists():  # a kill may have cut the last line short
-            content = self.path.read_bytes()
-            self.path.write_bytes(content[: content.rfind(b"\n") + 1])
-        if not self.path.exists() or not self.path.stat().st_size:
-            pd.DataFrame(columns=COLUMNS).to_csv(self.path, index=False)
 
     def read(self) -> pd.DataFrame:
-        return pd.read_csv(self.path)
+        """All records so far, of every process."""
+        return read_records(self.folder)
 
     def append(self, rows: pd.DataFrame) -> None:
         with self.path.open("a") as file:
-            rows.to_csv(file, header=False, index=False)
+            rows[COLUMNS].to_csv(file, header=not file.tell(), index=False)
             file.flush()
             os.fsync(file.fileno())
 
 
-def run(bench: Bench, records: Records, trials: Sequence[Trial], defenses: Sequence[str], batch: int) -> Iterator[pd.DataFrame]:
-    """Make what is missing, batch by batch; yields the new records once they are on disk."""
-    stored, trials, defenses = records.read(), list(dict.fromkeys(trials)), list(dict.fromkeys(defenses))
+def read_records(folder: Path) -> pd.DataFrame:
+    """All records in a folder, of every process that wrote."""
+    parts = [pd.read_csv(path, keep_default_na=False) for path in sorted(folder.glob("records-*.csv")) if path.stat().st_size]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Some rows of a pile under one attack, for the defences that have no record of some of them."""
+
+    trial: Trial
+    against: tuple[str, ...]
+    rows: torch.Tensor
+
+
+def run(bench: Bench, dataset: str, records: Records, stored: pd.DataFrame, trials: Sequence[Trial], defenses: Sequence[str],
+        batch: int, share: tuple[int, int] = (0, 1), quiet: bool = False) -> Iterator[pd.DataFrame]:
+    """Make what `stored` lacks, batch by batch; yields the new records once they are on disk.
+
+    share: (n, of): every of-th picture from the n-th. A batch that does not fit into memory is halved.
+    """
+    trials, defenses = list(dict.fromkeys(trials)), list(dict.fromkeys(defenses))
+    stored = stored[stored["dataset"] == dataset]
     done = {key: set(group["index"]) for key, group in stored.groupby(["attack", "defense"])}
-    work = []
+    indices, mine = bench.pile.indices.tolist(), torch.arange(*share[:1], len(bench.pile.indices), share[1])
+
+    def lacks(trial: Trial, defense: str, row: int) -> bool:
+        return indices[row] not in done.get((str(trial), defense), ())
+
+    queue: deque[_Work] = deque()
     for trial in trials:
-        missing = {d: torch.tensor([int(i) not in done.get((str(trial), d), ()) for i in bench.pile.indices]) for d in defenses}
-        if trial.adaptive:
-            work += [(trial, [d], rows) for d in defenses for rows in missing[d].nonzero()[:, 0].split(batch)]
-        else:  # one attack for all defences
-            work += [(trial, defenses, rows) for rows in torch.stack([*missing.values()]).any(0).nonzero()[:, 0].split(batch)]
-    bar = tqdm(work, mininterval=2)
-    for trial, against, rows in bar:
-        if not len(rows):
+        for against in [(d,) for d in defenses] if trial.adaptive else [tuple(defenses)]:  # else one attack for all
+            missing = torch.tensor([row for row in mine.tolist() if any(lacks(trial, d, row) for d in against)], dtype=torch.long)
+            queue.extend(_Work(trial, against, rows) for rows in missing.split(batch) if len(rows))
+    bar = tqdm(total=sum(len(work.rows) for work in queue), mininterval=2, disable=quiet, unit="picture")
+    while queue:
+        work = queue.popleft()
+        bar.set_description(f"{dataset}, {work.trial}, {work.against[0] if len(work.against) == 1 else 'all defences'}")
+        try:
+            pictures = bench.pile.load(work.rows)
+            pixels, made = bench.attacked(work.trial, pictures, work.against[0]), []
+            for defense in work.against:
+                new = torch.tensor([lacks(work.trial, defense, row) for row in work.rows.tolist()])
+                if new.any():
+                    made.append(bench.answers(pictures[new], pixels[new.to(pixels.device)], defense))
+        except torch.OutOfMemoryError:
+            if len(work.rows) == 1:
+                raise BenchmarkError(f"Not even one picture at a time fits into memory: choose a --tile below {bench.tile}, or"
+                                     " another --precision.") from None
+            torch.cuda.empty_cache()
+            batch = -(-len(work.rows) // 2)
+            halves = [_Work(other.trial, other.against, rows) for other in (work, *queue) for rows in other.rows.split(batch)]
+            queue = deque(halves)
             continue
-        bar.set_description(f"{trial}, {against[0] if len(against) == 1 else 'all defences'}")
-        pixels = bench.attacked(trial, rows, against[0])
-        made = []
-        for defense in against:
-            have = done.get((str(trial), defense), ())
-            new = torch.tensor([int(i) not in have for i in bench.pile.indices[rows]])
-            if new.any():
-                made.append(bench.answers(rows[new], pixels[new.to(pixels.device)], trial, defense))
-        found = pd.concat(made)
+        found = pd.concat(made).assign(dataset=dataset, attack=str(work.trial))
         records.append(found)
+        bar.update(len(work.rows))
         yield found
+    bar.close()
 
 
 def identity(clip: ZeroShotCLIP) -> str:
@@ -245,110 +284,72 @@ def identity(clip: ZeroShotCLIP) -> str:
     return digest.hexdigest()[:16]
 
 
-def fit(pictures: torch.Tensor, side: int) -> torch.Tensor:
-    """uint8 pictures at the model's own input size."""
-    if pictures.shape[-1] == side:
-        return pictures
-    resized = F.interpolate(pictures.float(), (side, side), mode="bicubic", antialias=True, align_corners=False)
-    return resized.clamp(0, 255).round().to(torch.uint8)
-
-
-def table(records: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy in percent with the ends of its bootstrap 95 % interval, passes and milliseconds a picture, for every
-    defence and attack."""
-    def summarise(group: pd.DataFrame) -> pd.Series:
-        right = (group["predicted"] == group["label"]).to_numpy(float) * 100
-        # Resampled means of noughts and ones are binomial: this is the percentile bootstrap with endless resamples.
-        low, high = binom.ppf((0.025, 0.975), len(right), right.mean() / 100) / len(right) * 100
-        return pd.Series({"accuracy": right.mean(), "low": low, "high": high, "pictures": len(group),
-                          **group[["forward", "backward", "milliseconds"]].mean()})
-
-    return records.groupby(["defense", "attack"], sort=False)[COLUMNS].apply(summarise)
-
-
-def worst_cases(records: pd.DataFrame) -> pd.DataFrame:
-    """Records of one more attack for each eps: the attacker who has all attacks of that eps from the true label, and
-    takes whichever fools the defence. Only of defences that met them all, and pictures that did too."""
-    found = []
-    trials = {attack: Trial.read(attack) for attack in records["attack"].unique()}
-    for eps in sorted({t.eps for t in trials.values()} - {0.0}):
-        names = [name for name, t in trials.items() if t.eps == eps and not t.predicted]
-        if len(names) < 2:
-            continue
-        mine = records[records["attack"].isin(names)]
-        counts = mine.groupby(["defense", "index"])["attack"].transform("nunique")
-        wrong_last = mine[counts == len(names)].assign(right=lambda r: r["predicted"] == r["label"]).sort_values("right")
-        found.append(wrong_last.drop_duplicates(["defense", "index"]).drop(columns="right").assign(attack=f"{WORST}@{eps:g}"))
-    return pd.concat(found) if found else records.iloc[:0]
-
-
-def markdown(records: pd.DataFrame) -> str:
-    """A row an attack, a column a defence: accuracy in percent with half its 95 % interval, and under the worst of all
-    attacks of an eps; below, what a defence costs: passes through the image tower and milliseconds, for one attacked
-    picture."""
-    attacked = records[records["attack"] != CLEAN] if records["attack"].nunique() > 1 else records
-    records = pd.concat([records, worst_cases(records)])
-    found = table(records)
-    order = {str(t): i for i, t in enumerate(default_trials())}
-    attacks = sorted(dict.fromkeys(records["attack"]), key=lambda a: (a.startswith(WORST), order.get(a, len(order)), a))
-    keys = [key for key in [*DEFENSES, *records["defense"].unique()] if key in set(records["defense"])]
-    keys = list(dict.fromkeys(keys))
-    titles = [DEFENSES[key].title if key in DEFENSES else key for key in keys]
-    lines = ["| pictures | how many | " + " | ".join(titles) + " |", "|---" * (2 + len(keys)) + "|"]
-    for attack in attacks:
-        rows = found.xs(attack, level="attack")
-        cells = [f"{rows.loc[k, 'accuracy']:.1f} ± {(rows.loc[k, 'high'] - rows.loc[k, 'low']) / 2:.1f}" if k in rows.index else ""
-                 for k in keys]
-        title = f"the worst of all at {attack.split('@')[1]}/255" if attack.startswith(WORST) else Trial.read(attack).title
-        lines.append(f"| {title} | {int(rows['pictures'].min()):,} | " + " | ".join(cells) + " |")
-    cost = attacked.groupby("defense")[["forward", "backward", "milliseconds"]].mean()
-    lines.append("| *passes a picture, forward + backward* | | " + " | ".join(
-        f"{cost.loc[k, 'forward']:.1f} + {cost.loc[k, 'backward']:.1f}" if k in cost.index else "" for k in keys) + " |")
-    lines.append("| *milliseconds a picture, in a batch* | | " + " | ".join(
-        f"{cost.loc[k, 'milliseconds']:.1f}" if k in cost.index else "" for k in keys) + " |")
-    return "\n".join(lines)
-
-
 def main(argv: list[str] | None = None) -> None:
+    from demo_core.report import markdown, write
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--report", type=Path, help="print the table of a folder of records, and do nothing else")
-    parser.add_argument("--data", type=Path, help="the unzipped tiny-imagenet-200 folder")
-    parser.add_argument("--work", type=Path, default=Path("runs/pocket"), help="where decoded pictures are kept")
+    parser.add_argument("--report", type=Path, help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and do nothing else")
+    parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
+    parser.add_argument("--data", type=Path, help="the folder that holds the data sets")
+    parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(DATASETS)}; or folders of your own")
+    parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
     parser.add_argument("--attacks", nargs="+", default=[str(t) for t in default_trials()])
     parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES))
-    parser.add_argument("--limit", type=int, default=1000, help="pictures, chosen at random by the seed")
-    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--limit", type=int, help="pictures of each data set, chosen at random by the seed; else all")
+    parser.add_argument("--batch", type=int, default=128, help="pictures worked on at once; halved where memory is too small")
     parser.add_argument("--tile", type=int, default=TILE, help="pictures that go through a model at a time; the batch changes no record, this may")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action="store_true", help="while an attack is made, image features are in bfloat16; what it made is judged in float32")
-    parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="; ".join(f"{k}: {v}" for k, v in PRECISIONS.items()))
     args = parser.parse_args(argv)
-    if args.report:
-        found = pd.read_csv(args.report / "records.csv")
-        if args.store:
-            found.sort_values(["attack", "defense", "index"]).to_csv(args.store, index=False, compression={"method": "gzip", "mtime": 0})
-        print(markdown(found))
-        return
     try:
-        if args.data is None:
-            raise BenchmarkError("Name the folder of the pictures with --data.")
-        trials = [Trial.read(text) for text in args.attacks]
-        vocabulary = read_vocabulary(args.data)
-        pictures, labels = load_split(args.data, "val", vocabulary.wnids, args.work)
-        some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(args.seed))[:args.limit]
-        clip = load(args.model)
-        pile = Pile(fit(pictures[some], clip.image_size), some, labels[some], tuple(vocabulary.names))
-        transfers = any(t.attack in ATTACKS and ATTACKS[t.attack].transfer for t in trials)
-        surrogate = load(surrogate_of(args.model)) if transfers else None
-        settings = {"model": args.model, "weights": identity(clip), "seed": args.seed, "bf16": args.bf16, "tile": args.tile}
-        records = Records(args.out, settings, {key: str(DEFENSES[key].config(clip.profile)) for key in args.defenses})
-        for _ in run(Bench(clip, pile, args.seed, surrogate, args.bf16, args.tile), records, trials, args.defenses, args.batch):
-            pass
-    except (BenchmarkError, ModelUnavailable) as error:
+        found = stored(args.report, args.store) if args.report else benchmark(args)
+    except (BenchmarkError, ModelUnavailable, DatasetUnavailable) as error:
         raise SystemExit(str(error)) from None
-    print(markdown(pd.read_csv(args.out / "records.csv")))
+    if found is None:
+        return
+    print(markdown(found))
+    if args.report:
+        print(f"\nWritten: {', '.join(str(path) for path in write(args.report))}.")
+
+
+def stored(folder: Path, store: Path | None) -> pd.DataFrame:
+    """The records of a finished run, also written to `store` where that is given. Raises BenchmarkError."""
+    found = read_records(folder)
+    if found.empty:
+        raise BenchmarkError(f"There are no records in {folder}: name the --out folder of a run.")
+    if store:
+        found.sort_values([*KEYS, "index"]).to_csv(store, index=False, compression={"method": "gzip", "mtime": 0})
+    return found
+
+
+def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
+    """The run that the command line asks for; all its records, where this is the first process."""
+    if args.data is None:
+        raise BenchmarkError("Name the folder that holds the data sets with --data.")
+    if unknown := [key for key in args.datasets if key not in DATASETS and not Path(key).is_dir()]:
+        raise BenchmarkError(f"“{unknown[0]}” is no data set and no folder: choose of {', '.join(DATASETS)}, or name a folder.")
+    trials = [Trial.read(text) for text in args.attacks]
+    state = PartialState(cpu=not torch.cuda.is_available())
+    with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
+        clip = load(args.model, state.device)
+        piles = {key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download) for key in args.datasets}
+        settings = {"model": args.model, "weights": identity(clip), "seed": args.seed, "precision": args.precision, "tile": args.tile}
+        joining = {"defenses": {key: str(DEFENSES[key].config(clip.profile)) for key in args.defenses},
+                   "datasets": {key: pile.size for key, pile in piles.items()}}
+        records = Records(args.out, settings, joining, state.process_index)
+    stored = records.read()
+    state.wait_for_everyone()  # nobody writes before all have read
+    transfers = any(ATTACKS[t.attack].transfer for t in trials if t.attack != CLEAN)
+    surrogate = load(surrogate_of(args.model), state.device) if transfers else None
+    for key, pile in piles.items():
+        bench = Bench(clip, pile, args.seed, surrogate, args.precision, args.tile)
+        for _ in run(bench, key, records, stored, trials, args.defenses, args.batch,
+                     (state.process_index, state.num_processes), quiet=not state.is_main_process):
+            pass
+    state.wait_for_everyone()
+    return records.read() if state.is_main_process else None
 
 
 if __name__ == "__main__":

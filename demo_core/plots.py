@@ -7,14 +7,15 @@ import re
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Profile
 from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.story import Run, Signals
 
-# Okabe & Ito's colour-blind safe palette: the same three meanings on the whole page.
-CLEAN, ATTACKED, DEFENDED = "#0072B2", "#D55E00", "#009E73"
+# Okabe & Ito's colour-blind safe palette: the same meanings on the whole page.
+CLEAN, ATTACKED, DEFENDED, KNOWING = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _INK, _FAINT = "#010203", "#010204"  # stand-ins, replaced by the page's own text colour in to_svg
 _STYLE = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "text.color": _INK, "axes.labelcolor": _INK,
@@ -225,3 +226,30 @@ def to_svg(figure: Figure, description: str) -> str:
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
                  rf'<svg viewBox="\1" role="img" aria-label="{description}" style="width:100%;height:auto">', svg, count=1)
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+
+
+def accuracy_figure(found: pd.DataFrame) -> Figure:
+    """A benchmark's table (report.table) as dots: a row a defence, a dot an attack with its 95 % interval; clean, static
+    and adaptive attacks apart by colour. One chart a data set; for a file, on white."""
+    kinds = {"clean": (CLEAN, lambda attack: attack == "clean"), "attacked by someone who knows the defence": (KNOWING, lambda attack: "+adaptive" in attack),
+             "attacked": (ATTACKED, lambda attack: True)}
+    datasets = list(found.index.unique("dataset"))
+    figure = Figure(figsize=(6.4, 0.6 + len(datasets) * (0.9 + 0.32 * found.index.unique("defense").size)), layout="constrained", dpi=150)
+    for axes, dataset in zip(figure.subplots(len(datasets), 1, squeeze=False)[:, 0], datasets):
+        mine = found.xs(dataset, level="dataset")
+        there = mine.index.unique("defense")
+        keys = [key for key in DEFENSES if key in there] + [key for key in there if key not in DEFENSES]
+        seen: set[str] = set()
+        for (defense, attack), row in mine.iterrows():
+            kind, (colour, _) = next((name, of) for name, of in kinds.items() if of[1](attack))
+            axes.errorbar(row["accuracy"], keys.index(defense) + 0.22 * (list(kinds).index(kind) - 1),
+                          xerr=[[row["accuracy"] - row["low"]], [row["high"] - row["accuracy"]]], fmt="o", color=colour,
+                          markersize=4, linewidth=0.8, alpha=0.8, label=kind if kind not in seen else None)
+            seen.add(kind)
+        axes.set_yticks(range(len(keys)), [DEFENSES[key].title if key in DEFENSES else key for key in keys])
+        axes.invert_yaxis()
+        axes.set(title=dataset, xlabel="accuracy in percent", xlim=(0, 100))
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return figure

@@ -1,35 +1,48 @@
-"""Records: complete, resumed without loss, independent of the batch; and tables recomputed from them."""
+"""Records: complete, resumed without loss, independent of the batch and of the number of processes."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from demo_core import benchmark
 from demo_core.attacks import ATTACKS
-from demo_core.benchmark import (
-    Bench, BenchmarkError, Pile, Records, Trial, default_trials, fit, identity, markdown, run, table,
-)
+from demo_core.benchmark import COLUMNS, Bench, BenchmarkError, Records, Trial, default_trials, identity, read_records, run
+from demo_core.datasets import held
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
+from demo_core.report import markdown
 
 SETTINGS = {"model": "pocket"}
-TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x2", "targeted_pgd@4x2", "transfer@4x2", "pgd@2x3+predicted+adaptive")]
+TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x2", "targeted_pgd@4x2", "transfer@4x2", "pgd@2x2+predicted+adaptive")]
 SOME = ["none", "rn", "default"]
+EXACT = ["dataset", "index", "label", "attack", "defense", "predicted"]  # what a defence costs depends on its batch
 
 
 @pytest.fixture(scope="module")
 def bench(clip, twin, photographs):
     pictures = (torch.cat([photographs, photographs.flip(-1)]) * 255).round().to(torch.uint8)
-    pile = Pile(pictures, torch.arange(8) * 7, torch.arange(8) % 5, PRESETS["Everyday"])
-    return Bench(clip, pile, seed=1, surrogate=twin)
+    pile = held(pictures, torch.arange(8) % 5, PRESETS["Everyday"], torch.arange(8) * 7)
+    return Bench(clip, pile, seed=1, surrogate=twin, tile=4)
+
+
+def in_order(records: pd.DataFrame) -> pd.DataFrame:
+    return records.sort_values(["attack", "defense", "index"]).reset_index(drop=True)
 
 
 def finish(bench, folder, batch=3, defenses=SOME, trials=TRIALS) -> pd.DataFrame:
     records = Records(folder, SETTINGS)
-    for _ in run(bench, records, trials, defenses, batch):
+    for _ in run(bench, "photographs", records, records.read(), trials, defenses, batch, quiet=True):
         pass
-    return records.read().sort_values(["attack", "defense", "index"]).reset_index(drop=True)
+    return in_order(records.read())
 
 
 def test_a_record_for_every_picture_attack_and_defence(bench, tmp_path):
@@ -44,50 +57,68 @@ def test_a_record_for_every_picture_attack_and_defence(bench, tmp_path):
 def test_stopped_anywhere_it_goes_on_to_the_same_records(bench, tmp_path):
     whole = finish(bench, tmp_path / "whole")
     records = Records(tmp_path / "cut", SETTINGS)
-    for count, _ in enumerate(run(bench, records, TRIALS, SOME, 3)):
+    for count, _ in enumerate(run(bench, "photographs", records, records.read(), TRIALS, SOME, 3, quiet=True)):
         if count == 4:
             break
     with records.path.open("a") as file:
-        file.write("7,1,pgd@4x2,no")  # a line that a kill cut short
-    cut = finish(bench, tmp_path / "cut")
-    exact = [c for c in whole if c != "milliseconds"]
-    pd.testing.assert_frame_equal(whole[exact], cut[exact])
+        file.write("photographs,7,1,pgd@4x2,no")  # a line that a kill cut short
+    pd.testing.assert_frame_equal(whole[EXACT], finish(bench, tmp_path / "cut")[EXACT])
+
+
+def test_a_kill_while_the_first_line_is_written_loses_nothing(bench, tmp_path):
+    records = Records(tmp_path, SETTINGS)
+    records.path.write_text("dataset,ind")
+    assert len(finish(bench, tmp_path, trials=TRIALS[:1], defenses=["none"])) == 8
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=str)
 def test_a_picture_meets_the_same_attack_whatever_its_batch(bench, trial):
-    rows = torch.arange(8)
-    assert torch.equal(bench.attacked(trial, rows, "default")[5:7], bench.attacked(trial, rows[5:7], "default"))
+    whole, part = (bench.attacked(trial, bench.pile.load(rows), "default") for rows in (torch.arange(8), torch.arange(5, 7)))
+    assert torch.equal(whole[5:7], part)
 
 
 def test_another_batch_size_gives_the_same_records(bench, tmp_path):
-    exact = ["index", "label", "attack", "defense", "predicted"]  # what a defence costs depends on its batch
-    one, other = (finish(bench, tmp_path / str(batch), batch)[exact] for batch in (8, 3))
+    one, other = (finish(bench, tmp_path / str(batch), batch)[EXACT] for batch in (8, 3))
     pd.testing.assert_frame_equal(one, other)
 
 
+def test_a_batch_that_does_not_fit_is_halved(bench, tmp_path, monkeypatch):
+    whole, sizes, attacked = finish(bench, tmp_path / "whole", 8), [], Bench.attacked
+
+    def small(self, trial, batch, defense="none"):
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("too much")
+        return attacked(self, trial, batch, defense)
+
+    monkeypatch.setattr(Bench, "attacked", small)
+    pd.testing.assert_frame_equal(whole[EXACT], finish(bench, tmp_path / "cut", 8)[EXACT])
+    assert sizes[:3] == [8, 4, 2] and max(sizes[3:]) == 2  # what did not fit once is not tried again
+
+    def never(self, trial, batch, defense="none"):
+        raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr(Bench, "attacked", never)
+    with pytest.raises(BenchmarkError, match="--tile"):
+        finish(bench, tmp_path / "never")
+
+
 def test_a_transfer_attack_is_made_on_the_other_model(bench, twin):
-    rows = torch.arange(8)
-    on_the_other = Bench(twin, bench.pile, bench.seed).attacked(Trial("pgd", 4, 2), rows)
-    assert torch.equal(bench.attacked(Trial("transfer", 4, 2), rows), on_the_other)
-    assert not torch.equal(bench.attacked(Trial("pgd", 4, 2), rows), on_the_other)
+    batch = bench.pile.load(torch.arange(8))
+    on_the_other = Bench(twin, bench.pile, bench.seed, tile=4).attacked(Trial("pgd", 4, 2), batch)
+    assert torch.equal(bench.attacked(Trial("transfer", 4, 2), batch), on_the_other)
+    assert not torch.equal(bench.attacked(Trial("pgd", 4, 2), batch), on_the_other)
 
 
 def test_a_defence_that_joins_later_is_run_alone(bench, tmp_path):
     finish(bench, tmp_path, defenses=["none"])
     joined = finish(bench, tmp_path)
     assert len(joined) == 8 * len(TRIALS) * len(SOME) and not joined.duplicated(["index", "attack", "defense"]).any()
-    exact = [c for c in joined if c != "milliseconds"]
-    pd.testing.assert_frame_equal(joined[exact], finish(bench, tmp_path / "whole")[exact])
+    pd.testing.assert_frame_equal(joined[EXACT], finish(bench, tmp_path / "whole")[EXACT])
 
 
 def test_named_twice_is_run_once(bench, tmp_path):
     assert len(finish(bench, tmp_path, trials=[TRIALS[0]] * 2, defenses=["none", "none"])) == 8
-
-
-def test_pictures_are_fitted_to_the_model():
-    pictures = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    assert fit(pictures, 96).shape == (2, 3, 96, 96) and fit(pictures, 64) is pictures
 
 
 def test_other_weights_are_another_identity(clip, twin):
@@ -95,12 +126,13 @@ def test_other_weights_are_another_identity(clip, twin):
 
 
 def test_other_settings_are_refused_and_other_defences_join(tmp_path):
-    Records(tmp_path, SETTINGS, {"ttc": "eps 4"})
-    Records(tmp_path, SETTINGS, {"mac": "eps 8"})
-    for settings, defenses in (({"model": "other"}, {}), (SETTINGS, {"ttc": "eps 5"}), (SETTINGS, {"ttc": "eps 4", "mac": "eps 9"})):
+    Records(tmp_path, SETTINGS, {"defenses": {"ttc": "eps 4"}})
+    Records(tmp_path, SETTINGS, {"defenses": {"mac": "eps 8"}, "datasets": {"DTD": 100}})
+    for settings, joining in (({"model": "other"}, {}), (SETTINGS, {"defenses": {"ttc": "eps 5"}}),
+                              (SETTINGS, {"defenses": {"ttc": "eps 4", "mac": "eps 9"}}), (SETTINGS, {"datasets": {"DTD": 99}})):
         with pytest.raises(BenchmarkError, match="other settings"):
-            Records(tmp_path, settings, defenses)
-    Records(tmp_path, SETTINGS, {"mac": "eps 8", "ttc": "eps 4"})
+            Records(tmp_path, settings, joining)
+    Records(tmp_path, SETTINGS, {"defenses": {"mac": "eps 8", "ttc": "eps 4"}})
 
 
 def test_what_a_defence_is_set_to_is_written_down(clip):
@@ -108,32 +140,22 @@ def test_what_a_defence_is_set_to_is_written_down(clip):
     assert row.config(clip.profile) == row.config(replace(clip.profile, note="other")) != row.config(replace(clip.profile, threshold=0.123))
 
 
-@pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways"])
+@pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways", "pgd@4+eot", "pgd@4+adaptive+eot2+eot3"])
 def test_what_is_no_attack_is_told_how_to_write_one(text):
     with pytest.raises(BenchmarkError, match="pgd@4"):
         Trial.read(text)
 
 
-@pytest.mark.parametrize("text", ["noise@4+adaptive", "transfer@4+adaptive"])
-def test_what_cannot_know_a_defence_is_refused(text):
-    with pytest.raises(BenchmarkError, match="cannot know"):
+@pytest.mark.parametrize("text, why", [("noise@4+adaptive", "cannot know"), ("transfer@4+adaptive", "cannot know"),
+                                       ("pgd@4+eot4", r"\+adaptive"), ("pgd@4+adaptive+eot0", "no draws")])
+def test_what_cannot_be_is_refused(text, why):
+    with pytest.raises(BenchmarkError, match=why):
         Trial.read(text)
 
 
 def test_attacks_are_read_as_they_are_written():
-    for trial in default_trials():
+    for trial in (*default_trials(), Trial("pgd", 4, 20, adaptive=True, samples=4)):
         assert Trial.read(str(trial)) == trial
-
-
-def test_the_table_is_the_records_means(bench, tmp_path):
-    found = finish(bench, tmp_path)
-    for (defense, attack), row in table(found).iterrows():
-        mine = found[(found["defense"] == defense) & (found["attack"] == attack)]
-        assert row["accuracy"] == pytest.approx(100 * (mine["predicted"] == mine["label"]).mean())
-        assert row["low"] <= row["accuracy"] <= row["high"] and row["pictures"] == 8
-    text = markdown(found)
-    assert all(DEFENSES[key].title in text for key in SOME)
-    assert "PGD-3, 2/255 from the predicted label; knows the defence" in text and "| None |" in text
 
 
 def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):
@@ -144,13 +166,84 @@ def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):
 
 
 def test_an_attacker_in_bfloat16_is_about_as_strong(clip, bench):
-    rows, trial = torch.arange(8), Trial("pgd", 4)
+    batch, trial = bench.pile.load(torch.arange(8)), Trial("pgd", 4)
     with torch.no_grad():
-        losses = [torch.nn.functional.cross_entropy(bench.bare(b.attacked(trial, rows, "none")), bench.pile.labels)
-                  for b in (bench, Bench(clip, bench.pile, bench.seed, bf16=True))]
+        losses = [torch.nn.functional.cross_entropy(bench.bare(b.attacked(trial, batch)), batch.labels)
+                  for b in (bench, Bench(clip, bench.pile, bench.seed, precision="bf16-attacks"))]
     assert losses[1] > 0.9 * losses[0]
 
 
-def test_the_command_says_what_is_missing():
-    with pytest.raises(SystemExit, match="--data"):
-        benchmark.main([])
+# The command line, as it is used.
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory, photographs) -> Path:
+    """A folder of one's own: two classes, 24 pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = torch.Generator().manual_seed(0)
+    for i in range(24):
+        (folder / ("cat", "race_car")[i % 2]).mkdir(exist_ok=True)
+        noisy = (photographs[i % 4] + 0.1 * torch.rand(3, 64, 64, generator=generator)).clamp(0, 1)
+        Image.fromarray((noisy * 255).byte().permute(1, 2, 0).numpy()).save(folder / ("cat", "race_car")[i % 2] / f"{i:02d}.png")
+    return folder
+
+
+def command(pictures: Path, out: Path, *more: str, launcher: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, "-m", *launcher, "demo_core.benchmark", "--data", str(pictures.parent),
+            "--datasets", str(pictures), "--out", str(out), "--attacks", "clean", "pgd@4x5", "--defenses", "none", "ttc", "default",
+            "--tile", "4", *more]
+
+
+def finished(arguments: list[str]) -> None:
+    subprocess.run(arguments, check=True, cwd=benchmark.__file__.rsplit("/", 2)[0], capture_output=True, timeout=500)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(pictures, tmp_path_factory) -> pd.DataFrame:
+    out = tmp_path_factory.mktemp("whole")
+    finished(command(pictures, out, "--batch", "8"))
+    found = in_order(read_records(out))
+    assert len(found) == 24 * 2 * 3
+    return found
+
+
+def test_killed_in_the_middle_and_resumed_nothing_is_lost_or_doubled(pictures, uninterrupted, tmp_path):
+    process = subprocess.Popen(command(pictures, tmp_path, "--batch", "2"), cwd=benchmark.__file__.rsplit("/", 2)[0],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(3000):
+        if len(read_records(tmp_path)) >= 40:
+            break
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 40 <= len(read_records(tmp_path)) < len(uninterrupted)
+    finished(command(pictures, tmp_path, "--batch", "3"))
+    pd.testing.assert_frame_equal(in_order(read_records(tmp_path))[EXACT], uninterrupted[EXACT])
+
+
+def test_two_processes_give_the_records_of_one(pictures, uninterrupted, tmp_path):
+    """As `accelerate launch` starts them where there are several GPUs; on a CPU it would ask for MPI."""
+    launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
+    finished(command(pictures, tmp_path, "--batch", "5", launcher=launcher))
+    assert len(list(tmp_path.glob("records-*.csv"))) == 2
+    pd.testing.assert_frame_equal(in_order(read_records(tmp_path))[EXACT], uninterrupted[EXACT])
+
+
+def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
+    arguments = command(pictures, tmp_path, "--batch", "24", "--limit", "4")[3:]
+    benchmark.main(arguments)
+    assert "| TTC |" in capsys.readouterr().out
+    benchmark.main(["--report", str(tmp_path), "--store", str(tmp_path / "records.csv.gz")])
+    assert "PGD-5, 4/255" in capsys.readouterr().out
+    stored = pd.read_csv(tmp_path / "records.csv.gz", keep_default_na=False)
+    pd.testing.assert_frame_equal(in_order(stored)[COLUMNS], in_order(read_records(tmp_path))[COLUMNS])
+    assert json.loads((tmp_path / "settings.json").read_text())["datasets"] == {str(pictures): 24}
+    for name in ("table.md", "table.csv", "table.tex", "published.md", "accuracy.svg", "accuracy.png"):
+        assert (tmp_path / name).stat().st_size
+
+
+@pytest.mark.parametrize("arguments, why", [
+    ([], "--data"), (["--data", ".", "--datasets", "CIFAR11"], "CIFAR11"), (["--data", ".", "--attacks", "pgd"], "pgd@4"),
+    (["--data", "nowhere", "--datasets", "DTD"], "dtd/dtd/images"), (["--report", "nowhere"], "no records")])
+def test_the_command_says_what_is_missing(arguments, why):
+    with pytest.raises(SystemExit, match=why):
+        benchmark.main(arguments)

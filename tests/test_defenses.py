@@ -10,9 +10,10 @@ import torch.nn.functional as F
 
 from demo_core.ascent import last, random_start, uniform
 from demo_core.attacks import ATTACKS
-from demo_core.benchmark import Bench, Pile, Trial
+from demo_core.benchmark import Bench, Trial
 from demo_core.clip import count_passes, in_bf16, in_tiles
 from demo_core.counterattack import TTCConfig
+from demo_core.datasets import held
 from demo_core.defenses import (
     DEFENSES, VIEW_DRIFT, DOCConfig, MACConfig, Profile, augmented, doc, mac, stronger, through,
     transformed, ttc,
@@ -99,11 +100,11 @@ def test_an_adaptive_attack_is_never_weaker_than_the_static_one(key, eps, clip, 
     draws that it has not seen."""
     with torch.no_grad():
         labels = DEFENSES["none"].run(clip, photographs, text).logits.argmax(1)
-    pile = Pile((photographs * 255).round().to(torch.uint8), torch.arange(4), labels, LABELS)
-    bench, rows = Bench(clip, pile), torch.arange(4)
+    pile = held((photographs * 255).round().to(torch.uint8), labels, LABELS)
+    bench, batch = Bench(clip, pile, tile=4), pile.load(torch.arange(4))
     left = []
     for trial in (Trial("pgd", eps), Trial("pgd", eps, adaptive=True)):
-        pixels = bench.attacked(trial, rows, key)
+        pixels = bench.attacked(trial, batch, key)
         judged = [run(DEFENSES[key], clip, pixels, text, seed).probabilities for seed in range(1, 5)]
         left.append(torch.stack(judged).mean(0).gather(1, labels[:, None]).mean().item())
     static, adaptive = left

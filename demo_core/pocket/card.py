@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from demo_core.benchmark import markdown
 from demo_core.clip import ASSETS, MEASURED_FILE, MODELS, RECORDS_FILE, study_of
 from demo_core.drift import CLEAN_PILE, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.examples import EXAMPLES
+from demo_core.report import markdown
 
 EMBEDDED = [key for key, row in MODELS.items() if row.folder]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"

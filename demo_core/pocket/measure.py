@@ -24,9 +24,10 @@ from scipy.stats import mannwhitneyu
 from tqdm import tqdm
 
 from demo_core.ascent import random_start
-from demo_core.benchmark import Bench, Pile, Trial
+from demo_core.benchmark import Bench, Trial
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MEASURED_FILE, MODELS, PROFILE_FILE, ZeroShotCLIP, load
 from demo_core.counterattack import TTCConfig, stability
+from demo_core.datasets import held
 from demo_core.defenses import (
     TAU, VIEW_DRIFT, DOCConfig, Profile, doc_delta, doc_signal, doc_weight, judge, purified, view_drift, view_features,
 )
@@ -65,12 +66,12 @@ class Gallery(Bench):
     """A Bench that works through its whole pile, batch by batch; attacks are made in bfloat16, at twice the speed."""
 
     def __init__(self, clip: ZeroShotCLIP, names: Sequence[str], pictures: torch.Tensor, labels: torch.Tensor):
-        super().__init__(clip, Pile(pictures, torch.arange(len(labels)), labels, tuple(names)), bf16=True)
+        super().__init__(clip, held(pictures, labels, names), precision="bf16-attacks")
         self.pictures, self.labels = pictures.float() / 255, labels
 
     def under(self, trial: Trial) -> torch.Tensor:
         """All pictures [N,3,S,S] under this attack."""
-        parts = [self.attacked(trial, rows).cpu() for _, (rows,) in batches(self.pile.indices, title=trial.title)]
+        parts = [self.attacked(trial, self.pile.load(rows)).cpu() for _, (rows,) in batches(self.pile.indices, title=trial.title)]
         return torch.cat(parts)
 
     @torch.no_grad()

@@ -1,0 +1,270 @@
+"""Every row of DATASETS against a tiny replica of its layout on disk, made here."""
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from babel import Locale
+from PIL import Image
+from scipy.io import savemat
+from torchvision import datasets as tv
+
+from demo_core.datasets import DATASETS, OWN, SATELLITE, DatasetUnavailable, fitted, pile_of, plain
+
+
+def picture(path: Path, side: int = 40, colour: int = 100) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (side, side + 10), (colour, 50, 50)).save(path)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def cifar(folder: Path, test: str, meta: str, labels_key: str, names_key: str, names: list[str]) -> None:
+    folder.mkdir()
+    data = np.zeros((3, 3072), np.uint8)
+    (folder / test).write_bytes(pickle.dumps({"data": data, labels_key: [2, 0, 1]}))
+    (folder / meta).write_bytes(pickle.dumps({names_key: names}))
+
+
+def make_cifar10(root: Path) -> None:
+    cifar(root / "cifar-10-batches-py", "test_batch", "batches.meta", "labels", "label_names",
+          ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
+
+
+def make_cifar100(root: Path) -> None:
+    cifar(root / "cifar-100-python", "test", "meta", "fine_labels", "fine_label_names",
+          ["apple", "aquarium_fish", "lawn_mower", *(f"thing_{i}" for i in range(97))])
+
+
+def make_stl10(root: Path) -> None:
+    folder = root / "stl10_binary"
+    write(folder / "class_names.txt", "\n".join(["airplane", "bird", "car", *(f"kind{i}" for i in range(7))]) + "\n")
+    (folder / "test_X.bin").write_bytes(np.zeros((3, 3, 96, 96), np.uint8).tobytes())
+    (folder / "test_y.bin").write_bytes(np.array([3, 1, 2], np.uint8).tobytes())
+
+
+def make_imagenet(root: Path) -> None:
+    """As torchvision leaves it after unpacking: a folder a synset, and its meta file."""
+    wnids = [f"n{i:08d}" for i in range(1000)]
+    for wnid in wnids:
+        (root / "imagenet" / "val" / wnid).mkdir(parents=True)
+        (root / "imagenet" / "val" / wnid / "x.JPEG").symlink_to(root / "one.jpg")
+    picture(root / "one.jpg")
+    names = {wnid: (f"great_white-shark {i}", "man-eater") for i, wnid in enumerate(wnids)}
+    torch.save((names, wnids), root / "imagenet" / "meta.bin")
+
+
+def make_caltech101(root: Path) -> None:
+    folder = root / "caltech101" / "101_ObjectCategories"
+    for name in ["BACKGROUND_Google", "Faces_easy", *(f"thing_{i}" for i in range(100))]:
+        picture(folder / name / "image_0001.jpg")
+
+
+def make_caltech256(root: Path) -> None:
+    for i in range(257):
+        name = f"{i + 1:03d}.{'ak47' if i == 0 else 'airplanes-101' if i == 1 else f'a-thing{i}'}"
+        picture(root / "caltech256" / "256_ObjectCategories" / name / f"{i + 1:03d}_0001.jpg")
+
+
+def make_pets(root: Path) -> None:
+    lines = []
+    for i in range(37):
+        name = "american_pit_bull" if i == 0 else f"Cat{i:02d}"
+        lines.append(f"{name}_7 {i + 1} 1 1")
+        picture(root / "oxford-iiit-pet" / "images" / f"{name}_7.jpg")
+    write(root / "oxford-iiit-pet" / "annotations" / "test.txt", "\n".join(lines) + "\n")
+
+
+def make_flowers(root: Path) -> None:
+    folder = root / "flowers-102"
+    for i in (1, 2, 3):
+        picture(folder / "jpg" / f"image_{i:05d}.jpg")
+    savemat(folder / "imagelabels.mat", {"labels": np.array([[5, 102, 1]])})
+    savemat(folder / "setid.mat", {"trnid": [[1]], "valid": [[1]], "tstid": [[2, 3]]})
+
+
+def make_aircraft(root: Path) -> None:
+    data = root / "fgvc-aircraft-2013b" / "data"
+    names = ["707-320", "A300B4", *(f"DC-{i}" for i in range(98))]
+    write(data / "variants.txt", "\n".join(names) + "\n")
+    write(data / "images_variant_test.txt", "0000001 A300B4\n0000002 707-320\n")
+    picture(data / "images" / "0000001.jpg")
+    picture(data / "images" / "0000002.jpg")
+
+
+def make_cars(root: Path) -> None:
+    folder = root / "stanford_cars"
+    names = np.array(["AM General Hummer SUV 2000", *(f"Make Model {i} 2012" for i in range(195))], object)
+    (folder / "devkit").mkdir(parents=True)
+    savemat(folder / "devkit" / "cars_meta.mat", {"class_names": names})
+    made = np.array([("00001.jpg", 1), ("00002.jpg", 196)], dtype=[("fname", object), ("class", object)])
+    savemat(folder / "cars_test_annos_withlabels.mat", {"annotations": made})
+    picture(folder / "cars_test" / "00001.jpg")
+    picture(folder / "cars_test" / "00002.jpg")
+
+
+def make_sun(root: Path) -> None:
+    folder = root / "SUN397"
+    names = ["/a/abbey", "/a/apartment_building/outdoor", *(f"/b/place{i}" for i in range(395))]
+    write(folder / "ClassName.txt", "\n".join(names) + "\n")
+    picture(folder / "b" / "place0" / "sun_c.jpg")
+    picture(folder / "a" / "apartment_building" / "outdoor" / "sun_b.jpg")
+    picture(folder / "a" / "abbey" / "sun_a.jpg")
+
+
+# 211 two-letter codes, as the folders of Country211 are named; XK is Kosovo.
+COUNTRIES = """AD AE AF AG AI AL AM AO AQ AR AT AU AW AX AZ BA BB BD BE BF BG BH BJ BM BN BO BQ BR BS BT BW BY BZ CA CD CF CH CI
+CK CL CM CN CO CR CU CV CW CY CZ DE DK DM DO DZ EC EE EG ES ET FI FJ FK FO FR GA GB GD GE GF GG GH GI GL GM GP GR GS GT GU GY HK
+HN HR HT HU ID IE IL IM IN IQ IR IS IT JE JM JO JP KE KG KH KN KP KR KW KY KZ LA LB LC LI LK LR LT LU LV LY MA MC MD ME MF MG MK
+ML MM MN MO MQ MR MT MU MV MW MX MY MZ NA NC NG NI NL NO NP NZ OM PA PE PF PG PH PK PL PR PS PT PW PY QA RE RO RS RU RW SA SB SC
+SD SE SG SH SI SJ SK SL SM SN SO SS SV SX SY SZ TG TH TJ TL TM TN TO TR TT TW TZ UA UG US UY UZ VA VE VG VI VN VU WS XK YE ZA ZM
+ZW""".split()
+
+
+def make_countries(root: Path) -> None:
+    for code in COUNTRIES:
+        picture(root / "country211" / "test" / code / "0.jpg")
+
+
+def make_food(root: Path) -> None:
+    names = ["apple_pie", *(f"dish_{i}" for i in range(100))]
+    write(root / "food-101" / "meta" / "test.json", json.dumps({name: [f"{name}/1"] for name in names}))
+    for name in names:
+        picture(root / "food-101" / "images" / name / "1.jpg")
+
+
+def make_eurosat(root: Path) -> None:
+    for name in SATELLITE:
+        picture(root / "eurosat" / "2750" / name / f"{name}_1.jpg", 64)
+
+
+def make_dtd(root: Path) -> None:
+    names = ["polka-dotted", *(f"texture{i}" for i in range(46))]
+    write(root / "dtd" / "dtd" / "labels" / "test1.txt", "\n".join(f"{name}/{name}_1.jpg" for name in names) + "\n")
+    for name in names:
+        picture(root / "dtd" / "dtd" / "images" / name / f"{name}_1.jpg")
+
+
+def make_pcam(root: Path) -> None:
+    import h5py
+
+    (root / "pcam").mkdir()
+    with h5py.File(root / "pcam" / "camelyonpatch_level_2_split_test_x.h5", "w") as file:
+        file["x"] = np.zeros((3, 96, 96, 3), np.uint8)
+    with h5py.File(root / "pcam" / "camelyonpatch_level_2_split_test_y.h5", "w") as file:
+        file["y"] = np.array([1, 0, 1]).reshape(3, 1, 1, 1)
+
+
+def make_tiny_imagenet(root: Path) -> None:
+    folder = root / "tiny-imagenet-200"
+    wnids = [f"n{i:08d}" for i in range(200)]
+    write(folder / "wnids.txt", "\n".join(wnids) + "\n")
+    write(folder / "words.txt", "\n".join(f"{w}\tpeculiar thing {i}, other {i}" for i, w in enumerate(wnids)) + "\n")
+    write(folder / "val" / "val_annotations.txt", "".join(f"val_{i}.JPEG\t{wnids[i]}\t0\t0\t9\t9\n" for i in range(3)))
+    for i in range(3):
+        picture(folder / "val" / "images" / f"val_{i}.JPEG", 64)
+
+
+# What makes the replica; one class (by index) and its whole prompt; the label of the first picture in the data set's order.
+REPLICAS = {
+    "CIFAR10": (make_cifar10, 3, "This is a photo of a cat.", 2),
+    "CIFAR100": (make_cifar100, 2, "This is a photo of a lawn mower.", 2),
+    "STL10": (make_stl10, 2, "This is a photo of a car.", 2),
+    "ImageNet": (make_imagenet, 7, "This is a photo of a great white shark 7.", 0),
+    "Caltech101": (make_caltech101, 0, "This is a photo of a faces easy.", 0),
+    "Caltech256": (make_caltech256, 1, "A photo of a airplanes.", 0),
+    "OxfordPets": (make_pets, 0, "A photo of a American Pit Bull, a type of pet.", 0),
+    "Flowers102": (make_flowers, 0, "A photo of a pink primrose, a type of flower.", 101),
+    "FGVCAircraft": (make_aircraft, 0, "A photo of a Boeing 707-320, a type of aircraft.", 1),
+    "StanfordCars": (make_cars, 0, "A photo of a AM General Hummer SUV.", 0),
+    "SUN397": (make_sun, 1, "This is a photo of a apartment building outdoor.", 0),
+    "Country211": (make_countries, COUNTRIES.index("HR"), "A photo I took in Croatia.", 0),
+    "Food101": (make_food, 0, "A photo of apple pie, a type of food.", 0),
+    "EuroSAT": (make_eurosat, 2, "A centered satellite photo of brushland or shrubland.", 0),
+    "DTD": (make_dtd, 0, "A surface with a polka dotted texture.", 0),
+    "PCAM": (make_pcam, 1, "This is a photo of a lymph node tumor tissue.", 1),
+    "TinyImageNet": (make_tiny_imagenet, 5, "a photo of a peculiar thing 5.", 0),
+}
+
+
+def test_every_row_has_a_replica():
+    assert set(REPLICAS) == set(DATASETS) - {OWN} and len(REPLICAS) == 17
+
+
+@pytest.mark.parametrize("key", REPLICAS)
+def test_a_row_loads_from_its_layout(key, tmp_path, monkeypatch):
+    make, index, prompt, first = REPLICAS[key]
+    make(tmp_path)
+    for module in (tv.cifar, tv.stl10, tv.flowers102):  # the replicas' checksums are their own
+        monkeypatch.setattr(module, "check_integrity", lambda path, md5=None: Path(path).exists(), raising=False)
+    monkeypatch.setattr(tv.CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(tv.STL10, "_check_integrity", lambda self: True)
+    pile = pile_of(key, tmp_path, 64)
+    assert len(pile.names) == DATASETS[key].classes and len(set(pile.names)) == len(pile.names)
+    assert pile.template.replace("{}", pile.names[index]) == prompt
+    everything = pile.load(torch.arange(len(pile.indices)))
+    assert everything.pictures.shape[1:] == (3, 64, 64) and everything.pictures.dtype == torch.uint8
+    assert everything.labels[everything.indices == 0].item() == first
+    assert 0 <= everything.labels.min() and everything.labels.max() < len(pile.names)
+
+
+@pytest.mark.parametrize("key", [key for key in REPLICAS])
+def test_what_is_not_there_is_said_with_its_layout(key, tmp_path):
+    with pytest.raises(DatasetUnavailable) as missing:
+        pile_of(key, tmp_path, 64)
+    message = str(missing.value)
+    assert DATASETS[key].title in message and DATASETS[key].layout in message and str(tmp_path) in message
+    assert ("--download" in message) is not DATASETS[key].by_hand
+
+
+def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(tv.dtd, "download_and_extract_archive", offline)
+    with pytest.raises(DatasetUnavailable, match="could not be downloaded.*dtd/dtd/images"):
+        pile_of("DTD", tmp_path, 64, download=True)
+
+
+def test_too_few_classes_are_noticed(tmp_path):
+    picture(tmp_path / "country211" / "test" / "FR" / "0.jpg")
+    with pytest.raises(DatasetUnavailable, match="1 classes instead of 211"):
+        pile_of("Country211", tmp_path, 64)
+
+
+def test_a_folder_of_your_own(tmp_path):
+    for name in ("race_car", "cat"):
+        picture(tmp_path / name / "1.png")
+    pile = pile_of(str(tmp_path), Path("nowhere"), 64)
+    assert pile.names == ("cat", "race car") and pile.size == 2
+    with pytest.raises(DatasetUnavailable, match="one sub-folder a class"):
+        pile_of(str(tmp_path / "cat"), Path("nowhere"), 64)
+
+
+def test_the_first_pictures_of_a_larger_limit_are_those_of_a_smaller(tmp_path):
+    make_countries(tmp_path)
+    few, many, other = (pile_of("Country211", tmp_path, 64, *of) for of in ((5, 1), (50, 1), (50, 2)))
+    assert torch.equal(few.indices, many.indices[:5]) and not torch.equal(many.indices, other.indices)
+
+
+def test_countries_have_names_of_their_own():
+    names = Locale("en").territories
+    assert len(COUNTRIES) == 211 and all(code in names for code in COUNTRIES)
+
+
+def test_the_protocol_resizes_and_cuts_out_the_centre():
+    wide = Image.new("RGB", (512, 256))
+    wide.paste((255, 255, 255), (144, 16, 368, 240))  # what 256 on the shorter side and the central 224 leave
+    assert (fitted(wide, 224) == 255).all() and not (fitted(wide, 225) == 255).all()
+    assert fitted(Image.new("L", (300, 200)), 64).shape == (3, 64, 64)
+    native = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    assert np.array_equal(fitted(native, 64).permute(1, 2, 0), np.asarray(native))
+
+
+def test_plain_names():
+    assert plain("Apartment_building/outdoor-view") == "apartment building outdoor view"

@@ -1,0 +1,62 @@
+"""Tables from records alone, and the comparison with what papers printed."""
+import pandas as pd
+import pytest
+
+from demo_core.benchmark import COLUMNS, Trial
+from demo_core.report import against_published, averages, latex, markdown, published, table, worst_cases
+
+SETTINGS = {"model": "vit-b-32", "precision": "float32", "datasets": {"DTD": 4, "EuroSAT": 4}}
+
+
+def records(answers: dict[tuple[str, str, str], list[int]]) -> pd.DataFrame:
+    """Four pictures of label 1 in each (dataset, attack, defense): what was predicted of them."""
+    rows = [(dataset, i, 1, attack, defense, predicted, 2.0, 1.0, 5.0)
+            for (dataset, attack, defense), predictions in answers.items() for i, predicted in enumerate(predictions)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+FOUND = records({("DTD", "clean", "none"): [1, 1, 1, 0], ("DTD", "clean", "ttc"): [1, 1, 0, 0],
+                 ("DTD", "pgd@4", "none"): [1, 0, 0, 0], ("DTD", "cw@4", "none"): [0, 1, 0, 0],
+                 ("DTD", "pgd@4", "ttc"): [1, 1, 0, 0], ("DTD", "cw@4", "ttc"): [1, 0, 0, 0],
+                 ("EuroSAT", "clean", "none"): [1, 0, 0, 0], ("EuroSAT", "pgd@4", "none"): [0, 0, 0, 0]})
+
+
+def test_the_table_is_the_records_means():
+    found = table(FOUND)
+    assert found.loc[("DTD", "none", "clean"), "accuracy"] == 75 and found.loc[("DTD", "ttc", "cw@4"), "accuracy"] == 25
+    assert (found["low"] <= found["accuracy"]).all() and (found["accuracy"] <= found["high"]).all() and (found["pictures"] == 4).all()
+
+
+def test_the_worst_of_all_attacks_is_right_only_where_every_one_is_withstood():
+    worst = worst_cases(FOUND)
+    assert set(worst["attack"]) == {"worst@4"} and set(worst["dataset"]) == {"DTD"}
+    right = worst.assign(right=worst["predicted"] == worst["label"]).groupby("defense")["right"].sum()
+    assert right.to_dict() == {"none": 0, "ttc": 1}
+
+
+def test_markdown_and_latex_hold_every_data_set():
+    text = markdown(FOUND)
+    assert "**DTD**" in text and "| the worst of all at 4/255 | 4 | 0.0 ± 0.0 | 25.0 ±" in text and "Mean over 2 data sets" in text
+    assert "| *passes a picture, forward + backward* |  | 2.0 + 1.0 |" in text
+    assert latex(FOUND).count("\\begin{table}") == 2
+
+
+def test_averages_are_over_all_data_sets_or_not_at_all():
+    found = averages(FOUND)
+    assert found.loc["clean", "None"] == "50.0" and "TTC" not in found.columns and Trial("cw", 4).title not in found.index
+
+
+def test_published_figures_stand_beside_ours():
+    printed = published()
+    theirs = printed[(printed["dataset"] == "DTD") & (printed["defense"] == "ttc") & (printed["attack"] == "pgd") & (printed["eps_255"] == 4)]
+    beside = against_published(FOUND, SETTINGS)
+    mine = beside[(beside["dataset"] == "DTD") & (beside["defence"] == "TTC") & (beside["attack"] == "PGD-10, 4/255")]
+    assert sorted(mine["published"]) == sorted(theirs["robust_acc"]) and (mine["difference"] == 50 - mine["published"]).all()
+    assert (beside["not comparable, because"] == "").all() and beside["source"].str.contains("arXiv").all()
+
+
+@pytest.mark.parametrize("change, why", [({"model": "pocket"}, "pocket"), ({"precision": "bf16"}, "float32"),
+                                         ({"datasets": {"DTD": 1880, "EuroSAT": 4}}, "4 of 1,880 pictures")])
+def test_what_cannot_be_compared_is_said(change, why):
+    beside = against_published(FOUND, SETTINGS | change)
+    assert beside.loc[beside["dataset"] == "DTD", "not comparable, because"].str.contains(why).all()
