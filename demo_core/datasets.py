@@ -1,4 +1,5 @@
-"""Data sets to benchmark with: DATASETS, the sixteen of the paper, Tiny ImageNet, and a folder of your own.
+"""Data sets to benchmark with: DATASETS, the sixteen of the paper, Tiny ImageNet, the app's examples, and a folder of
+your own.
 
 Each row follows the protocol of the paper's code: its split, its prompts, and for every picture resize to 256 on the
 shorter side, bilinear, and the central 224 (in proportion where a model takes another size). torchvision reads the
@@ -18,6 +19,7 @@ from torch.utils.data import Subset
 from torchvision import datasets as tv
 from torchvision.transforms.v2 import functional as vision
 
+from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pocket.captions import read_vocabulary
 from demo_core.pocket.photographs import list_split
@@ -139,6 +141,12 @@ def _folder(root: Path, download: bool) -> Opened:
     return found, [plain(name) for name in found.classes]
 
 
+def _examples(root: Path, download: bool) -> Opened:
+    words = [example.title.split()[-1] for example in EXAMPLES]
+    names = list(dict.fromkeys(words))
+    return _Listed([Path(example.path) for example in EXAMPLES], [names.index(word) for word in words]), names
+
+
 OWN = "folder"
 DATASETS: dict[str, Dataset] = {
     "CIFAR10": Dataset("CIFAR10", _simple(tv.CIFAR10, train=False), 10, "cifar-10-batches-py/test_batch"),
@@ -168,6 +176,7 @@ DATASETS: dict[str, Dataset] = {
     "PCAM": Dataset("PCAM", _pcam, 2, "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5"),
     "TinyImageNet": Dataset("Tiny ImageNet", _tiny_imagenet, 200, "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
                             DEFAULT_TEMPLATE),
+    "Examples": Dataset("The app’s example photographs", _examples, 8, "nothing: they come with installed packages", DEFAULT_TEMPLATE),
     OWN: Dataset("A folder of your own", _folder, None, "one sub-folder a class, named like the class, with pictures in it",
                  by_hand=True),
 }

@@ -193,7 +193,7 @@ REPLICAS = {
 
 
 def test_every_row_has_a_replica():
-    assert set(REPLICAS) == set(DATASETS) - {OWN} and len(REPLICAS) == 17
+    assert set(REPLICAS) == set(DATASETS) - {OWN, "Examples"} and len(REPLICAS) == 17
 
 
 @pytest.mark.parametrize("key", REPLICAS)
@@ -244,6 +244,12 @@ def test_a_folder_of_your_own(tmp_path):
     assert pile.names == ("cat", "race car") and pile.size == 2
     with pytest.raises(DatasetUnavailable, match="one sub-folder a class"):
         pile_of(str(tmp_path / "cat"), Path("nowhere"), 64)
+
+
+def test_the_examples_are_always_there():
+    pile = pile_of("Examples", Path("nowhere"), 64)
+    everything = pile.load(torch.arange(len(pile.indices)))
+    assert len(pile.names) == 8 and [pile.names[i] for i in everything.labels[everything.indices.argsort()]][0] == "lion"
 
 
 def test_the_first_pictures_of_a_larger_limit_are_those_of_a_smaller(tmp_path):

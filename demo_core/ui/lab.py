@@ -21,6 +21,7 @@ from demo_core.pictures import PictureError, enlarged, open_picture, perturb, to
 from demo_core.plots import drift_figure, signal_figure, to_svg, views_figure
 from demo_core.story import Run, Settings
 from demo_core.examples import EXAMPLES
+from demo_core.ui import bench
 from demo_core.ui.render import arena_html, gate_html, predictions_html, verdict_html
 
 CSS = (Path(__file__).parent / "style.css").read_text()
@@ -312,6 +313,7 @@ def build() -> gr.Blocks:
                     views_html(key, None), arena_html(None, ()))
 
         kind.select(model_changed, kind, [kind, gate, signal, verdict, views, arena], api_visibility="private", **QUEUE)
+        bench.add(model, QUEUE)
     return page
 
 

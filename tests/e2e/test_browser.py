@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
@@ -31,9 +32,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def url():
+def data_folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def url(data_folder):
     port = free_port()
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | {"GRADIO_SERVER_PORT": str(port)})
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | {
+        "GRADIO_SERVER_PORT": str(port), "CLIP_DATA_DIR": str(data_folder)})
     address = f"http://127.0.0.1:{port}"
     for _ in range(240):
         try:
@@ -142,3 +149,48 @@ def test_stop_stops(page):
 def test_what_is_missing_is_said(page):
     page.click("#both")
     expect(page.get_by_text("Choose a picture first")).to_be_visible(timeout=PATIENCE)
+
+
+def own_pictures(folder: Path) -> None:
+    """Fifty pictures in two classes, made of the examples."""
+    for i in range(50):
+        kind = folder / ("cat", "lion")[i % 2]
+        kind.mkdir(parents=True, exist_ok=True)
+        with Image.open(EXAMPLES[1 - i % 2].path) as picture:
+            side = min(picture.size) - 2 * i
+            picture.convert("RGB").crop((i, i, i + side, i + side)).resize((64, 64)).save(kind / f"{i}.png")
+
+
+def test_the_benchmark_is_hidden_until_asked_for(page):
+    assert "bench" not in page.content().lower()
+    assert "bench-run" not in page.evaluate("JSON.stringify(window.gradio_config.components)")
+
+
+def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp_path):
+    own_pictures(data_folder / "holiday")
+    tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    tab.goto(f"{url}/?view=benchmark")
+    expect(tab.locator("#shipped")).to_contain_text("Pocket CLIP", timeout=PATIENCE)
+    expect(tab.locator("#both")).to_be_hidden()
+    tab.get_by_role("tab", name="What papers printed").click()
+    expect(tab.locator("#published")).to_contain_text("arXiv", timeout=PATIENCE)
+    tab.get_by_role("tab", name="Run").click()
+    tab.locator("#bench-data input").click()
+    tab.get_by_role("option", name="your folder “holiday”").click()
+    tab.locator("#bench-data").get_by_role("button", name=re.compile("example photographs")).or_(
+        tab.locator("#bench-data .token", has_text="example photographs").locator(".token-remove")).first.click()
+    tab.keyboard.press("Escape")
+    tab.locator("#bench-run").click()
+    expect(tab.locator("#bench-progress")).to_contain_text("of 450 records", timeout=PATIENCE)
+    with tab.expect_response(re.compile("/cancel")):
+        tab.locator("#bench-stop").click()
+    expect(tab.locator("#bench-progress")).to_contain_text("Stopped", timeout=PATIENCE)
+    tab.wait_for_timeout(1000)  # a click while the page still waits for the cancelled run is dropped
+    tab.locator("#bench-run").click()
+    expect(tab.locator("#bench-progress")).to_contain_text("Done: 450 records.", timeout=4 * PATIENCE)
+    expect(tab.locator("#bench-table")).to_contain_text("PGD-10, 4/255")
+    with tab.expect_download() as download:
+        tab.locator("#bench-download").click()
+    download.value.save_as(tmp_path / "table.md")
+    assert "| clean | 50 |" in (tmp_path / "table.md").read_text()
+    tab.close()

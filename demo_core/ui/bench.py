@@ -1,0 +1,155 @@
+"""The benchmark in the page: what papers printed, the results that come with the demo, and a live run.
+
+No part of it is sent to a browser unless it is asked for with ?view=benchmark. On a Space that takes the operator's
+secret too (?view=benchmark&secret=…, compared with the environment's BENCHMARK_SECRET); every handler checks it again.
+"""
+from __future__ import annotations
+
+import hmac
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gradio as gr
+import pandas as pd
+
+from demo_core.attacks import ATTACKS
+from demo_core.benchmark import CLEAN, COLUMNS, Bench, BenchmarkError, Records, Trial, default_trials, identity, run
+from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, RECORDS_FILE, ModelUnavailable, surrogate_of
+from demo_core.datasets import DATASETS, OWN, DatasetUnavailable, pile_of
+from demo_core.defenses import DEFENSES
+from demo_core.report import markdown, published
+
+SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
+TILE = 16  # small, so that rows appear steadily
+MOST_PICTURES = 10_000
+NAV = ('<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-current="page">Benchmark</b></nav>'
+       "<style>.head, .lab { display: none !important; } .views { display: flex; gap: 1.2rem; } .bench h1 { font-size: 1.7rem; margin: 0; }"
+       " #shipped, #bench-table { overflow-x: auto; }"
+       " :is(#shipped, #bench-table) :is(th, td) { white-space: nowrap; font-variant-numeric: tabular-nums; }</style>")
+
+
+def allowed(request: gr.Request) -> bool:
+    """Whether this visitor may see and run the benchmark."""
+    if request.query_params.get("view") != "benchmark":
+        return False
+    if not os.environ.get("SPACE_ID"):
+        return True
+    secret, given = os.environ.get(SECRET, ""), request.query_params.get("secret", "")
+    return bool(secret) and hmac.compare_digest(secret.encode(), given.encode())
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get(DATA, "data"))
+
+
+def choices() -> list[tuple[str, str]]:
+    """The table's data sets, and folders of one's own beside them."""
+    rows = [(row.title, key) for key, row in DATASETS.items() if key != OWN]
+    known = {row.layout.split("/")[0] for row in DATASETS.values()}
+    folders = sorted(p for p in data_folder().iterdir() if p.is_dir() and p.name not in known) if data_folder().is_dir() else []
+    return [*((f"your folder “{p.name}”", str(p)) for p in folders), *rows]
+
+
+def shipped() -> str:
+    """The tables of the results that come with the demo, recomputed from their records."""
+    parts = []
+    for row in MODELS.values():
+        path = ASSETS / row.folder / RECORDS_FILE if row.folder else None
+        if path and path.exists():
+            parts.append(f"### {row.title}\n\n{markdown(pd.read_csv(path, keep_default_na=False))}")
+    return "\n\n".join(parts)
+
+
+def live(model: Callable, key: str, datasets: list[str], attacks: list[str], defenses: list[str], limit: float, seed: float,
+         folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A run, record by record into the folder: a sentence on where it stands, and all records so far.
+
+    Raises BenchmarkError, DatasetUnavailable or ModelUnavailable with one sentence.
+    """
+    if not datasets or not attacks or not defenses:
+        raise BenchmarkError("Choose at least one data set, one attack and one defence.")
+    if not limit or not 1 <= limit <= MOST_PICTURES:
+        raise BenchmarkError(f"Set the number of pictures to one from 1 to {MOST_PICTURES:,}.")
+    if seed is None or not 0 <= seed < 2**31:
+        raise BenchmarkError("Set the seed to a number from 0 to 2147483647.")
+    if unknown := [d for d in datasets if d not in dict(map(reversed, choices()))]:  # no reading of other folders
+        raise BenchmarkError(f"There is no data set “{unknown[0]}”: choose one of the list.")
+    trials, clip, seed = [Trial.read(text) for text in attacks], model(key), int(seed)
+    piles = {d: pile_of(d, data_folder(), clip.image_size, int(limit), seed) for d in datasets}
+    surrogate = model(surrogate_of(key)) if any(t.attack != CLEAN and ATTACKS[t.attack].transfer for t in trials) else None
+    settings = {"model": key, "weights": identity(clip), "seed": seed, "precision": "float32", "tile": TILE}
+    records = Records(folder, settings, {"defenses": {d: str(DEFENSES[d].config(clip.profile)) for d in defenses},
+                                         "datasets": {d: pile.size for d, pile in piles.items()}})
+    total = sum(len(pile.indices) for pile in piles.values()) * len(trials) * len(defenses)
+    found, then = records.read(), time.monotonic()
+    for name, pile in piles.items():
+        for new in run(Bench(clip, pile, seed, surrogate, tile=TILE), name, records, found, trials, defenses, TILE, quiet=True):
+            found = pd.concat([found, new[COLUMNS]], ignore_index=True)
+            left = (time.monotonic() - then) / len(found) * (total - len(found))
+            words = f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left"
+            yield f"{len(found):,} of {total:,} records; about {words}." if len(found) < total else f"Done: {total:,} records.", found
+
+
+def add(model: Callable, queue: dict) -> None:
+    """Put the benchmark into the page under construction; `model` loads one by its key, `queue`: its place."""
+    @gr.render()
+    def benchmark(request: gr.Request) -> None:
+        if allowed(request):
+            _build(model, queue)
+
+
+def _build(model: Callable, queue: dict) -> None:
+    given = {"interactive": True}  # what is built late is not found out to be an input
+    gr.HTML(NAV)
+    gr.HTML("<h1>Benchmark</h1><p>Every table here is recomputed from one record for each picture, attack and defence. An attack"
+            " “from the predicted label” leaks nothing of the true one; one from the true label does.</p>", elem_classes="bench")
+    with gr.Tabs():
+        with gr.Tab("Results that come with the demo"):
+            gr.Markdown(shipped(), elem_id="shipped")
+        with gr.Tab("What papers printed"):
+            gr.HTML("<p>OpenAI’s ViT-B/32 throughout. These figures are other people’s; each names its source. “Second-hand”"
+                    " ones are cited by another paper.</p>")
+            gr.Dataframe(published(), interactive=False, show_search="filter", wrap=True, max_height=560, elem_id="published")
+        with gr.Tab("Run"):
+            with gr.Row():
+                kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model", **given)
+                datasets = gr.Dropdown(choices(), value=["Examples"], multiselect=True, label="Data sets", elem_id="bench-data", **given,
+                                       info=f"Read from the folder “{data_folder()}” ({DATA} names another).")
+                limit = gr.Number(50, precision=0, label="Pictures of each", elem_id="bench-limit", **given)
+                seed = gr.Number(0, precision=0, label="Seed", **given)
+            attacks = gr.CheckboxGroup([(t.title, str(t)) for t in default_trials()], value=[CLEAN, "pgd@1", "pgd@4"],
+                                       label="Attacks", elem_id="bench-attacks", **given)
+            defenses = gr.CheckboxGroup([(row.title, key) for key, row in DEFENSES.items()], value=["none", "ttc", "default"],
+                                        label="Defences", elem_id="bench-defenses", **given)
+            with gr.Row():
+                start = gr.Button("Run the benchmark", variant="primary", elem_id="bench-run")
+                stop = gr.Button("Stop", variant="stop", elem_id="bench-stop")
+            progress = gr.HTML('<p role="status">Nothing has run yet.</p>', elem_id="bench-progress")
+            found = gr.Markdown(elem_id="bench-table")
+            with gr.Row():
+                table = gr.DownloadButton("Download the table (Markdown)", interactive=False, elem_id="bench-download")
+                records = gr.DownloadButton("Download the records (CSV)", interactive=False, elem_id="bench-records")
+
+    def go(key, names, chosen, against, count, start_seed, request: gr.Request):
+        """Run the chosen benchmark, batch by batch."""
+        if not allowed(request):
+            raise gr.Error("The benchmark is not open to this visit: open the page with ?view=benchmark"
+                           " (on a Space, with the operator’s secret).")
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                for words, rows in live(model, key, names, chosen, against, count, start_seed, Path(place)):
+                    path = Path(place) / "table.md"
+                    path.write_text(markdown(rows) + "\n")
+                    yield (f'<p role="status">{words}</p>', path.read_text(), gr.update(value=str(path), interactive=True),
+                           gr.update(value=str(Path(place) / "records-0.csv"), interactive=True))
+            except (BenchmarkError, DatasetUnavailable, ModelUnavailable) as error:
+                gr.Warning(str(error), title="Not yet")
+                yield f'<p role="status">{error}</p>', gr.skip(), gr.skip(), gr.skip()
+
+    running = start.click(go, [kind, datasets, attacks, defenses, limit, seed], [progress, found, table, records],
+                          api_visibility="private", show_progress="hidden", **queue)
+    stop.click(lambda: '<p role="status">Stopped. What is shown stays, and can be downloaded.</p>', None, progress, cancels=[running],
+               api_visibility="private", queue=False, show_progress="hidden")
