@@ -6,9 +6,11 @@ each step and a benchmark can run it to the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def ascend(
     sign = passing_sign if unroll else torch.sign
     pixels, delta = (pixels, start) if unroll else (pixels.detach(), start.detach())
     for index in range(steps):
-        with torch.enable_grad():
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH) if unroll else nullcontext():
+            # fused attention has no second derivative
             leaf = delta if delta.requires_grad else delta.clone().requires_grad_(True)
             output = model(pixels + leaf)
             value = objective(output)

@@ -8,7 +8,8 @@ DIR holds the data sets, or gets them with --download; a data set may also be a 
 that was stopped goes on where it stopped, under the same settings only; started by `accelerate launch`, every process
 takes a share of the pictures. What a picture is dealt (start noise, targets, the defences' dice) follows from the seed
 and its index alone, and pictures go through the model in tiles of one size: neither the batch nor the number of
-processes changes a record.
+processes changes a prediction. (What a defence costs is its batch's. On a GPU the backward passes of some resampling
+kernels are not deterministic, so attacks through defences that resample may differ in a few pictures there.)
 
 An attack is written NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it
 from the model's own clean prediction instead of the true label; `+adaptive` makes it through each defence it then
@@ -20,16 +21,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 import torch
 from accelerate import PartialState
+from accelerate.utils.memory import should_reduce_batch_size
 from tqdm import tqdm
 
 from demo_core.ascent import Step, last
@@ -37,8 +41,9 @@ from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import (
     DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, count_passes, in_bf16, in_tiles, load, surrogate_of,
 )
-from demo_core.datasets import DATASETS, Batch, DatasetUnavailable, Pile, pile_of
+from demo_core.datasets import DATASETS, OWN, Batch, DatasetUnavailable, Pile, pile_of
 from demo_core.defenses import DEFENSES, informed
+from demo_core.labels import LabelError
 
 CLEAN = "clean"
 KEYS = ["dataset", "attack", "defense"]
@@ -76,7 +81,10 @@ class Trial:
             draws = [int(flag[3:]) for flag in flags if flag.startswith("eot")]
             if name not in ATTACKS or not {flag for flag in flags if flag[:3] != "eot"} <= {"predicted", "adaptive"}:
                 raise ValueError
-            trial = Trial(name, float(eps), int(steps or 10), "predicted" in flags, "adaptive" in flags, *draws)
+            steps = 10 if ATTACKS[name].single_step else int(steps or 10)
+            trial = Trial(name, float(eps), steps, "predicted" in flags, "adaptive" in flags, *draws)
+            if not (math.isfinite(trial.eps) and trial.eps >= 0 and trial.steps >= 1):
+                raise ValueError
         except (ValueError, TypeError):
             raise BenchmarkError(f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
                                  f" after it; the names are {', '.join(ATTACKS)}.") from None
@@ -143,7 +151,7 @@ class Bench:
             return pixels
         row, labels = ATTACKS[trial.attack], batch.labels.to(self.clip.device)
         if trial.predicted:
-            with torch.no_grad(), in_tiles(self.tile):
+            with torch.no_grad(), in_tiles(self.tile), in_bf16(self.precision == "bf16"):
                 labels = self.bare(pixels).argmax(1)
         if row.targeted:
             other = [torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(batch, TARGET)]
@@ -217,7 +225,7 @@ class Records:
 
 def read_records(folder: Path) -> pd.DataFrame:
     """All records in a folder, of every process that wrote."""
-    parts = [pd.read_csv(path, keep_default_na=False) for path in sorted(folder.glob("records-*.csv")) if path.stat().st_size]
+    parts = [pd.read_csv(path, keep_default_na=False, dtype={"dataset": str}) for path in sorted(folder.glob("records-*.csv")) if path.stat().st_size]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
@@ -239,7 +247,8 @@ def run(bench: Bench, dataset: str, records: Records, stored: pd.DataFrame, tria
     trials, defenses = list(dict.fromkeys(trials)), list(dict.fromkeys(defenses))
     stored = stored[stored["dataset"] == dataset]
     done = {key: set(group["index"]) for key, group in stored.groupby(["attack", "defense"])}
-    indices, mine = bench.pile.indices.tolist(), torch.arange(*share[:1], len(bench.pile.indices), share[1])
+    indices = bench.pile.indices.tolist()
+    mine = range(len(indices))[share[0]::share[1]]
 
     def lacks(trial: Trial, defense: str, row: int) -> bool:
         return indices[row] not in done.get((str(trial), defense), ())
@@ -247,7 +256,7 @@ def run(bench: Bench, dataset: str, records: Records, stored: pd.DataFrame, tria
     queue: deque[_Work] = deque()
     for trial in trials:
         for against in [(d,) for d in defenses] if trial.adaptive else [tuple(defenses)]:  # else one attack for all
-            missing = torch.tensor([row for row in mine.tolist() if any(lacks(trial, d, row) for d in against)], dtype=torch.long)
+            missing = torch.tensor([row for row in mine if any(lacks(trial, d, row) for d in against)], dtype=torch.long)
             queue.extend(_Work(trial, against, rows) for rows in missing.split(batch) if len(rows))
     bar = tqdm(total=sum(len(work.rows) for work in queue), mininterval=2, disable=quiet, unit="picture")
     while queue:
@@ -260,14 +269,17 @@ def run(bench: Bench, dataset: str, records: Records, stored: pd.DataFrame, tria
                 new = torch.tensor([lacks(work.trial, defense, row) for row in work.rows.tolist()])
                 if new.any():
                     made.append(bench.answers(pictures[new], pixels[new.to(pixels.device)], defense))
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            made = None
+        if made is None:
             if len(work.rows) == 1:
                 raise BenchmarkError(f"Not even one picture at a time fits into memory: choose a --tile below {bench.tile}, or"
-                                     " another --precision.") from None
+                                     " another --precision.")
             torch.cuda.empty_cache()
             batch = -(-len(work.rows) // 2)
-            halves = [_Work(other.trial, other.against, rows) for other in (work, *queue) for rows in other.rows.split(batch)]
-            queue = deque(halves)
+            queue = deque(_Work(other.trial, other.against, rows) for other in (work, *queue) for rows in other.rows.split(batch))
             continue
         found = pd.concat(made).assign(dataset=dataset, attack=str(work.trial))
         records.append(found)
@@ -291,7 +303,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--report", type=Path, help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and do nothing else")
     parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
     parser.add_argument("--data", type=Path, help="the folder that holds the data sets")
-    parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(DATASETS)}; or folders of your own")
+    parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(key for key in DATASETS if key != OWN)}; or folders of your own")
     parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
@@ -305,7 +317,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         found = stored(args.report, args.store) if args.report else benchmark(args)
-    except (BenchmarkError, ModelUnavailable, DatasetUnavailable) as error:
+    except (BenchmarkError, ModelUnavailable, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None
     if found is None:
         return
@@ -328,28 +340,33 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     """The run that the command line asks for; all its records, where this is the first process."""
     if args.data is None:
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
-    if unknown := [key for key in args.datasets if key not in DATASETS and not Path(key).is_dir()]:
-        raise BenchmarkError(f"“{unknown[0]}” is no data set and no folder: choose of {', '.join(DATASETS)}, or name a folder.")
+    rows = [key for key in DATASETS if key != OWN]
+    if unknown := [key for key in args.datasets if key not in rows and not Path(key).is_dir()]:
+        raise BenchmarkError(f"“{unknown[0]}” is no data set and no folder: choose of {', '.join(rows)}, or name a folder.")
+    keys = dict.fromkeys(key if key in rows else str(Path(key).resolve()) for key in args.datasets)
     trials = [Trial.read(text) for text in args.attacks]
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))  # a download, or the slowest, takes long
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
         clip = load(args.model, state.device)
-        piles = {key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download) for key in args.datasets}
+        piles = {key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download) for key in keys}
+        transfers = any(ATTACKS[t.attack].transfer for t in trials if t.attack != CLEAN)
+        surrogate = load(surrogate_of(args.model), state.device) if transfers else None
         settings = {"model": args.model, "weights": identity(clip), "seed": args.seed, "precision": args.precision, "tile": args.tile}
         joining = {"defenses": {key: str(DEFENSES[key].config(clip.profile)) for key in args.defenses},
-                   "datasets": {key: pile.size for key, pile in piles.items()}}
+                   "datasets": {key: pile.description for key, pile in piles.items()},
+                   "surrogate": {"weights": identity(surrogate)} if surrogate else {}}
         records = Records(args.out, settings, joining, state.process_index)
     stored = records.read()
     state.wait_for_everyone()  # nobody writes before all have read
-    transfers = any(ATTACKS[t.attack].transfer for t in trials if t.attack != CLEAN)
-    surrogate = load(surrogate_of(args.model), state.device) if transfers else None
     for key, pile in piles.items():
         bench = Bench(clip, pile, args.seed, surrogate, args.precision, args.tile)
         for _ in run(bench, key, records, stored, trials, args.defenses, args.batch,
                      (state.process_index, state.num_processes), quiet=not state.is_main_process):
             pass
     state.wait_for_everyone()
-    return records.read() if state.is_main_process else None
+    found = records.read() if state.is_main_process else None
+    state.destroy_process_group()
+    return found
 
 
 if __name__ == "__main__":

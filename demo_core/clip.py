@@ -183,7 +183,7 @@ class ZeroShotCLIP(nn.Module):
     @torch.no_grad()
     def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
         tokens = self.tokenizer([template.replace("{}", label) for label in labels])
-        if len(tokens.unique(dim=0)) < len(labels):
+        if len(tokens.unique(dim=0)) < len(set(labels)):  # a data set may name two classes alike: ImageNet has two cranes
             raise LabelError("The template, or a label, is too long for this model, and some labels read the same to it:"
                              " shorten them.")
         batches = [self.model.encode_text(part) for part in tokens.to(device).split(256)]

@@ -7,6 +7,7 @@ files. To add a data set is to add a row.
 """
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -220,6 +221,12 @@ class Pile:
     load: Callable[[torch.Tensor], Batch]
     size: int = 0
 
+    @property
+    def description(self) -> dict:
+        """What records of this data set have in common: its size, its classes and its prompt."""
+        words = hashlib.sha256("\n".join((self.template, *self.names)).encode()).hexdigest()[:16]
+        return {"size": self.size, "classes": len(self.names), "words": words}
+
 
 def held(pictures: torch.Tensor, labels: torch.Tensor, names: Sequence[str], indices: torch.Tensor | None = None,
          template: str = DEFAULT_TEMPLATE) -> Pile:
@@ -244,8 +251,11 @@ def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int
     chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
 
     def one(index: int) -> tuple[torch.Tensor, int]:
-        picture, label = found[index]
-        return fitted(picture, side), label
+        try:
+            picture, label = found[index]
+            return fitted(picture, side), label
+        except (OSError, ValueError, SyntaxError) as error:  # what PIL raises where a file is broken
+            raise DatasetUnavailable(f"Picture {index} of {row.title} under {place} cannot be read ({error}): replace it.") from error
 
     def load(rows: torch.Tensor) -> Batch:
         with ThreadPoolExecutor(READERS) as pool:

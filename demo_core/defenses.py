@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as vision
 
-from demo_core.ascent import Dice, Step, ascend, last, passing_sign, random_start, uniform
+from demo_core.ascent import Dice, Step, ascend, last, random_start, uniform
 from demo_core.counterattack import TTCConfig, counterattack, purify, relative_drift, stability, weigh
 
 TAU, VIEW_DRIFT = "tau", "view_drift"
@@ -247,12 +247,12 @@ def anti_adversary(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = 
     return none(clip, pixels + last(path).delta, text)
 
 
-def hedge(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, unroll: bool = False) -> Defended:
+def hedge(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
     """Hedge defense (Wu et al., 2021, arXiv 2106.04938): from random noise, four signed steps that raise the sum of the
     cross-entropies to all classes. The budget is the counterattack's; the authors take 20 steps of 4/255 within 8/255."""
-    still = _still(pixels, unroll)
+    still = pixels.detach()
     path = ascend(lambda x: clip.logits(clip.encode(x), text), lambda z: -z.log_softmax(-1).sum(-1), still,
-                  random_start(pixels.detach(), 4 / 255, dice), eps=4 / 255, step_size=2 / 255, steps=4, unroll=unroll)
+                  random_start(still, 4 / 255, dice), eps=4 / 255, step_size=2 / 255, steps=4)
     return none(clip, pixels + last(path).delta, text)
 
 
@@ -266,8 +266,8 @@ def ttc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, unrol
                     {TAU: tau, ENGAGED: tau < TTCConfig().tau_threshold})
 
 
-def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: DOCConfig | None = None,
-        unroll: bool = False) -> Defended:
+def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: DOCConfig | None = None
+        ) -> Defended:
     """Directional orthogonal counterattack (AAAI 2026, arXiv 2511.09064).
 
     The counterattack's objective along d = g + lambda r, where g is the unit gradient and r a random unit direction
@@ -275,9 +275,10 @@ def doc(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
     (tau - tau_hat)), tau_hat being one minus the mean cosine between the features of noisy copies and the picture's.
     """
     config = config or clip.profile.doc
-    tau_hat = doc_signal(clip, pixels.detach(), config, dice)
+    still = pixels.detach()
+    tau_hat = doc_signal(clip, still, config, dice)
     weight = doc_weight(tau_hat, config)
-    moved = pixels + weight.view(-1, 1, 1, 1) * doc_delta(clip, _still(pixels, unroll), config, dice, unroll)
+    moved = pixels + weight.view(-1, 1, 1, 1) * doc_delta(clip, still, config, dice)
     return Defended(moved, none(clip, moved, text).logits, {"tau_hat": tau_hat, "weight": weight})
 
 
@@ -294,9 +295,8 @@ def doc_weight(tau_hat: torch.Tensor, config: DOCConfig) -> torch.Tensor:
     return torch.sigmoid(config.gamma * (config.threshold - tau_hat))
 
 
-def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None, unroll: bool = False) -> torch.Tensor:
+def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None) -> torch.Tensor:
     """DOC's perturbation [B,3,H,W] before the gate."""
-    sign = passing_sign if unroll else torch.sign
     momentum = torch.zeros_like(pixels)
 
     def advance(step: Step, gradient: torch.Tensor) -> torch.Tensor:
@@ -305,10 +305,10 @@ def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None, 
         r = uniform(g.shape, dice).to(g)
         r = F.normalize(r - (r * g).sum(1, keepdim=True) * g)
         momentum = config.mu * momentum + (g + config.lam * r).view_as(gradient)
-        return step.delta + config.step_size * sign(momentum)
+        return step.delta + config.step_size * momentum.sign()
 
-    return last(counterattack(clip.encode, pixels, random_start(pixels.detach(), config.eps, dice),
-                              TTCConfig(config.eps, config.step_size, config.steps), advance=advance, unroll=unroll)).delta
+    return last(counterattack(clip.encode, pixels, random_start(pixels, config.eps, dice),
+                              TTCConfig(config.eps, config.step_size, config.steps), advance=advance)).delta
 
 
 @dataclass(frozen=True)
@@ -344,8 +344,8 @@ def augmented(pixels: torch.Tensor, dice: Dice = None) -> torch.Tensor:
     return torch.stack(found)
 
 
-def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: MACConfig = MACConfig(),
-        unroll: bool = False) -> Defended:
+def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, config: MACConfig = MACConfig()
+        ) -> Defended:
     """Multi-view augmented counterattack (CVPR 2026, arXiv 2606.06938).
 
     Two views, the picture and one augmented; each is counterattacked (8/255, 2/255, 4 steps), weighted by
@@ -355,13 +355,11 @@ def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
     views = [pixels, augmented(pixels, dice)]
     found, degrees = [], []
     for view in views:
-        still = _still(view, unroll)
-        with torch.set_grad_enabled(unroll):
-            anchor = clip.encode(still)
+        still = view.detach()
         with torch.no_grad():
+            anchor = clip.encode(still)
             degree = relative_drift(clip.encode(augmented(still, dice)), anchor)
-        path = counterattack(clip.encode, still, random_start(view.detach(), config.ttc.eps, dice), config.ttc,
-                             anchor=anchor, unroll=unroll)
+        path = counterattack(clip.encode, still, random_start(still, config.ttc.eps, dice), config.ttc, anchor=anchor)
         weight = torch.sigmoid((degree - config.middle) / config.width).view(-1, 1, 1, 1)
         delta = weight * weigh([step.delta for step in path], config.ttc)
         found.append(none(clip, view + delta, text)), degrees.append(degree)
@@ -407,7 +405,8 @@ def _default_rule(profile: Profile) -> Rule:
 class Defense:
     """A row of the table. run: (clip, pixels, text, dice) -> Defended; help: one sentence for the screen; rule: what it
     decides by on a model with this profile, where it decides by a drift; surrogates: what else than `run` itself an
-    attacker may differentiate to fool it; config: the settings that it runs under on this model."""
+    attacker may differentiate to fool it; config: the settings that it runs under on this model; departs: how it is not what
+    its paper measured, where it is not."""
 
     title: str
     run: Callable[..., Defended]
@@ -415,6 +414,7 @@ class Defense:
     rule: Callable[[Profile], Rule | None] = lambda profile: None
     surrogates: tuple[Callable[..., Defended], ...] = ()
     config: Callable[[Profile], object] = lambda profile: None
+    departs: str = ""
 
 
 DEFENSES: dict[str, Defense] = {
@@ -422,14 +422,16 @@ DEFENSES: dict[str, Defense] = {
     "rn": Defense("Random noise", random_noise, "A little noise, a control: it washes out the weakest attacks only."),
     "tte": Defense("TTE", tte, "The prediction averaged over flips and crops."),
     "anti_adversary": Defense("Anti-adversary", anti_adversary, "Two steps that make the first guess more certain.",
-                              surrogates=(partial(anti_adversary, unroll=True),)),
-    "hedge": Defense("Hedge", hedge, "A few steps away from every label at once."),
+                              surrogates=(partial(anti_adversary, unroll=True),),
+                              departs="2 steps of 2/255 within 4/255; its authors take steps of 0.15 without a bound"),
+    "hedge": Defense("Hedge", hedge, "A few steps away from every label at once.",
+                     departs="4 steps of 2/255 within 4/255; its authors take 20 of 4/255 within 8/255"),
     "ttc": Defense("TTC", ttc, "The paper’s counterattack, with the paper’s values.",
                    lambda profile: Rule(TTCConfig().tau_threshold, noise=TTCConfig().eps * 255, below=True),
                    surrogates=(partial(ttc, unroll=True),), config=lambda profile: TTCConfig()),
     "doc": Defense("DOC", doc, "A counterattack with a random orthogonal part and momentum, softly gated.",
                    lambda profile: Rule((2 * profile.doc.threshold) ** 0.5, noise=profile.doc.eps * 255, below=True),  # from 1 - cos
-                   config=lambda profile: profile.doc),
+                   config=lambda profile: profile.doc, departs="lambda, mu, gamma and tau are not its paper’s, which does not print them"),
     "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding.",
                    lambda profile: Rule(MACConfig().middle, view=MAC_VIEW), config=lambda profile: MACConfig()),
     "default": Defense("Ours", default, "A counterattack where small views disagree, judged over several random looks.",

@@ -251,5 +251,6 @@ def accuracy_figure(found: pd.DataFrame) -> Figure:
         axes.set(title=dataset, xlabel="accuracy in percent", xlim=(0, 100))
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    labelled = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure

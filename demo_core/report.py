@@ -70,11 +70,11 @@ def accuracies(records: pd.DataFrame) -> pd.DataFrame:
 def costs(records: pd.DataFrame) -> pd.DataFrame:
     """What a defence costs for one attacked picture, as text: passes through the image tower, and milliseconds."""
     attacked = records[records["attack"] != CLEAN] if records["attack"].nunique() > 1 else records
-    mean = attacked.groupby("defense")[COSTS].mean()
-    columns = {_title(key): {"*passes a picture, forward + backward*": f"{mean.loc[key, 'forward']:.1f} + {mean.loc[key, 'backward']:.1f}",
-                             "*milliseconds a picture, in a batch*": f"{mean.loc[key, 'milliseconds']:.1f}"}
-               for key in _keys(records)}
-    return pd.DataFrame(columns)
+    mean = attacked.groupby("defense")[COSTS].mean().reindex(_keys(records))  # of some, only clean records may be there yet
+    rows = {"*passes a picture, forward + backward*": [f"{forward:.1f} + {backward:.1f}" for forward, backward in zip(mean["forward"], mean["backward"])],
+            "*milliseconds a picture, in a batch*": [f"{milliseconds:.1f}" for milliseconds in mean["milliseconds"]]}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=[_title(key) for key in mean.index])
+    return frame.mask(frame.map(lambda text: "nan" in text), "")
 
 
 def averages(records: pd.DataFrame) -> pd.DataFrame:
@@ -141,6 +141,7 @@ def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
         else:
             name = "bpda" if trial.adaptive else trial.attack
             theirs = printed[(printed["attack"] == name) & (printed["eps_255"] == trial.eps)]
+        departs = DEFENSES[defense].departs if defense in DEFENSES else ""
         theirs = theirs[(theirs["dataset"] == dataset) & (theirs["defense"] == PUBLISHED_DEFENSES.get(defense, defense))]
         for _, row in theirs.iterrows():
             value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
@@ -148,8 +149,10 @@ def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
                 (f"the model is {settings['model']}, not OpenAI’s ViT-B/32", settings["model"] != PUBLISHED_MODEL),
                 ("the attack starts from the predicted label", trial.predicted),
                 (f"{trial.steps} steps instead of {row['attack_steps']}", trial.attack != CLEAN and trial.steps != row["attack_steps"]),
-                (f"{int(mine['pictures']):,} of {settings['datasets'][dataset]:,} pictures", mine["pictures"] < settings["datasets"][dataset]),
+                (f"{int(mine['pictures']):,} of {settings['datasets'][dataset]['size']:,} pictures", mine["pictures"] < settings["datasets"][dataset]["size"]),
                 ("not everything is in float32", settings["precision"] != "float32"),
+                (f"our {_title(defense)}: {departs}", departs),
+                (f"theirs: {row['note']}", row["note"]),
             ) if is_so]
             rows.append({"dataset": dataset_title(dataset), "defence": _title(defense), "attack": trial.title,
                          "here": round(mine["accuracy"], 2), "published": value, "difference": round(mine["accuracy"] - value, 2),
@@ -164,7 +167,7 @@ def write(folder: Path) -> list[Path]:
     records = read_records(folder)
     known = json.loads((folder / "settings.json").read_text())
     beside = against_published(records, known["fixed"] | {"datasets": known["datasets"]})
-    beside = _lines(beside.astype(str), "").replace("|  |", "|", 1) if len(beside) else "No paper printed a figure for what was run here."
+    beside = _lines(beside.set_index("dataset").astype(str), "dataset") if len(beside) else "No paper printed a figure for what was run here."
     texts = {"table.md": markdown(records) + "\n", "table.csv": table(records).reset_index().to_csv(index=False),
              "table.tex": latex(records), "published.md": beside + "\n"}
     for name, text in texts.items():

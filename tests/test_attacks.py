@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from demo_core.ascent import last, project, random_start
+from demo_core.ascent import ascend, last, project, random_start
 from demo_core.attacks import ATTACKS, dlr
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 
@@ -105,3 +105,23 @@ def test_dlr_by_hand():
     torch.testing.assert_close(dlr(logits, labels), torch.tensor([-(5.0 - 3.0) / (5.0 - 1.0), -(1.0 - 5.0) / (5.0 - 1.0)]))
     torch.testing.assert_close(dlr(logits * 7, labels), dlr(logits, labels))
     assert dlr(torch.tensor([[2.0, 1.0]]), torch.tensor([0])).tolist() == [-1.0]
+
+
+def test_an_unrolled_loop_has_second_derivatives_through_attention():
+    """CLIP's transformers attend by fused kernels, which have none."""
+    torch.manual_seed(0)
+    attention = torch.nn.MultiheadAttention(8, 2, batch_first=True).requires_grad_(False)
+
+    def encode(pixels):
+        tokens = pixels.flatten(2)
+        return attention(tokens, tokens, tokens, need_weights=False)[0].flatten(1)
+
+    pixels = torch.rand(2, 3, 2, 4).requires_grad_()
+    steps = ascend(encode, lambda z: z.pow(2).sum(-1), pixels, torch.zeros(2, 3, 2, 4), eps=0.1, step_size=0.05, steps=2, unroll=True)
+    (gradient,) = torch.autograd.grad(encode(pixels + last(steps).delta).sum(), pixels)
+    (plain,) = torch.autograd.grad(encode(pixels + last(steps_again(encode, pixels)).delta).sum(), pixels)
+    assert gradient.isfinite().all() and not torch.allclose(gradient, plain)
+
+
+def steps_again(encode, pixels):
+    return ascend(encode, lambda z: z.pow(2).sum(-1), pixels, torch.zeros(2, 3, 2, 4), eps=0.1, step_size=0.05, steps=2)

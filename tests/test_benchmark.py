@@ -88,7 +88,7 @@ def test_a_batch_that_does_not_fit_is_halved(bench, tmp_path, monkeypatch):
     def small(self, trial, batch, defense="none"):
         sizes.append(len(batch))
         if len(batch) > 2:
-            raise torch.OutOfMemoryError("too much")
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
         return attacked(self, trial, batch, defense)
 
     monkeypatch.setattr(Bench, "attacked", small)
@@ -96,7 +96,7 @@ def test_a_batch_that_does_not_fit_is_halved(bench, tmp_path, monkeypatch):
     assert sizes[:3] == [8, 4, 2] and max(sizes[3:]) == 2  # what did not fit once is not tried again
 
     def never(self, trial, batch, defense="none"):
-        raise torch.OutOfMemoryError("too much")
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
 
     monkeypatch.setattr(Bench, "attacked", never)
     with pytest.raises(BenchmarkError, match="--tile"):
@@ -140,7 +140,7 @@ def test_what_a_defence_is_set_to_is_written_down(clip):
     assert row.config(clip.profile) == row.config(replace(clip.profile, note="other")) != row.config(replace(clip.profile, threshold=0.123))
 
 
-@pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways", "pgd@4+eot", "pgd@4+adaptive+eot2+eot3"])
+@pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways", "pgd@4+eot", "pgd@4+adaptive+eot2+eot3", "pgd@-4", "pgd@nan", "pgd@4x0"])
 def test_what_is_no_attack_is_told_how_to_write_one(text):
     with pytest.raises(BenchmarkError, match="pgd@4"):
         Trial.read(text)
@@ -154,6 +154,7 @@ def test_what_cannot_be_is_refused(text, why):
 
 
 def test_attacks_are_read_as_they_are_written():
+    assert Trial.read("fgsm@4x5") == Trial.read("fgsm@4")
     for trial in (*default_trials(), Trial("pgd", 4, 20, adaptive=True, samples=4)):
         assert Trial.read(str(trial)) == trial
 
@@ -236,7 +237,7 @@ def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
     assert "PGD-5, 4/255" in capsys.readouterr().out
     stored = pd.read_csv(tmp_path / "records.csv.gz", keep_default_na=False)
     pd.testing.assert_frame_equal(in_order(stored)[COLUMNS], in_order(read_records(tmp_path))[COLUMNS])
-    assert json.loads((tmp_path / "settings.json").read_text())["datasets"] == {str(pictures): 24}
+    assert json.loads((tmp_path / "settings.json").read_text())["datasets"][str(pictures)]["size"] == 24
     for name in ("table.md", "table.csv", "table.tex", "published.md", "accuracy.svg", "accuracy.png"):
         assert (tmp_path / name).stat().st_size
 

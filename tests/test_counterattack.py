@@ -3,7 +3,7 @@ import torch
 
 from demo_core.ascent import random_start
 from demo_core.counterattack import TTCConfig, counterattack, purify, stability, step_weights
-from demo_core.defenses import ENGAGED, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, log_mean, shift, view_drift, view_features
+from demo_core.defenses import DOCConfig, ENGAGED, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, log_mean, shift, view_drift, view_features
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 
 
@@ -92,7 +92,7 @@ def test_paper_profile_is_purify(clip, photographs, noise):
 
 
 def test_profile_survives_the_disk(tmp_path):
-    profile = Profile(VIEW_DRIFT, 0.31, TTCConfig(eps=8 / 255), True, "why")
+    profile = Profile(VIEW_DRIFT, 0.31, TTCConfig(eps=8 / 255), looks=6, auc={TAU: 0.4}, note="why", doc=DOCConfig(lam=2.0))
     profile.write(tmp_path / "profile.json")
     assert Profile.read(tmp_path / "profile.json") == profile
 

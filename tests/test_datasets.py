@@ -56,6 +56,7 @@ def make_imagenet(root: Path) -> None:
         (root / "imagenet" / "val" / wnid / "x.JPEG").symlink_to(root / "one.jpg")
     picture(root / "one.jpg")
     names = {wnid: (f"great_white-shark {i}", "man-eater") for i, wnid in enumerate(wnids)}
+    names[wnids[134]] = names[wnids[517]] = ("crane",)  # the bird and the machine: ImageNet names both so
     torch.save((names, wnids), root / "imagenet" / "meta.bin")
 
 
@@ -99,7 +100,7 @@ def make_aircraft(root: Path) -> None:
 
 def make_cars(root: Path) -> None:
     folder = root / "stanford_cars"
-    names = np.array(["AM General Hummer SUV 2000", *(f"Make Model {i} 2012" for i in range(195))], object)
+    names = np.array(["AM General Hummer SUV 2000", "Dodge Durango SUV 2007", "Dodge Durango SUV 2012", *(f"Make Model {i} 2012" for i in range(193))], object)
     (folder / "devkit").mkdir(parents=True)
     savemat(folder / "devkit" / "cars_meta.mat", {"class_names": names})
     made = np.array([("00001.jpg", 1), ("00002.jpg", 196)], dtype=[("fname", object), ("class", object)])
@@ -197,7 +198,7 @@ def test_every_row_has_a_replica():
 
 
 @pytest.mark.parametrize("key", REPLICAS)
-def test_a_row_loads_from_its_layout(key, tmp_path, monkeypatch):
+def test_a_row_loads_from_its_layout(key, tmp_path, monkeypatch, clip):
     make, index, prompt, first = REPLICAS[key]
     make(tmp_path)
     for module in (tv.cifar, tv.stl10, tv.flowers102):  # the replicas' checksums are their own
@@ -205,7 +206,9 @@ def test_a_row_loads_from_its_layout(key, tmp_path, monkeypatch):
     monkeypatch.setattr(tv.CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr(tv.STL10, "_check_integrity", lambda self: True)
     pile = pile_of(key, tmp_path, 64)
-    assert len(pile.names) == DATASETS[key].classes and len(set(pile.names)) == len(pile.names)
+    alike = {"ImageNet": 1, "StanfordCars": 1}.get(key, 0)
+    assert len(pile.names) == DATASETS[key].classes and len(set(pile.names)) == len(pile.names) - alike
+    assert clip.text_features(pile.names, pile.template).shape[0] == len(pile.names)
     assert pile.template.replace("{}", pile.names[index]) == prompt
     everything = pile.load(torch.arange(len(pile.indices)))
     assert everything.pictures.shape[1:] == (3, 64, 64) and everything.pictures.dtype == torch.uint8
@@ -229,6 +232,14 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(tv.dtd, "download_and_extract_archive", offline)
     with pytest.raises(DatasetUnavailable, match="could not be downloaded.*dtd/dtd/images"):
         pile_of("DTD", tmp_path, 64, download=True)
+
+
+def test_a_broken_picture_is_named(tmp_path):
+    picture(tmp_path / "cat" / "1.png")
+    (tmp_path / "cat" / "2.png").write_bytes(b"not a picture")
+    pile = pile_of(str(tmp_path), Path("nowhere"), 64)
+    with pytest.raises(DatasetUnavailable, match="Picture 1 of .* cannot be read"):
+        pile.load(torch.arange(2))
 
 
 def test_too_few_classes_are_noticed(tmp_path):

@@ -1,7 +1,8 @@
 """The benchmark in the page: what papers printed, the results that come with the demo, and a live run.
 
-No part of it is sent to a browser unless it is asked for with ?view=benchmark. On a Space that takes the operator's
-secret too (?view=benchmark&secret=…, compared with the environment's BENCHMARK_SECRET); every handler checks it again.
+No part of it is sent to a browser unless it is asked for with ?view=benchmark. On a Space, or wherever the operator has
+set one, that takes his secret too (?view=benchmark&secret=…, compared with the environment's BENCHMARK_SECRET); every
+handler checks it again.
 """
 from __future__ import annotations
 
@@ -20,11 +21,13 @@ from demo_core.benchmark import CLEAN, COLUMNS, Bench, BenchmarkError, Records, 
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, RECORDS_FILE, ModelUnavailable, surrogate_of
 from demo_core.datasets import DATASETS, OWN, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
+from demo_core.labels import LabelError
 from demo_core.report import markdown, published
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
 TILE = 16  # small, so that rows appear steadily
 MOST_PICTURES = 10_000
+PAUSE = 3.0  # seconds between two tables: each is made of all records
 NAV = ('<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-current="page">Benchmark</b></nav>'
        "<style>.head, .lab { display: none !important; } .views { display: flex; gap: 1.2rem; } .bench h1 { font-size: 1.7rem; margin: 0; }"
        " #shipped, #bench-table { overflow-x: auto; }"
@@ -35,9 +38,9 @@ def allowed(request: gr.Request) -> bool:
     """Whether this visitor may see and run the benchmark."""
     if request.query_params.get("view") != "benchmark":
         return False
-    if not os.environ.get("SPACE_ID"):
-        return True
     secret, given = os.environ.get(SECRET, ""), request.query_params.get("secret", "")
+    if not secret and not os.environ.get("SPACE_ID"):
+        return True
     return bool(secret) and hmac.compare_digest(secret.encode(), given.encode())
 
 
@@ -82,7 +85,7 @@ def live(model: Callable, key: str, datasets: list[str], attacks: list[str], def
     surrogate = model(surrogate_of(key)) if any(t.attack != CLEAN and ATTACKS[t.attack].transfer for t in trials) else None
     settings = {"model": key, "weights": identity(clip), "seed": seed, "precision": "float32", "tile": TILE}
     records = Records(folder, settings, {"defenses": {d: str(DEFENSES[d].config(clip.profile)) for d in defenses},
-                                         "datasets": {d: pile.size for d, pile in piles.items()}})
+                                         "datasets": {d: pile.description for d, pile in piles.items()}})
     total = sum(len(pile.indices) for pile in piles.values()) * len(trials) * len(defenses)
     found, then = records.read(), time.monotonic()
     for name, pile in piles.items():
@@ -137,15 +140,20 @@ def _build(model: Callable, queue: dict) -> None:
         """Run the chosen benchmark, batch by batch."""
         if not allowed(request):
             raise gr.Error("The benchmark is not open to this visit: open the page with ?view=benchmark"
-                           " (on a Space, with the operator’s secret).")
+                           " (where the operator has set one, with his secret).")
         with tempfile.TemporaryDirectory() as place:
             try:
+                shown = -PAUSE
                 for words, rows in live(model, key, names, chosen, against, count, start_seed, Path(place)):
-                    path = Path(place) / "table.md"
+                    status = f'<p role="status">{words}</p>'
+                    if time.monotonic() - shown < PAUSE and not words.startswith("Done"):
+                        yield status, gr.skip(), gr.skip(), gr.skip()
+                        continue
+                    shown, path = time.monotonic(), Path(place) / "table.md"
                     path.write_text(markdown(rows) + "\n")
-                    yield (f'<p role="status">{words}</p>', path.read_text(), gr.update(value=str(path), interactive=True),
+                    yield (status, path.read_text(), gr.update(value=str(path), interactive=True),
                            gr.update(value=str(Path(place) / "records-0.csv"), interactive=True))
-            except (BenchmarkError, DatasetUnavailable, ModelUnavailable) as error:
+            except (BenchmarkError, DatasetUnavailable, ModelUnavailable, LabelError) as error:
                 gr.Warning(str(error), title="Not yet")
                 yield f'<p role="status">{error}</p>', gr.skip(), gr.skip(), gr.skip()
 
