@@ -28,7 +28,7 @@ CSS = (Path(__file__).parent / "style.css").read_text()
 OTHER_LABELS = "Your own"
 ADAPTIVE_HELP = ("He attacks the defended prediction: he has the model and the defence’s code, but not its dice. He takes the"
                  " counterattack for a constant shift (BPDA, one fresh draw a step), does not aim at the gate, and keeps the plain"
-                 " attack where that does more. A stronger attacker may do better still.")
+                 " attack where that does more. A stronger attacker may do better still: the benchmark’s also differentiates through the steps.")
 CONTROLS = ("photo", "model", "labels", "template", "attack", "eps", "step_size", "steps", "target", "seed", "adaptive")
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one place for all that computes, on one GPU
 
