@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from demo_core.ascent import last, uniform
 from demo_core.attacks import pgd
-from demo_core.benchmark import Trial, fit
+from demo_core.benchmark import Trial
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, STUDY_FOLDER, ZeroShotCLIP, load, load_embedded
 from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
 from demo_core.drift import (
@@ -110,7 +110,7 @@ def main() -> None:
     vocabulary = read_vocabulary(args.data)
     pictures, labels = load_split(args.data, "val", vocabulary.wnids, args.work)
     some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:args.limit]
-    bench = Gallery(clip, vocabulary.names, fit(pictures[some], clip.image_size), labels[some])
+    bench = Gallery(clip, vocabulary.names, pictures[some], labels[some])
     name = args.name or args.model
     found = study(bench, args.title or (name if args.weights else MODELS[args.model].title))
     args.out.mkdir(parents=True, exist_ok=True)
