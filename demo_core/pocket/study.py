@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torchvision.transforms.v2 import functional as vision
 from tqdm import tqdm
 
 from demo_core.ascent import last, uniform
@@ -110,7 +111,7 @@ def main() -> None:
     vocabulary = read_vocabulary(args.data)
     pictures, labels = load_split(args.data, "val", vocabulary.wnids, args.work)
     some = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:args.limit]
-    bench = Gallery(clip, vocabulary.names, pictures[some], labels[some])
+    bench = Gallery(clip, vocabulary.names, vision.resize(pictures[some], [clip.image_size] * 2), labels[some])
     name = args.name or args.model
     found = study(bench, args.title or (name if args.weights else MODELS[args.model].title))
     args.out.mkdir(parents=True, exist_ok=True)
