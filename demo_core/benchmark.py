@@ -41,7 +41,7 @@ from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import (
     DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, count_passes, in_bf16, in_tiles, load, surrogate_of,
 )
-from demo_core.datasets import DATASETS, OWN, Batch, DatasetUnavailable, Pile, pile_of
+from demo_core.datasets import DATASETS, Batch, DatasetUnavailable, Pile, pile_of
 from demo_core.defenses import DEFENSES, informed
 from demo_core.labels import LabelError
 
@@ -100,6 +100,11 @@ class Trial:
         steps = "" if self.steps == 10 else f"x{self.steps}"
         draws = f"+eot{self.samples}" if self.samples > 1 else ""
         return f"{self.attack}@{self.eps:g}{steps}{'+predicted' * self.predicted}{'+adaptive' * self.adaptive}{draws}"
+
+    @property
+    def transfers(self) -> bool:
+        """Whether it is crafted on another model."""
+        return self.attack != CLEAN and ATTACKS[self.attack].transfer
 
     @property
     def step_size(self) -> float:
@@ -187,7 +192,7 @@ class Records:
     batch.
 
     settings: what all records share; joining: dicts of what may join later, say "defenses": what each was set to.
-    process, of processes: who writes. Raises BenchmarkError where the folder holds records made otherwise.
+    process: the number of the one that writes. Raises BenchmarkError where the folder holds records made otherwise.
     """
 
     def __init__(self, folder: Path, settings: dict, joining: dict[str, dict] | None = None, process: int = 0):
@@ -296,6 +301,16 @@ def identity(clip: ZeroShotCLIP) -> str:
     return digest.hexdigest()[:16]
 
 
+def open_records(folder: Path, key: str, clip: ZeroShotCLIP, surrogate: ZeroShotCLIP | None, piles: dict[str, Pile],
+                 defenses: Sequence[str], seed: int, precision: str, tile: int, process: int = 0) -> Records:
+    """The folder's records, bound to all that they depend on. Raises BenchmarkError where it holds others."""
+    settings = {"model": key, "weights": identity(clip), "seed": seed, "precision": precision, "tile": tile}
+    joining = {"defenses": {name: str(DEFENSES[name].config(clip.profile)) for name in defenses},
+               "datasets": {name: pile.description for name, pile in piles.items()},
+               "surrogate": {"weights": identity(surrogate)} if surrogate else {}}
+    return Records(folder, settings, joining, process)
+
+
 def main(argv: list[str] | None = None) -> None:
     from demo_core.report import markdown, write
 
@@ -303,7 +318,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--report", type=Path, help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and do nothing else")
     parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
     parser.add_argument("--data", type=Path, help="the folder that holds the data sets")
-    parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(key for key in DATASETS if key != OWN)}; or folders of your own")
+    parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(DATASETS)}; or folders of your own")
     parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
@@ -311,12 +326,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES))
     parser.add_argument("--limit", type=int, help="pictures of each data set, chosen at random by the seed; else all")
     parser.add_argument("--batch", type=int, default=128, help="pictures worked on at once; halved where memory is too small")
-    parser.add_argument("--tile", type=int, default=TILE, help="pictures that go through a model at a time; the batch changes no record, this may")
+    parser.add_argument("--tile", type=int, default=TILE, help="pictures that go through a model at a time; the batch changes no prediction, this may")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="; ".join(f"{k}: {v}" for k, v in PRECISIONS.items()))
     args = parser.parse_args(argv)
     try:
-        found = stored(args.report, args.store) if args.report else benchmark(args)
+        found = finished(args.report, args.store) if args.report else benchmark(args)
     except (BenchmarkError, ModelUnavailable, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None
     if found is None:
@@ -326,7 +341,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"\nWritten: {', '.join(str(path) for path in write(args.report))}.")
 
 
-def stored(folder: Path, store: Path | None) -> pd.DataFrame:
+def finished(folder: Path, store: Path | None) -> pd.DataFrame:
     """The records of a finished run, also written to `store` where that is given. Raises BenchmarkError."""
     found = read_records(folder)
     if found.empty:
@@ -340,22 +355,17 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     """The run that the command line asks for; all its records, where this is the first process."""
     if args.data is None:
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
-    rows = [key for key in DATASETS if key != OWN]
-    if unknown := [key for key in args.datasets if key not in rows and not Path(key).is_dir()]:
-        raise BenchmarkError(f"“{unknown[0]}” is no data set and no folder: choose of {', '.join(rows)}, or name a folder.")
-    keys = dict.fromkeys(key if key in rows else str(Path(key).resolve()) for key in args.datasets)
+    if unknown := [key for key in args.datasets if key not in DATASETS and not Path(key).is_dir()]:
+        raise BenchmarkError(f"“{unknown[0]}” is no data set and no folder: choose of {', '.join(DATASETS)}, or name a folder.")
+    keys = dict.fromkeys(key if key in DATASETS else str(Path(key).resolve()) for key in args.datasets)
     trials = [Trial.read(text) for text in args.attacks]
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))  # a download, or the slowest, takes long
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
         clip = load(args.model, state.device)
         piles = {key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download) for key in keys}
-        transfers = any(ATTACKS[t.attack].transfer for t in trials if t.attack != CLEAN)
-        surrogate = load(surrogate_of(args.model), state.device) if transfers else None
-        settings = {"model": args.model, "weights": identity(clip), "seed": args.seed, "precision": args.precision, "tile": args.tile}
-        joining = {"defenses": {key: str(DEFENSES[key].config(clip.profile)) for key in args.defenses},
-                   "datasets": {key: pile.description for key, pile in piles.items()},
-                   "surrogate": {"weights": identity(surrogate)} if surrogate else {}}
-        records = Records(args.out, settings, joining, state.process_index)
+        surrogate = load(surrogate_of(args.model), state.device) if any(t.transfers for t in trials) else None
+        records = open_records(args.out, args.model, clip, surrogate, piles, args.defenses, args.seed, args.precision, args.tile,
+                               state.process_index)
     stored = records.read()
     state.wait_for_everyone()  # nobody writes before all have read
     for key, pile in piles.items():

@@ -148,7 +148,6 @@ def _examples(root: Path, download: bool) -> Opened:
     return _Listed([Path(example.path) for example in EXAMPLES], [names.index(word) for word in words]), names
 
 
-OWN = "folder"
 DATASETS: dict[str, Dataset] = {
     "CIFAR10": Dataset("CIFAR10", _simple(tv.CIFAR10, train=False), 10, "cifar-10-batches-py/test_batch"),
     "CIFAR100": Dataset("CIFAR100", _simple(tv.CIFAR100, train=False), 100, "cifar-100-python/test"),
@@ -178,9 +177,9 @@ DATASETS: dict[str, Dataset] = {
     "TinyImageNet": Dataset("Tiny ImageNet", _tiny_imagenet, 200, "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
                             DEFAULT_TEMPLATE),
     "Examples": Dataset("The app’s example photographs", _examples, 8, "nothing: they come with installed packages", DEFAULT_TEMPLATE),
-    OWN: Dataset("A folder of your own", _folder, None, "one sub-folder a class, named like the class, with pictures in it",
-                 by_hand=True),
 }
+# What any other key stands for: the path of a folder.
+OWN = Dataset("A folder of your own", _folder, None, "one sub-folder a class, named like the class, with pictures in it", by_hand=True)
 
 
 def fitted(picture: Image.Image, side: int) -> torch.Tensor:
@@ -238,7 +237,7 @@ def held(pictures: torch.Tensor, labels: torch.Tensor, names: Sequence[str], ind
 def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int = 0, download: bool = False) -> Pile:
     """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random by the
     seed, or all. Raises DatasetUnavailable."""
-    row, place = (DATASETS[key], root) if key in DATASETS and key != OWN else (DATASETS[OWN], Path(key))
+    row, place = (DATASETS[key], root) if key in DATASETS else (OWN, Path(key))
     try:
         found, names = row.open(place, download and not row.by_hand)
     except Exception as error:  # torchvision, the download and the file formats raise many kinds

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial, reduce
 from pathlib import Path
@@ -438,6 +438,17 @@ DEFENSES: dict[str, Defense] = {
                        _default_rule, surrogates=(partial(default, unroll=True), never_engaged),
                        config=lambda profile: replace(profile, auc={}, note="", doc=DOCConfig())),
 }
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Keys of defences in the order of the table, then those that it does not have."""
+    keys = list(dict.fromkeys(keys))
+    return [key for key in DEFENSES if key in keys] + [key for key in keys if key not in DEFENSES]
+
+
+def title_of(key: str) -> str:
+    """A defence's title, or its key where the table does not have it."""
+    return DEFENSES[key].title if key in DEFENSES else key
 
 
 def through(defense: Callable[..., Defended], clip, text: torch.Tensor, dice: Dice = None, samples: int = 1

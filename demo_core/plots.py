@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Profile
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Profile, in_order, title_of
 from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.story import Run, Signals
 
@@ -237,16 +237,13 @@ def accuracy_figure(found: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(6.4, 0.6 + len(datasets) * (0.9 + 0.32 * found.index.unique("defense").size)), layout="constrained", dpi=150)
     for axes, dataset in zip(figure.subplots(len(datasets), 1, squeeze=False)[:, 0], datasets):
         mine = found.xs(dataset, level="dataset")
-        there = mine.index.unique("defense")
-        keys = [key for key in DEFENSES if key in there] + [key for key in there if key not in DEFENSES]
-        seen: set[str] = set()
+        keys = in_order(mine.index.unique("defense"))
         for (defense, attack), row in mine.iterrows():
             kind, (colour, _) = next((name, of) for name, of in kinds.items() if of[1](attack))
             axes.errorbar(row["accuracy"], keys.index(defense) + 0.22 * (list(kinds).index(kind) - 1),
                           xerr=[[row["accuracy"] - row["low"]], [row["high"] - row["accuracy"]]], fmt="o", color=colour,
-                          markersize=4, linewidth=0.8, alpha=0.8, label=kind if kind not in seen else None)
-            seen.add(kind)
-        axes.set_yticks(range(len(keys)), [DEFENSES[key].title if key in DEFENSES else key for key in keys])
+                          markersize=4, linewidth=0.8, alpha=0.8, label=kind)
+        axes.set_yticks(range(len(keys)), map(title_of, keys))
         axes.invert_yaxis()
         axes.set(title=dataset, xlabel="accuracy in percent", xlim=(0, 100))
         axes.grid(axis="x", alpha=0.3)

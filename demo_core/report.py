@@ -11,7 +11,7 @@ from scipy.stats import binom
 from demo_core.benchmark import CLEAN, Trial, default_trials, read_records
 from demo_core.clip import ASSETS
 from demo_core.datasets import DATASETS
-from demo_core.defenses import DEFENSES
+from demo_core.defenses import DEFENSES, in_order, title_of
 from demo_core.plots import accuracy_figure
 
 WORST, AVERAGE = "worst", "average"
@@ -62,18 +62,18 @@ def accuracies(records: pd.DataFrame) -> pd.DataFrame:
         mine = found.xs(attack, level="attack")
         title = f"the worst of all at {attack.split('@')[1]}/255" if attack.startswith(WORST) else Trial.read(attack).title
         rows[title] = {"how many": f"{int(mine['pictures'].min()):,}"} | {
-            _title(key): f"{mine.loc[key, 'accuracy']:.1f} ± {(mine.loc[key, 'high'] - mine.loc[key, 'low']) / 2:.1f}"
-            if key in mine.index else "" for key in _keys(records)}
+            title_of(key): f"{mine.loc[key, 'accuracy']:.1f} ± {(mine.loc[key, 'high'] - mine.loc[key, 'low']) / 2:.1f}"
+            if key in mine.index else "" for key in in_order(records["defense"])}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def costs(records: pd.DataFrame) -> pd.DataFrame:
     """What a defence costs for one attacked picture, as text: passes through the image tower, and milliseconds."""
     attacked = records[records["attack"] != CLEAN] if records["attack"].nunique() > 1 else records
-    mean = attacked.groupby("defense")[COSTS].mean().reindex(_keys(records))  # of some, only clean records may be there yet
+    mean = attacked.groupby("defense")[COSTS].mean().reindex(in_order(records["defense"]))  # of some, only clean records may be there yet
     rows = {"*passes a picture, forward + backward*": [f"{forward:.1f} + {backward:.1f}" for forward, backward in zip(mean["forward"], mean["backward"])],
             "*milliseconds a picture, in a batch*": [f"{milliseconds:.1f}" for milliseconds in mean["milliseconds"]]}
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=[_title(key) for key in mean.index])
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=[title_of(key) for key in mean.index])
     return frame.mask(frame.map(lambda text: "nan" in text), "")
 
 
@@ -81,18 +81,8 @@ def averages(records: pd.DataFrame) -> pd.DataFrame:
     """Mean accuracy over data sets, for every attack and defence that met all of them, as text."""
     found = table(records)["accuracy"].unstack("dataset").dropna()
     wide = found.mean(axis=1).unstack("defense")
-    wide = wide.reindex(columns=[key for key in _keys(records) if key in wide]).rename(columns=_title)
+    wide = wide.reindex(columns=[key for key in in_order(records["defense"]) if key in wide]).rename(columns=title_of)
     return wide.rename(index=lambda attack: Trial.read(attack).title).map(lambda v: "" if pd.isna(v) else f"{v:.1f}")
-
-
-def _keys(records: pd.DataFrame) -> list[str]:
-    """Defences in the order of the table, then those that it does not have."""
-    there = records["defense"].unique()
-    return [key for key in DEFENSES if key in there] + [key for key in there if key not in DEFENSES]
-
-
-def _title(key: str) -> str:
-    return DEFENSES[key].title if key in DEFENSES else key
 
 
 def dataset_title(key: str) -> str:
@@ -151,10 +141,10 @@ def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
                 (f"{trial.steps} steps instead of {row['attack_steps']}", trial.attack != CLEAN and trial.steps != row["attack_steps"]),
                 (f"{int(mine['pictures']):,} of {settings['datasets'][dataset]['size']:,} pictures", mine["pictures"] < settings["datasets"][dataset]["size"]),
                 ("not everything is in float32", settings["precision"] != "float32"),
-                (f"our {_title(defense)}: {departs}", departs),
+                (f"our {title_of(defense)}: {departs}", departs),
                 (f"theirs: {row['note']}", row["note"]),
             ) if is_so]
-            rows.append({"dataset": dataset_title(dataset), "defence": _title(defense), "attack": trial.title,
+            rows.append({"dataset": dataset_title(dataset), "defence": title_of(defense), "attack": trial.title,
                          "here": round(mine["accuracy"], 2), "published": value, "difference": round(mine["accuracy"] - value, 2),
                          "source": row["source"], "not comparable, because": "; ".join(reasons)})
     columns = ["dataset", "defence", "attack", "here", "published", "difference", "source", "not comparable, because"]
@@ -168,10 +158,12 @@ def write(folder: Path) -> list[Path]:
     known = json.loads((folder / "settings.json").read_text())
     beside = against_published(records, known["fixed"] | {"datasets": known["datasets"]})
     beside = _lines(beside.set_index("dataset").astype(str), "dataset") if len(beside) else "No paper printed a figure for what was run here."
-    texts = {"table.md": markdown(records) + "\n", "table.csv": table(records).reset_index().to_csv(index=False),
+    found = table(records)
+    texts = {"table.md": markdown(records) + "\n", "table.csv": found.reset_index().to_csv(index=False),
              "table.tex": latex(records), "published.md": beside + "\n"}
     for name, text in texts.items():
         (folder / name).write_text(text)
-    for name in ("accuracy.svg", "accuracy.png"):
-        accuracy_figure(table(records)).savefig(folder / name)
-    return [folder / name for name in (*texts, "accuracy.svg", "accuracy.png")]
+    figure, pictures = accuracy_figure(found), ("accuracy.svg", "accuracy.png")
+    for name in pictures:
+        figure.savefig(folder / name)
+    return [folder / name for name in (*texts, *pictures)]

@@ -11,15 +11,15 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import gradio as gr
 import pandas as pd
 
-from demo_core.attacks import ATTACKS
-from demo_core.benchmark import CLEAN, COLUMNS, Bench, BenchmarkError, Records, Trial, default_trials, identity, run
+from demo_core.benchmark import CLEAN, COLUMNS, Bench, BenchmarkError, Trial, default_trials, open_records, run
 from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, RECORDS_FILE, ModelUnavailable, surrogate_of
-from demo_core.datasets import DATASETS, OWN, DatasetUnavailable, pile_of
+from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
 from demo_core.report import markdown, published
@@ -50,12 +50,13 @@ def data_folder() -> Path:
 
 def choices() -> list[tuple[str, str]]:
     """The table's data sets, and folders of one's own beside them."""
-    rows = [(row.title, key) for key, row in DATASETS.items() if key != OWN]
+    rows = [(row.title, key) for key, row in DATASETS.items()]
     known = {row.layout.split("/")[0] for row in DATASETS.values()}
     folders = sorted(p for p in data_folder().iterdir() if p.is_dir() and p.name not in known) if data_folder().is_dir() else []
     return [*((f"your folder “{p.name}”", str(p)) for p in folders), *rows]
 
 
+@lru_cache
 def shipped() -> str:
     """The tables of the results that come with the demo, recomputed from their records."""
     parts = []
@@ -78,14 +79,13 @@ def live(model: Callable, key: str, datasets: list[str], attacks: list[str], def
         raise BenchmarkError(f"Set the number of pictures to one from 1 to {MOST_PICTURES:,}.")
     if seed is None or not 0 <= seed < 2**31:
         raise BenchmarkError("Set the seed to a number from 0 to 2147483647.")
-    if unknown := [d for d in datasets if d not in dict(map(reversed, choices()))]:  # no reading of other folders
+    offered = {d for _, d in choices()}
+    if unknown := [d for d in datasets if d not in offered]:  # no reading of other folders
         raise BenchmarkError(f"There is no data set “{unknown[0]}”: choose one of the list.")
     trials, clip, seed = [Trial.read(text) for text in attacks], model(key), int(seed)
     piles = {d: pile_of(d, data_folder(), clip.image_size, int(limit), seed) for d in datasets}
-    surrogate = model(surrogate_of(key)) if any(t.attack != CLEAN and ATTACKS[t.attack].transfer for t in trials) else None
-    settings = {"model": key, "weights": identity(clip), "seed": seed, "precision": "float32", "tile": TILE}
-    records = Records(folder, settings, {"defenses": {d: str(DEFENSES[d].config(clip.profile)) for d in defenses},
-                                         "datasets": {d: pile.description for d, pile in piles.items()}})
+    surrogate = model(surrogate_of(key)) if any(t.transfers for t in trials) else None
+    records = open_records(folder, key, clip, surrogate, piles, defenses, seed, "float32", TILE)
     total = sum(len(pile.indices) for pile in piles.values()) * len(trials) * len(defenses)
     found, then = records.read(), time.monotonic()
     for name, pile in piles.items():
