@@ -25,7 +25,8 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ import pandas as pd
 import torch
 from accelerate import PartialState
 from accelerate.utils.memory import should_reduce_batch_size
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from demo_core.ascent import Step, last
@@ -351,6 +353,17 @@ def finished(folder: Path, store: Path | None) -> pd.DataFrame:
     return found
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Meanwhile nobody else writes into the folder. Raises BenchmarkError where somebody does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise BenchmarkError(f"Another run is writing into {folder}: wait for it, or choose another --out.") from None
+
+
 def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     """The run that the command line asks for; all its records, where this is the first process."""
     if args.data is None:
@@ -360,6 +373,12 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     keys = dict.fromkeys(key if key in DATASETS else str(Path(key).resolve()) for key in args.datasets)
     trials = [Trial.read(text) for text in args.attacks]
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))  # a download, or the slowest, takes long
+    with alone_in(args.out) if state.is_main_process else nullcontext():
+        return _together(args, keys, trials, state)
+
+
+def _together(args: argparse.Namespace, keys: Iterable[str], trials: list[Trial], state: PartialState) -> pd.DataFrame | None:
+    """What every process does."""
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
         clip = load(args.model, state.device)
         piles = {key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download) for key in keys}

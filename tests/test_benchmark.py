@@ -242,6 +242,11 @@ def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
         assert (tmp_path / name).stat().st_size
 
 
+def test_two_runs_do_not_write_into_one_folder(pictures, tmp_path):
+    with benchmark.alone_in(tmp_path), pytest.raises(SystemExit, match="Another run is writing"):
+        benchmark.main(command(pictures, tmp_path)[3:])
+
+
 @pytest.mark.parametrize("arguments, why", [
     ([], "--data"), (["--data", ".", "--datasets", "CIFAR11"], "CIFAR11"), (["--data", ".", "--attacks", "pgd"], "pgd@4"),
     (["--data", "nowhere", "--datasets", "DTD"], "dtd/dtd/images"), (["--report", "nowhere"], "no records")])
