@@ -87,7 +87,7 @@ class Row:
     auc: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared, and hashed, by identity
 class Study:
     """title: what was studied; pictures, labels: how many of each; median_flip_eps: the eps, in 1/255, at which PGD-10
     changes the prediction of half the pictures; rows: see Row."""

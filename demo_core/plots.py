@@ -4,15 +4,18 @@ from __future__ import annotations
 import io
 import math
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Profile, in_order, title_of
 from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
-from demo_core.story import Run, Signals
+from demo_core.story import Drifts, Run, Signals
 
 # Okabe & Ito's colour-blind safe palette: the same meanings on the whole page.
 CLEAN, ATTACKED, DEFENDED, KNOWING = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -22,61 +25,157 @@ _STYLE = {
     "axes.edgecolor": _FAINT, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
     "axes.spines.right": False, "figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False,
 }
+_PLAIN = {k: v for k, v in _STYLE.items() if "color" not in k} | {"figure.facecolor": "white", "axes.facecolor": "white"}
 SIGNAL_NAMES = {TAU: "tau: drift under noise", VIEW_DRIFT: "drift under small views"}
 _SIGNAL_TOP = {TAU: 0.5, VIEW_DRIFT: 1.0}
 
 
-def drift_figure(run: Run | None) -> Figure:
-    """The embedding's relative drift from the clean picture over the steps, attack and counterattack in one plot.
+@dataclass(frozen=True)
+class Backdrop:
+    """Empty axes as SVG, for a page that puts its own moving points on them. boxes: for each axes, left, right, bottom
+    and top in data units, then the same in the units of the view box."""
 
-    The axes hold still while a run streams: their ends depend on the settings alone, unless a drift is off the chart.
-    """
+    svg: str
+    boxes: tuple[tuple[float, ...], ...]
+
+
+def _backdrop(figure: Figure, description: str) -> Backdrop:
+    svg = to_svg(figure, description)  # lays the axes out too
+    width, height = figure.get_size_inches() * 72
+    boxes = []
+    for axes in figure.axes:
+        place = axes.get_position()
+        boxes.append((*axes.get_xlim(), *axes.get_ylim(), place.x0 * width, place.x1 * width, (1 - place.y0) * height,
+                      (1 - place.y1) * height))
+    return Backdrop(svg, tuple(boxes))
+
+
+_SMALL = (4.8, 3.0)
+
+
+def drift_top(run: Run) -> float:
+    """Where the drift axis ends: the same for all runs but those that go off it."""
+    top = 2.0
+    for moment in (*run.attack, *run.defence, *filter(None, [run.final])):
+        while max(run.drift(moment), run.push(moment)) > top:
+            top *= 2
+    return top
+
+
+def _drift_axes(figure: Figure, attack_steps: int, defence_steps: int, control: bool, top: float) -> Axes:
+    """Axes over the steps of the attack, those of the counterattack, and what the defence makes of them in the end."""
+    axes = figure.add_subplot(xlabel="step", ylabel="relative drift")
+    first = 0 if control else attack_steps + 1
+    axes.set(xlim=(-0.5, first + defence_steps + 1.5), ylim=(0, top))
+    if first:
+        axes.axvline(attack_steps + 0.5, color=_FAINT, linewidth=0.8, linestyle=":")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return axes
+
+
+@lru_cache(maxsize=64)
+def drift_backdrop(attack_steps: int, defence_steps: int, control: bool, top: float) -> Backdrop:
+    """The empty drift plot of a run with so many steps: it holds still while the run streams."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, 3.0), layout="constrained")
-        axes = figure.add_subplot(xlabel="step", ylabel="relative drift")
-        attack_steps = run.attack_steps if run else 10
-        defence_steps = run.profile.ttc.steps if run else 4
-        first = 0 if run and run.control else attack_steps + 1
-        axes.set_xlim(-0.5, (0 if run and run.control else attack_steps + 1) + defence_steps + 0.5)
-        top = 2.0
-        if run:
-            drifts = (*run.attack_drift, *run.defence_drift, *run.push, 0)
-            while max(drifts) > top:
-                top *= 2
-            if run.attack_drift and not run.control:
-                axes.plot(range(len(run.attack_drift)), run.attack_drift, "o-", color=ATTACKED, label="attack: from the clean picture")
-            if run.defence_drift:
-                steps = [first + i for i in range(len(run.defence_drift))]
-                if not run.control:
-                    axes.plot(steps, run.defence_drift, "s-", color=DEFENDED, label="counterattack: from the clean picture")
-                    axes.plot(steps, run.push, "^--", color=DEFENDED, alpha=0.6, label="counterattack: from the attacked picture")
-                else:
-                    axes.plot(steps, run.push, "s-", color=DEFENDED, label="counterattack on the clean picture")
-            if axes.has_data():
-                axes.legend(loc="upper left", fontsize=9)
-        if first:
-            axes.axvline(attack_steps + 0.5, color=_FAINT, linewidth=0.8, linestyle=":")
-        axes.set_ylim(0, top)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        figure = Figure(figsize=_SMALL, layout="constrained")
+        _drift_axes(figure, attack_steps, defence_steps, control, top)
+        return _backdrop(figure, "axes of the drift plot")
+
+
+def _draw_drift(figure: Figure, run: Run) -> None:
+    """The embedding's relative drift from the clean picture over the steps, attack and counterattack in one plot."""
+    axes = _drift_axes(figure, run.attack_steps, run.profile.ttc.steps, run.control, drift_top(run))
+    first = 0 if run.control else run.attack_steps + 1
+    if run.attack and not run.control:
+        axes.plot(range(len(run.attack)), run.attack_drift, "o-", color=ATTACKED, label="attack: from the clean picture")
+    moments = [*run.defence, *filter(None, [run.final])]
+    steps = [*range(first, first + len(run.defence)), *[first + run.profile.ttc.steps + 1] * (run.final is not None)]
+    if moments and run.control:
+        axes.plot(steps, list(map(run.push, moments)), "s-", color=DEFENDED, label="counterattack on the clean picture")
+    elif moments:
+        axes.plot(steps, list(map(run.drift, moments)), "s-", color=DEFENDED, label="counterattack: from the clean picture")
+        axes.plot(steps, list(map(run.push, moments)), "^--", color=DEFENDED, alpha=0.6, label="counterattack: from the attacked picture")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", fontsize=9)
+
+
+def signal_tops(run: Run) -> tuple[float, ...]:
+    """Where the axes of SIGNAL_NAMES end: the same for all runs but those that go off them."""
+    tops = []
+    for name in SIGNAL_NAMES:
+        top = _SIGNAL_TOP[name]
+        while any(signals[name] > top for signals, _, _ in _seen(run).values()):
+            top *= 2
+        tops.append(top)
+    return tuple(tops)
+
+
+def in_gate_order(gate: str) -> list[str]:
+    """The names of both signals, the one that gates first."""
+    return [gate, *(name for name in SIGNAL_NAMES if name != gate)]
+
+
+def _signal_axes(figure: Figure, gate: str, threshold: float, study: Study | None, eps: float, tops: tuple[float, ...]) -> None:
+    """Both stability signals; the gating one with its threshold and the side on which the counterattack engages. study:
+    the model's, whose densities stand behind a run's own points."""
+    for axes, name in zip(figure.subplots(2, 1), in_gate_order(gate)):
+        _value_axes(axes, name, dict(zip(SIGNAL_NAMES, tops))[name], gate, threshold, study, eps)
+
+
+@lru_cache(maxsize=64)
+def signal_backdrop(gate: str, threshold: float, study: Study | None, eps: float, tops: tuple[float, ...]) -> Backdrop:
+    """The signal plot without a run's own points."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=_SMALL, layout="constrained")
+        _signal_axes(figure, gate, threshold, study, eps, tops)
+        return _backdrop(figure, "axes of the signal plot")
+
+
+def _draw_signal(figure: Figure, run: Run, study: Study | None) -> None:
+    gate, threshold = run.profile.gate, run.profile.threshold
+    _signal_axes(figure, gate, threshold, study, run.settings.eps * 255, signal_tops(run))
+    for axes, name in zip(figure.axes, in_gate_order(gate)):
+        top = axes.get_xlim()[1]
+        for row, (label, (signals, colour, marker)) in enumerate(_seen(run).items()):
+            axes.plot([signals[name]], [1 - row], marker, color=colour, markersize=9)
+            leftwards = signals[name] > 0.7 * top
+            note = axes.annotate(f"{label} {signals[name]:.3f}", (signals[name], 1 - row), textcoords="offset points", va="center",
+                                 xytext=(-9 if leftwards else 9, 0), ha="right" if leftwards else "left", fontsize=9.5)
+            note.set_in_layout(False)  # the axes keep their size wherever the points are
+
+
+def _draw_map(figure: Figure, run: Run, found: dict) -> None:
+    """The way of the embedding; found: as reel.path_map gives it."""
+    axes, points = figure.add_subplot(aspect="equal"), np.array(found["points"])
+    reach = max(float(np.linalg.norm(points, axis=1).max()), 1e-9) * 1.06
+    turn = 0 if run.control else max(len(run.attack), 0)
+    axes.plot(*points[:turn + 1].T, "-", color=ATTACKED, linewidth=1.5)
+    axes.plot(*points[turn:].T, "-", color=DEFENDED, linewidth=1.5)
+    for at, colour, marker in ((0, CLEAN, "o"), *([(turn, ATTACKED, "s")] if turn else []), *([(-1, DEFENDED, "^")] if run.engaged is not None else [])):
+        axes.plot(*points[at], marker, color=colour, markersize=8)
+    for index, x, y in found["labels"]:
+        axes.annotate("", (x * reach, y * reach), (0, 0), arrowprops={"arrowstyle": "->", "color": "grey", "alpha": 0.6})
+        long = max(np.hypot(x, y), 1e-9)
+        axes.text(x / long * reach * 1.08, y / long * reach * 1.08, run.settings.labels[index], fontsize=9, va="center", ha="left" if x >= 0 else "right")
+    axes.set(xlim=(-1.7 * reach, 1.7 * reach), ylim=(-1.15 * reach, 1.15 * reach), xticks=[], yticks=[])
+    axes.set_title(f"the way through the embedding (two dimensions: {found['kept']:.0%} of it)", fontsize=10)
+    axes.spines[:].set_visible(False)
+
+
+def run_figure(run: Run, found: dict, study: Study | None = None) -> Figure:
+    """A run's drift, signals and way (found: reel.path_map's), side by side on white, for a file."""
+    with matplotlib.rc_context(_PLAIN):
+        figure = Figure(figsize=(3 * _SMALL[0], _SMALL[1]), layout="constrained")
+        drift, signal, way = figure.subfigures(1, 3)
+        _draw_drift(drift, run)
+        _draw_signal(signal, run, study)
+        _draw_map(way, run, found)
         return figure
 
 
-def signal_figure(run: Run | None, profile: Profile | None = None, study: Study | None = None) -> Figure:
-    """Both stability signals of the clean and the attacked picture; the gating one with its threshold and the side
-    on which the counterattack engages. profile: the model's, while there is no run. study: the model's, drawn behind
-    the run's own points."""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, 3.0), layout="constrained")
-        gate = (run.profile if run else profile or Profile()).gate
-        names = [gate, *(name for name in SIGNAL_NAMES if name != gate)]
-        for axes, name in zip(figure.subplots(2, 1), names):
-            _value_axes(axes, run, name, gate, study)
-        return figure
-
-
-def views_figure(run: Run | None, profile: Profile, study: Study | None = None) -> Figure:
-    """The run's clean and attacked picture: drift over noise strengths and over views, with the line that each defence
-    draws. Behind them the study's middle 80 % and median."""
+def views_figure(drifts: dict[str, Drifts], profile: Profile, study: Study | None = None, eps: float = 4.0) -> Figure:
+    """A run's clean and attacked picture: drift over noise strengths and over views, with the line that each defence
+    draws. Behind them the study's middle 80 % and median, under the attack nearest to eps, in 1/255."""
     rules = {row.title: row.rule(profile) for row in DEFENSES.values()}
     probes = [*STUDY_VIEWS, VIEW_DRIFT]
     with matplotlib.rc_context(_STYLE):
@@ -85,8 +184,8 @@ def views_figure(run: Run | None, profile: Profile, study: Study | None = None) 
         x, low, middle, high = np.arange(len(NOISE_STRENGTHS)), LEVELS.index(0.1), LEVELS.index(0.5), LEVELS.index(0.9)
         at = np.arange(len(probes))
         for pile in (0, 1) if study else ():
-            curve = [_piles(study, run, "noise", s)[pile] for s in NOISE_STRENGTHS]
-            bars = [_piles(study, run, view)[pile] for view in probes]
+            curve = [_piles(study, eps, "noise", s)[pile] for s in NOISE_STRENGTHS]
+            bars = [_piles(study, eps, view)[pile] for view in probes]
             colour, place = curve[0][1], at + (pile - 0.5) * 0.3
             noise.fill_between(x, [r.quantiles[low] for r, _ in curve], [r.quantiles[high] for r, _ in curve],
                                color=colour, alpha=0.14, linewidth=0)
@@ -94,9 +193,10 @@ def views_figure(run: Run | None, profile: Profile, study: Study | None = None) 
             views.bar(place, [r.quantiles[high] - r.quantiles[low] for r, _ in bars], 0.26,
                       [r.quantiles[low] for r, _ in bars], color=colour, alpha=0.14, linewidth=0)
             views.hlines([r.quantiles[middle] for r, _ in bars], place - 0.13, place + 0.13, color=colour, linestyle=":", linewidth=1.2)
-        for pile, (label, (signals, colour, marker)) in enumerate(_seen(run).items()):
-            noise.plot(x, signals.over_noise, marker + "-", color=colour, markersize=5, label=f"this picture, {label}")
-            views.plot(at + (pile - 0.5) * 0.3, (*signals.over_views, signals.view_drift), marker, color=colour, markersize=7)
+        for pile, (label, found) in enumerate(drifts.items()):
+            colour, marker = (ATTACKED, "s") if pile else (CLEAN, "o")
+            noise.plot(x, found.over_noise, marker + "-", color=colour, markersize=5, label=f"this picture, {label}")
+            views.plot(at + (pile - 0.5) * 0.3, (*found.over_views, found.view_drift), marker, color=colour, markersize=7)
         for title, rule in rules.items():
             if rule is None:
                 continue
@@ -104,7 +204,7 @@ def views_figure(run: Run | None, profile: Profile, study: Study | None = None) 
             axes.plot([place - 0.4, place + 0.4], [rule.value] * 2, color=_INK, linewidth=1.5)
             axes.annotate(f"{title}: {'below' if rule.below else 'above'}", (place - 0.45, rule.value), fontsize=8.5,
                           va="center", ha="right")
-        if run:
+        if drifts:
             noise.legend(loc="upper left", fontsize=9)
         noise.set(xlabel="noise, in 1/255", ylabel="relative drift", xlim=(-0.3, len(x) - 0.7))
         noise.set_xticks(x, [str(s) for s in NOISE_STRENGTHS])
@@ -114,35 +214,30 @@ def views_figure(run: Run | None, profile: Profile, study: Study | None = None) 
         return figure
 
 
-def _seen(run: Run | None) -> dict[str, tuple[Signals, str, str]]:
+def _seen(run: Run) -> dict[str, tuple[Signals, str, str]]:
     """The run's own signals so far, each with its colour and marker."""
-    found = {"clean": (run.clean_signals, CLEAN, "o")} if run else {}
-    return found | ({"attacked": (run.attacked_signals, ATTACKED, "s")} if run and run.attacked_signals else {})
+    attacked = {"attacked": (run.attacked_signals, ATTACKED, "s")} if run.attack_finished else {}
+    return {"clean": (run.clean_signals, CLEAN, "o")} | attacked
 
 
-def _piles(study: Study, run: Run | None, probe: str, strength: float = 0) -> list[tuple[Row, str]]:
-    """The study's clean pile and the attacked one nearest to the run's eps, with their colours."""
-    eps = run.settings.eps * 255 if run else 4
+def _piles(study: Study, eps: float, probe: str, strength: float = 0) -> list[tuple[Row, str]]:
+    """The study's clean pile and the attacked one nearest to an eps, in 1/255, with their colours."""
     nearest = min((pile for pile in study.piles if pile != CLEAN_PILE), key=lambda pile: abs(study.piles[pile] - eps))
     rows = study.find(probe, encoder=study.probing, strength=strength)
     return [(rows[CLEAN_PILE], CLEAN), (rows[nearest], ATTACKED)]
 
 
-def _value_axes(axes, run: Run | None, name: str, gate: str, study: Study | None) -> None:
-    """One signal along x: a row for the clean and one for the attacked picture, behind each the study's density."""
-    values = {label: (signals[name], colour, marker) for label, (signals, colour, marker) in _seen(run).items()}
-    top = _SIGNAL_TOP[name]
-    while any(value > top for value, _, _ in values.values()):
-        top *= 2
+def _value_axes(axes: Axes, name: str, top: float, gate: str, threshold: float, study: Study | None, eps: float) -> None:
+    """One signal along x: a row for the clean and one for the attacked picture, behind each the study's density; and
+    the threshold, where this signal gates."""
     if study:
         grid = np.linspace(0, top, 81)
-        for row, (pile, colour) in enumerate(_piles(study, run, name)):
+        for row, (pile, colour) in enumerate(_piles(study, eps, name)):
             share = np.diff(np.interp(grid, pile.quantiles, LEVELS))
             share = np.convolve(share, [0.25, 0.5, 0.25], "same")
             axes.fill_between((grid[1:] + grid[:-1]) / 2, 0.7 - row, 0.7 - row + 0.75 * share / share.max(), color=colour,
                               alpha=0.18, linewidth=0)
-    if run and name == gate:
-        threshold = run.profile.threshold
+    if name == gate:
         shown = min(max(threshold, 0), top)
         low, high = (0, shown) if gate == TAU else (shown, top)
         axes.axvline(threshold, color=_INK, linewidth=1)
@@ -150,13 +245,6 @@ def _value_axes(axes, run: Run | None, name: str, gate: str, study: Study | None
             axes.axvspan(low, high, color=DEFENDED, alpha=0.12, linewidth=0)
             words = axes.text((low + high) / 2, 1.36, "counterattack engages", ha="center", va="center", fontsize=8.5)
             words.set_in_layout(False)
-    for row, (label, (value, colour, marker)) in enumerate(values.items()):
-        axes.plot([value], [1 - row], marker, color=colour, markersize=9)
-        leftwards = value > 0.75 * top or (run and name == gate and 0 < run.profile.threshold - value < 0.25 * top
-                                           and value > 0.2 * top)  # clear of the end and of the threshold's line
-        note = axes.annotate(f"{label} {value:.3f}", (value, 1 - row), textcoords="offset points", va="center",
-                             xytext=(-9 if leftwards else 9, 0), ha="right" if leftwards else "left", fontsize=9.5)
-        note.set_in_layout(False)  # the axes keep their size wherever the points are
     axes.set(xlim=(0, top), ylim=(-0.6, 1.7), yticks=[])
     axes.spines["left"].set_visible(False)
     role = "decides for this model" if name == gate else "shown, does not decide"
@@ -182,8 +270,7 @@ def study_figure(study: Study) -> Figure:
               for i, pile in enumerate(piles)}
     low, middle, high = LEVELS.index(0.25), LEVELS.index(0.5), LEVELS.index(0.75)
     x = np.arange(len(NOISE_STRENGTHS))
-    plain = {k: v for k, v in _STYLE.items() if "color" not in k} | {"figure.facecolor": "white", "axes.facecolor": "white"}
-    with matplotlib.rc_context(plain):
+    with matplotlib.rc_context(_PLAIN):
         figure = Figure(figsize=(12, 3.9 * len(encoders)), layout="constrained")
         figure.suptitle(f"{study.title}: {study.pictures:,} pictures, {study.labels} names,"
                         f" median flip eps {study.median_flip_eps:.2g}/255", fontsize=11)

@@ -16,9 +16,9 @@ from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.counterattack import counterattack, relative_drift, weigh
 from demo_core.defenses import (
-    DEFENSES, TAU, VIEW_DRIFT, Profile, informed, judge, view_drift, view_features,
+    DEFENSES, TAU, VIEW_DRIFT, VIEWS, Profile, informed, judge, view_drift, view_features,
 )
-from demo_core.drift import NOISE_STRENGTHS, TAU_STRENGTH, noise_drifts, view_drifts
+from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
 
 
@@ -45,46 +45,51 @@ class Settings:
 
 @dataclass(frozen=True)
 class Signals:
-    """Both stability signals of one picture, whichever of them gates: tau under the paper's noise, the drift under
-    the exact views; and the drift over NOISE_STRENGTHS, of which tau is one point, and over STUDY_VIEWS."""
+    """Both stability signals of one picture, whichever of them gates: tau under the paper's noise, and the drift under
+    the exact views."""
 
     tau: float
     view_drift: float
-    over_noise: tuple[float, ...] = ()
-    over_views: tuple[float, ...] = ()
 
     def __getitem__(self, gate: str) -> float:
         return {TAU: self.tau, VIEW_DRIFT: self.view_drift}[gate]
 
 
 @dataclass(frozen=True)
+class Moment:
+    """The embedding after one step: features [1,D], probabilities [K] of the bare model; delta [1,3,S,S], from the
+    picture that the step's act began with; milliseconds that the step took."""
+
+    delta: torch.Tensor
+    features: torch.Tensor
+    probabilities: torch.Tensor
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything known so far about one picture under one attack.
 
-    photo [3,P,P]; pixels, attack_delta, defence_delta [1,3,S,S], the deltas from the clean and from the attacked
-    picture; probabilities [K]; drifts are relative, one number a step: attack_drift from the clean embedding,
-    defence_drift from the clean one too, and push from where the attacker left it.
-    control: the defence was run on the clean picture.
+    photo [3,P,P]; pixels [1,3,S,S]; text [K,D]; start, the clean picture; attack and defence, a Moment for each step,
+    the first before any gradient. attacked_signals: None until the attack has finished. control: the defence was run
+    on the clean picture. defended: the defended answer [K], and defence_delta what the defence added in the end, which
+    is the weighted sum of its steps.
     """
 
     settings: Settings
     profile: Profile
     photo: torch.Tensor
     pixels: torch.Tensor
-    clean_features: torch.Tensor
-    clean: torch.Tensor
+    text: torch.Tensor
+    start: Moment
     clean_signals: Signals
-    attack_delta: torch.Tensor | None = None
-    attack_drift: tuple[float, ...] = ()
-    attacked: torch.Tensor | None = None
+    attack: tuple[Moment, ...] = ()
     attacked_signals: Signals | None = None
     control: bool = False
     engaged: bool | None = None
-    defence_delta: torch.Tensor | None = None
-    defence_drift: tuple[float, ...] = ()
-    push: tuple[float, ...] = ()
+    defence: tuple[Moment, ...] = ()
+    final: Moment | None = None
     defended: torch.Tensor | None = None
-    milliseconds: tuple[float, ...] = ()
 
     @property
     def attack_steps(self) -> int:
@@ -92,7 +97,54 @@ class Run:
 
     @property
     def attack_finished(self) -> bool:
-        return self.attacked is not None
+        return self.attacked_signals is not None
+
+    @property
+    def clean(self) -> torch.Tensor:
+        """Probabilities [K] of the clean picture."""
+        return self.start.probabilities
+
+    @property
+    def attacked(self) -> torch.Tensor | None:
+        """Probabilities [K] of the attacked picture, once the attack has finished."""
+        return self.attack[-1].probabilities if self.attack_finished else None
+
+    @property
+    def attack_delta(self) -> torch.Tensor | None:
+        """The perturbation so far."""
+        return self.attack[-1].delta if self.attack else None
+
+    @property
+    def before_defence(self) -> Moment:
+        """What the defence is given: the attacked picture, or the clean one."""
+        return self.start if self.control or not self.attack else self.attack[-1]
+
+    @property
+    def defence_delta(self) -> torch.Tensor | None:
+        """What the defence has added so far."""
+        moment = self.final or (self.defence[-1] if self.defence else None)
+        return moment.delta if moment else None if self.engaged is None else torch.zeros_like(self.pixels)
+
+    @property
+    def milliseconds(self) -> tuple[float, ...]:
+        """Of the steps of the act that is on."""
+        return tuple(m.milliseconds for m in (self.attack if self.engaged is None else self.defence))
+
+    def drift(self, moment: Moment) -> float:
+        """How far the embedding is from the clean picture's, relative."""
+        return relative_drift(moment.features, self.start.features).item()
+
+    def push(self, moment: Moment) -> float:
+        """How far it is from where the defence began."""
+        return relative_drift(moment.features, self.before_defence.features).item()
+
+    @property
+    def attack_drift(self) -> tuple[float, ...]:
+        return tuple(map(self.drift, self.attack))
+
+    @property
+    def defence_drift(self) -> tuple[float, ...]:
+        return tuple(map(self.drift, self.defence))
 
     def label(self, probabilities: torch.Tensor) -> str:
         return self.settings.labels[int(probabilities.argmax())]
@@ -115,23 +167,54 @@ class _Clock:
 
 @torch.no_grad()
 def signals(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> Signals:
-    """What clip's probe says of one picture [1,3,S,S]."""
-    unit = uniform(pixels.shape, torch.Generator().manual_seed(seed + 1)).to(pixels)
-    views = view_features(clip.probe, pixels)
-    over_noise = noise_drifts(clip.probe, pixels, unit, views[0])[:, 0].tolist()
-    over_views = [drift.item() for drift in view_drifts(clip.probe, pixels, views).values()]
-    tau = over_noise[NOISE_STRENGTHS.index(TAU_STRENGTH)]
-    return Signals(tau, view_drift(views).item(), tuple(over_noise), tuple(over_views))
+    """What clip's probe says of one picture [1,3,S,S], in one batch of passes."""
+    noisy = (pixels + _unit_noise(pixels, seed) * TAU_STRENGTH / 255).clamp(0, 1)
+    stack = torch.cat([pixels, noisy, *(view(pixels) for view in VIEWS.values())])
+    own, moved, *views = clip.probe(stack).split(1)
+    return Signals(relative_drift(moved, own).item(), view_drift(torch.stack([own, *views])).item())
+
+
+def _unit_noise(pixels: torch.Tensor, seed: int) -> torch.Tensor:
+    return uniform(pixels.shape, torch.Generator().manual_seed(seed + 1)).to(pixels)
+
+
+@dataclass(frozen=True)
+class Drifts:
+    """How far one picture's embedding moves: over NOISE_STRENGTHS, of which tau is one point, over STUDY_VIEWS, and the
+    mean over the views that can gate."""
+
+    over_noise: tuple[float, ...]
+    over_views: tuple[float, ...]
+    view_drift: float
+
+
+@torch.no_grad()
+def drifts(clip: ZeroShotCLIP, run: Run) -> dict[str, Drifts]:
+    """Drifts of the run's clean and, once it is there, its attacked picture, as clip's probe sees them."""
+    found = {}
+    for name, delta in (("clean", 0), ("attacked", run.attack_delta if run.attack_finished else None)):
+        if delta is None:
+            continue
+        pixels = run.pixels + delta
+        views = view_features(clip.probe, pixels)
+        noise = noise_drifts(clip.probe, pixels, _unit_noise(pixels, run.settings.seed), views[0])[:, 0].tolist()
+        found[name] = Drifts(tuple(noise), tuple(d.item() for d in view_drifts(clip.probe, pixels, views).values()),
+                             view_drift(views).item())
+    return found
 
 
 @torch.no_grad()
 def begin(clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: Profile) -> Run:
     """The clean picture: its prediction and its signals."""
     pixels = to_pixels(photo, clip.image_size).to(clip.device)
-    features = clip.encode(pixels)
     text = clip.text_features(settings.labels, settings.template)
-    clean = clip.logits(features, text).softmax(-1)[0].cpu()
-    return Run(settings, profile, photo, pixels, features, clean, signals(clip, pixels, settings.seed))
+    start = _moment(clip, text, torch.zeros_like(pixels), clip.encode(pixels))
+    return Run(settings, profile, photo, pixels, text, start, signals(clip, pixels, settings.seed))
+
+
+@torch.no_grad()
+def _moment(clip: ZeroShotCLIP, text: torch.Tensor, delta: torch.Tensor, features: torch.Tensor, milliseconds: float = 0.0) -> Moment:
+    return Moment(delta, features, clip.logits(features, text).softmax(-1)[0].cpu(), milliseconds)
 
 
 def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -> Iterator[Run]:
@@ -140,8 +223,7 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     Nobody knows an uploaded picture's true label, so the attack starts from the model's own clean prediction.
     surrogate: the model that a transfer attack is crafted on.
     """
-    settings = run.settings
-    text = clip.text_features(settings.labels, settings.template)
+    settings, text = run.settings, run.text
     seen: list[torch.Tensor] = []
 
     def bare(pixels: torch.Tensor) -> torch.Tensor:
@@ -163,19 +245,14 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
         steps = _informed(clip, run, partial(DEFENSES["default"].run, profile=run.profile), watched)
     else:
         steps = _steps(run, bare)
-    run = replace(run, attack_delta=None, attack_drift=(), attacked=None, attacked_signals=None, control=False,
-                  engaged=None, defence_delta=None, defence_drift=(), push=(), defended=None, milliseconds=())
+    run = replace(run, attack=(), attacked_signals=None, control=False, engaged=None, defence=(), final=None, defended=None)
     clock = _Clock(clip.device)
     for step in steps:
         if step.output is None:  # the last one: nobody has looked at it yet
             with torch.no_grad():
-                features = clip.encode(run.pixels + step.delta)
-            seen.append(features)
-            run = replace(run, attacked=clip.logits(features, text).softmax(-1)[0].cpu(),
-                          attacked_signals=signals(clip, run.pixels + step.delta, settings.seed))
-        drift = relative_drift(seen[-1], run.clean_features).item()
-        run = replace(run, attack_delta=step.delta, attack_drift=(*run.attack_drift, drift),
-                      milliseconds=(*run.milliseconds, clock.tick()))
+                seen.append(clip.encode(run.pixels + step.delta))
+            run = replace(run, attacked_signals=signals(clip, run.pixels + step.delta, settings.seed))
+        run = replace(run, attack=(*run.attack, _moment(clip, text, step.delta, seen[-1], clock.tick())))
         yield run
         clock.tick()  # time spent by whoever draws is not the step's
 
@@ -190,8 +267,7 @@ def _steps(run: Run, classify: Callable) -> Iterator[Step]:
 
 def _informed(clip: ZeroShotCLIP, run: Run, defense: Callable, watched: Callable = lambda target: target) -> Iterator[Step]:
     """The chosen attack by someone who knows this defence; `watched` wraps what he attacks."""
-    settings = run.settings
-    text = clip.text_features(settings.labels, settings.template)
+    settings, text = run.settings, run.text
     plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
     return informed(lambda target: _steps(run, watched(target)), defense, clip, text, run.pixels, _label(run), plain,
                     torch.Generator().manual_seed(settings.seed + 2), targeted=ATTACKS[settings.attack].targeted)
@@ -221,8 +297,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
 
     Against an adaptive attacker every defence meets an attack of its own, made through it with the run's settings.
     """
-    settings = run.settings
-    text = clip.text_features(settings.labels, settings.template)
+    settings, text = run.settings, run.text
     bouts: tuple[Bout, ...] = ()
 
     def dice() -> torch.Generator:
@@ -247,48 +322,40 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
 
     Gives what defenses.calibrated gives on a batch of one with the same noise.
     """
-    profile, settings = run.profile, run.settings
-    start_from = run.pixels if control or run.attack_delta is None else run.pixels + run.attack_delta
+    profile = run.profile
+    run = replace(run, control=control, defence=(), final=None, defended=None)
+    pixels = run.pixels + run.before_defence.delta
     found = run.clean_signals if control else run.attacked_signals
-    dice = torch.Generator().manual_seed(settings.seed + 1)
-    noise = random_start(start_from, profile.noise_eps, dice)
-    text = clip.text_features(settings.labels, settings.template)
-    engaged = bool(profile.engages(torch.tensor(found[profile.gate])))
-    run = replace(run, control=control, engaged=engaged, defended=None,
-                  defence_delta=torch.zeros_like(noise), defence_drift=(), push=(), milliseconds=())
+    dice = torch.Generator().manual_seed(run.settings.seed + 1)
+    noise = random_start(pixels, profile.noise_eps, dice)
+    run = replace(run, engaged=bool(profile.engages(torch.tensor(found[profile.gate]))))
     yield run
 
-    deltas: list[torch.Tensor] = []
     clock = _Clock(clip.device)
     if run.engaged:
-        with torch.no_grad():
-            anchor = clip.encode(start_from)
-        for step in counterattack(clip.encode, start_from, noise, profile.ttc, anchor=anchor):
-            deltas.append(step.delta)
+        for step in counterattack(clip.encode, pixels, noise, profile.ttc, anchor=run.before_defence.features):
             features = step.output
             if features is None:
                 with torch.no_grad():
-                    features = clip.encode(start_from + step.delta)
-            run = replace(run, defence_delta=step.delta,
-                          defence_drift=(*run.defence_drift, relative_drift(features, run.clean_features).item()),
-                          push=(*run.push, relative_drift(features, anchor).item()),
-                          milliseconds=(*run.milliseconds, clock.tick()))
+                    features = clip.encode(pixels + step.delta)
+            run = replace(run, defence=(*run.defence, _moment(clip, run.text, step.delta, features, clock.tick())))
             yield run
             clock.tick()
-        final = weigh(deltas, profile.ttc)
+        delta = weigh([moment.delta for moment in run.defence], profile.ttc)
     else:
-        final = noise if profile.gate == TAU else torch.zeros_like(noise)
+        delta = noise if profile.gate == TAU else torch.zeros_like(noise)
     with torch.no_grad():
-        defended = judge(clip, start_from + final, text, profile, dice).softmax(-1)[0].cpu()
-    yield replace(run, defence_delta=final, defended=defended, milliseconds=(*run.milliseconds, clock.tick()))
+        defended = judge(clip, pixels + delta, run.text, profile, dice).softmax(-1)[0].cpu()
+        features = clip.encode(pixels + delta)
+    yield replace(run, final=_moment(clip, run.text, delta, features, clock.tick()), defended=defended)
 
 
 def stopped(run: Run) -> str:
     """What is said when a person stops a run; empty where it had already ended."""
     if run.engaged is None and not run.attack_finished:
-        return f"Stopped after step {max(len(run.attack_drift) - 1, 0)} of {run.attack_steps} of the attack."
+        return f"Stopped after step {max(len(run.attack) - 1, 0)} of {run.attack_steps} of the attack."
     if run.engaged is not None and run.defended is None:
-        return f"Stopped after step {max(len(run.push) - 1, 0)} of {run.profile.ttc.steps} of the counterattack."
+        return f"Stopped after step {max(len(run.defence) - 1, 0)} of {run.profile.ttc.steps} of the counterattack."
     return ""
 
 
@@ -297,7 +364,7 @@ def verdict(run: Run) -> str:
     clean = run.label(run.clean)
     if run.engaged is None:
         if not run.attack_finished:
-            return f"The model sees “{clean}”." if not run.attack_drift else "The attack is running …"
+            return f"The model sees “{clean}”." if not run.attack else "The attack is running …"
         attacked = run.label(run.attacked)
         if run.settings.eps == 0:
             return f"With eps 0 nothing changes: “{clean}” stands."
@@ -315,12 +382,15 @@ def verdict(run: Run) -> str:
     gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): {alone}."
     if run.defended is None:
         return gate
-    final, attacked = run.label(run.defended), run.label(run.clean if run.control else run.attacked)
+    return f"{gate} {outcome(run)}"
+
+
+def outcome(run: Run) -> str:
+    """What the defence came to, in one sentence."""
+    clean, final, attacked = map(run.label, (run.clean, run.defended, run.before_defence.probabilities))
     if run.control:
-        end = f"The clean picture keeps its prediction, “{clean}”." if final == clean else \
+        return f"The clean picture keeps its prediction, “{clean}”." if final == clean else \
             f"A cost of the defence: the clean picture changed from “{clean}” to “{final}”."
-    elif final == clean:
-        end = f"Recovered: “{attacked}” is “{clean}” again." if attacked != clean else f"“{clean}” stands."
-    else:
-        end = f"Not recovered: the defended prediction is “{final}”, not “{clean}”."
-    return f"{gate} {end}"
+    if final == clean:
+        return f"Recovered: “{attacked}” is “{clean}” again." if attacked != clean else f"“{clean}” stands."
+    return f"Not recovered: the defended prediction is “{final}”, not “{clean}”."

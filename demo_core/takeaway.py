@@ -1,0 +1,170 @@
+"""A run as files: pictures, an animation for slides, the figure, and the numbers, exactly."""
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+
+from demo_core.drift import Study
+from demo_core.pictures import PHOTO_SIDE, enlarged, perturb, to_image
+from demo_core.plots import ATTACKED, CLEAN, DEFENDED, run_figure
+from demo_core.reel import ACTS, frames, path_map
+from demo_core.story import Run, verdict
+
+SLIDE = (800, 450)
+HOLD, PAUSE = 160, 1800  # milliseconds of a frame, and of the last one of an act
+
+
+class NotThere(ValueError):
+    """The run does not hold what was asked for. The message is one sentence that says what to do."""
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def clean_png(run: Run, study: Study | None = None) -> bytes:
+    """The clean picture, as the model is given it."""
+    return _png(to_image(run.photo))
+
+
+def attacked_png(run: Run, study: Study | None = None) -> bytes:
+    """The attacked picture: uploaded again, it still fools the model."""
+    if not run.attack:
+        raise NotThere("There is no attacked picture in this run: press Attack first.")
+    return _png(to_image(perturb(run.photo, run.attack_delta)))
+
+
+def defended_png(run: Run, study: Study | None = None) -> bytes:
+    """The picture after the defence."""
+    if run.final is None:
+        raise NotThere("There is no defended picture in this run: press Counterattack first.")
+    return _png(to_image(perturb(run.photo, run.before_defence.delta + run.final.delta)))
+
+
+def numbers(run: Run) -> dict:
+    """Settings, and for every frame the drift, the push and all probabilities; pictures are in the NPZ."""
+    return {
+        "settings": asdict(run.settings), "profile": asdict(run.profile), "verdict": verdict(run), "control": run.control,
+        "signals": {"clean": asdict(run.clean_signals), "attacked": asdict(run.attacked_signals) if run.attack_finished else None},
+        "engaged": run.engaged, "defended": run.defended.tolist() if run.defended is not None else None,
+        "clean": run.clean.tolist(),
+        "attack": [_moment(run, m) for m in run.attack],
+        "counterattack": [_moment(run, m) | {"push": run.push(m)} for m in (*run.defence, *filter(None, [run.final]))],
+        "map": path_map(run)}
+
+
+def _moment(run: Run, moment) -> dict:
+    return {"drift": run.drift(moment), "probabilities": moment.probabilities.tolist(), "milliseconds": moment.milliseconds}
+
+
+def run_json(run: Run, study: Study | None = None) -> bytes:
+    return json.dumps(numbers(run), ensure_ascii=False, indent=1).encode()
+
+
+def run_npz(run: Run, study: Study | None = None) -> bytes:
+    """Exact float32 arrays: photo [3,P,P], pixels [1,3,S,S], and for each act deltas [T,3,S,S], features [T,D] and
+    probabilities [T,K]; text features [K,D]."""
+    arrays = {"photo": run.photo, "pixels": run.pixels, "text": run.text, "clean_features": run.start.features,
+              "clean_probabilities": run.clean}
+    for name, moments in (("attack", run.attack), ("counterattack", run.defence), ("defended", [run.final] if run.final else [])):
+        for field in ("delta", "features", "probabilities") if moments else ():
+            rows = [getattr(m, field).cpu().numpy() for m in moments]
+            arrays[f"{name}_{field}"] = np.stack(rows) if field == "probabilities" else np.concatenate(rows)
+    if run.defended is not None:
+        arrays["answer"] = run.defended
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()})
+    return file.getvalue()
+
+
+def _figure(run: Run, study: Study | None, kind: str) -> bytes:
+    file = io.BytesIO()
+    run_figure(run, path_map(run), study).savefig(file, format=kind)
+    return file.getvalue()
+
+
+def run_svg(run: Run, study: Study | None = None) -> bytes:
+    return _figure(run, study, "svg")
+
+
+def run_pdf(run: Run, study: Study | None = None) -> bytes:
+    return _figure(run, study, "pdf")
+
+
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return ImageFont.truetype(str(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size)
+
+
+def _wrapped(draw: ImageDraw.ImageDraw, words: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    lines = [""]
+    for word in words.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if draw.textlength(longer, font=font) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
+def run_gif(run: Run, study: Study | None = None) -> bytes:
+    """The run as an animation for slides: the picture, the perturbation, what CLIP says, and the story."""
+    found = frames(run)
+    moments = [run.start, *(() if run.control else run.attack), *([run.before_defence] if run.attack_finished or run.control else []),
+               *run.defence, *filter(None, [run.final])]
+    slides = []
+    for frame, moment in zip(found, moments, strict=True):
+        slide = Image.new("RGB", SLIDE, "white")
+        draw, act = ImageDraw.Draw(slide), frame["act"]
+        colour = (CLEAN, ATTACKED, ATTACKED, DEFENDED)[act]
+        seen = run.photo + F.interpolate((moment.delta + (run.before_defence.delta if act == 3 else 0)).cpu(), PHOTO_SIDE)[0]
+        picture = Image.fromarray((seen.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
+        slide.paste(picture.resize((320, 320), Image.Resampling.BOX), (24, 24))
+        budget = run.profile.ttc.eps if act == 3 else run.settings.eps
+        slide.paste(enlarged(moment.delta, budget).resize((150, 150), Image.Resampling.NEAREST), (626, 24))
+        draw.text((626, 180), f"perturbation, ±{budget * 255:g}/255", "black", _font(11))
+        draw.text((366, 24), ACTS[act], colour, _font(21, bold=True))
+        for row, (index, share) in enumerate(frame["top"][:5]):
+            y = 84 + row * 36
+            draw.text((366, y), run.settings.labels[index][:24], "black", _font(14, bold=row == 0))
+            draw.rectangle((366, y + 19, 366 + 200 * share, y + 26), fill=colour)
+            draw.text((572, y + 14), f"{share * 100:.0f} %", "black", _font(12))
+        font = _font(16)
+        draw.multiline_text((24, 362), _wrapped(draw, frame["say"], font, SLIDE[0] - 48), "black", font, spacing=5)
+        slides.append(slide.quantize(128, dither=Image.Dither.NONE))
+    last_of_act = [i + 1 == len(found) or found[i + 1]["act"] != frame["act"] for i, frame in enumerate(found)]
+    file = io.BytesIO()
+    slides[0].save(file, "GIF", save_all=True, append_images=slides[1:], loop=0, optimize=False,
+                   duration=[PAUSE if last else HOLD for last in last_of_act])
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Takeaway:
+    """title: what the button says; file: its name; make: (run, study) -> bytes, or NotThere."""
+
+    title: str
+    file: str
+    make: Callable[[Run, Study | None], bytes]
+
+
+TAKEAWAYS: dict[str, Takeaway] = {
+    "clean": Takeaway("Clean picture (PNG)", "clean.png", clean_png),
+    "attacked": Takeaway("Attacked picture (PNG)", "attacked.png", attacked_png),
+    "defended": Takeaway("Defended picture (PNG)", "defended.png", defended_png),
+    "gif": Takeaway("Animation for slides (GIF)", "run.gif", run_gif),
+    "svg": Takeaway("Figure (SVG)", "run.svg", run_svg),
+    "pdf": Takeaway("Figure (PDF)", "run.pdf", run_pdf),
+    "json": Takeaway("Numbers (JSON)", "run.json", run_json),
+    "npz": Takeaway("Exact floats (NPZ)", "run.npz", run_npz),
+}
