@@ -45,8 +45,8 @@ def _backdrop(figure: Figure, description: str) -> Backdrop:
     boxes = []
     for axes in figure.axes:
         place = axes.get_position()
-        boxes.append((*axes.get_xlim(), *axes.get_ylim(), place.x0 * width, place.x1 * width, (1 - place.y0) * height,
-                      (1 - place.y1) * height))
+        ends = (*axes.get_xlim(), *axes.get_ylim(), place.x0 * width, place.x1 * width, (1 - place.y0) * height, (1 - place.y1) * height)
+        boxes.append(tuple(map(float, ends)))
     return Backdrop(svg, tuple(boxes))
 
 

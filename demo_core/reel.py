@@ -35,10 +35,9 @@ ACTS = ("The picture", "The attack", "The test", "The counterattack")
 SHOWN_LABELS = 6
 
 
-def reel(run: Run, study: Study | None = None, share: str = "", note: str = "") -> dict:
+def reel(run: Run, study: Study | None = None, share: str = "", note: str = "", done: bool = True) -> dict:
     """The run so far. study: the model's, behind the signals; share: the query that makes this run again, where one
-    does; note: a few words on device and speed."""
-    done = run.defended is not None or (run.engaged is None and run.attack_finished)
+    does; note: a few words on device and speed; done: nothing more will come."""
     return {
         "labels": list(run.settings.labels), "size": run.pixels.shape[-1], "acts": list(ACTS), "control": run.control,
         "frames": frames(run), "signals": _signals(run), "map": path_map(run) if done else None,

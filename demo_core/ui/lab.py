@@ -1,10 +1,11 @@
 """The Lab: one page on which a person attacks a picture and watches the counterattack."""
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from inspect import Parameter, Signature
 from pathlib import Path
 
 import gradio as gr
@@ -14,23 +15,29 @@ from gradio.data_classes import ImageData
 from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, study_of, surrogate_of
+from demo_core.examples import EXAMPLES
 from demo_core.labels import (
     DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, list_labels, parse_labels,
 )
-from demo_core.pictures import PictureError, enlarged, open_picture, perturb, to_image, to_photo
-from demo_core.plots import drift_figure, signal_figure, to_svg, views_figure
-from demo_core.story import Run, Settings
-from demo_core.examples import EXAMPLES
-from demo_core.ui import bench
-from demo_core.ui.render import arena_html, gate_html, predictions_html, verdict_html
+from demo_core.pictures import PictureError, open_picture, to_photo
+from demo_core.plots import to_svg, views_figure
+from demo_core.reel import reel, stored
+from demo_core.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.story import Drifts, Run, Settings
+from demo_core.takeaway import TAKEAWAYS, NotThere
+from demo_core.ui import api, bench
+from demo_core.ui.render import ABOUT, CHOOSE, COPY, arena_html, examples_html, gate_html, share_html
 
-CSS = (Path(__file__).parent / "style.css").read_text()
+HERE = Path(__file__).parent
+CSS = (HERE / "style.css").read_text()
 OTHER_LABELS = "Your own"
 ADAPTIVE_HELP = ("He attacks the defended prediction: he has the model and the defence’s code, but not its dice. He takes the"
                  " counterattack for a constant shift (BPDA, one fresh draw a step), does not aim at the gate, and keeps the plain"
                  " attack where that does more. A stronger attacker may do better still: the benchmark’s also differentiates through the steps.")
-CONTROLS = ("photo", "model", "labels", "template", "attack", "eps", "step_size", "steps", "target", "seed", "adaptive")
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one place for all that computes, on one GPU
+PAUSE = 0.12  # seconds between two frames sent to the page
+# What a link's ?talk=1 asks for; the theme is the page's own business.
+HEAD = """<script>if (new URLSearchParams(location.search).get("talk") === "1") document.documentElement.classList.add("talk");</script>"""
 
 
 class Photo(gr.Image):
@@ -48,15 +55,19 @@ class InputError(ValueError):
     """A setting cannot be used. The message is one sentence that says what to do."""
 
 
-BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError)
+BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError, NotThere)
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a visitor's last run was made from; a counterattack continues it only while that still holds."""
+    """What is on a visitor's stage. run: his last one; or scene: a finished one that came with the demo, whose run is
+    made when it is asked for. made_from: photo, model, labels and template; a counterattack continues a run only while
+    they still hold. share: the query that makes the run again, where one does."""
 
-    run: Run
+    run: Run | None
     made_from: tuple
+    scene: Scene | None = None
+    share: str = ""
 
 
 @lru_cache(maxsize=len(MODELS))
@@ -88,6 +99,7 @@ def read_settings(labels: str, template: str, attack: str, eps: float, step_size
 
 
 def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
+    """The model, and the clean picture before it. Raises one of BAD_INPUT."""
     if not photo:
         raise PictureError("Choose a picture first: upload one, or press one of the examples.")
     picture = to_photo(open_picture(photo))
@@ -97,49 +109,68 @@ def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP
     return clip, story.begin(clip, picture, settings, MODELS[key].profile)
 
 
-def picture(title: str, elem_id: str, alt_text: str) -> gr.Image:
-    """One of the pictures in the row; PNG throughout, for lossy formats destroy a perturbation of 1/255."""
-    with gr.Column(min_width=140):
-        gr.HTML(f"<h3>{title}</h3>")
-        return gr.Image(type="pil", format="png", interactive=False, show_label=False, height=220, elem_id=elem_id,
-                        label=title, alt_text=alt_text, buttons=["download", "fullscreen"])
+def attacked(clip: ZeroShotCLIP, run: Run, key: str) -> Iterator[Run]:
+    """The chosen attack, step by step, with the surrogate that a transfer attack needs."""
+    return story.attack(clip, run, model(surrogate_of(key)) if ATTACKS[run.settings.attack].transfer else None)
+
+
+def note(clip: ZeroShotCLIP, run: Run) -> str:
+    """Device and speed, in a few words."""
+    steps = sorted(run.milliseconds)
+    return f"{steps[len(steps) // 2]:.0f} ms a step (median) on {device_name(clip)}" if steps else f"on {device_name(clip)}"
+
+
+def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
+    """The drift of a run's pictures over noise and views, before what the model's study found."""
+    study = study_of(key)
+    behind = (f"Behind: the middle 80 % and the median of {study.pictures:,} photographs, clean and under PGD-10 of the"
+              " nearest eps. " if study else "")
+    text = "; ".join(f"{name}: drift {d.over_noise[0]:.3f} under noise of 1/255 to {d.over_noise[-1]:.2f} under 32/255, {d.view_drift:.3f} over"
+                     " our views" for name, d in drifts.items()) or "an empty plot: nothing has been measured yet"
+    return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Straight lines:'
+            f" where each defence draws its own.</p><div class='scroll' tabindex='0' role='region' aria-label='drift over noise and views'>"
+            f"{to_svg(views_figure(drifts, MODELS[key].profile, study, eps), text)}</div>")
 
 
 def build() -> gr.Blocks:
     """The page. Building it loads nothing; `model` does, at the first run or before."""
-    with gr.Blocks(title="Test-time counterattacks on CLIP", analytics_enabled=False,
+    with gr.Blocks(title="CLIP fights back: test-time counterattacks", analytics_enabled=False, fill_width=True,
                    delete_cache=(600, 3600)) as page:  # visitors' pictures are kept for an hour
+        first = SCENES[FIRST].scene
         gr.HTML(
             "<header class='head'><h1>CLIP fights back</h1><p>A change that no eye can see makes CLIP wrong. Its own"
             " frozen image encoder can undo it at test time: a few gradient steps push the picture’s embedding away"
             " from where the attacker left it. Attack a picture and watch.</p></header>")
-        session = gr.State(None)
-        with gr.Row(equal_height=False, elem_classes="lab"):  # laid out by style.css: act | show, settings below act
-            with gr.Column(min_width=300, elem_classes="act"):
-                photo = Photo(label="Picture", type="filepath", image_mode=None, format="png", height=280,
-                              sources=["upload", "clipboard", "webcam"], elem_id="photo", alt_text="the picture to attack",
-                              buttons=["fullscreen"])
-                examples = gr.Dataset(
-                    label="Or one of these photographs", components=[gr.Image(visible=False, type="filepath", format="png")],
-                    samples=[[e.path] for e in EXAMPLES], type="index", samples_per_page=len(EXAMPLES), elem_id="examples")
-                with gr.Row():
+        session = gr.State(Session(None, (), first, first.query()))
+        title = gr.State(first.picture)  # of the example photograph that is chosen
+        with gr.Row(equal_height=False, elem_classes="lab"):  # laid out by style.css: steer | show, settings below steer
+            with gr.Column(min_width=280, elem_classes="steer"):
+                with gr.Row(elem_classes="essential"):
+                    preset = gr.Dropdown([(p.title, key) for key, p in SCENES.items()], value=FIRST, label="Preset", elem_id="preset",
+                                         info=SCENES[FIRST].help)
+                with gr.Row(elem_classes="essential"):
                     both = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
                 with gr.Row():
-                    attack_button = gr.Button("Attack", elem_id="attack", min_width=120)
-                    defend_button = gr.Button("Counterattack", elem_id="counterattack", min_width=120)
-                with gr.Row():
-                    control_button = gr.Button("Clean control", elem_id="control", min_width=120)
-                    stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=120)
-            with gr.Column(min_width=300, elem_classes="settings"):
-                with gr.Row():
-                    preset = gr.Dropdown([*PRESETS, OTHER_LABELS], value=DEFAULT_PRESET, label="Label list", min_width=130)
-                    template = gr.Textbox(DEFAULT_TEMPLATE, label="Prompt template", info="{} stands for the label.", min_width=150)
-                labels = gr.Textbox("\n".join(PRESETS[DEFAULT_PRESET]), lines=6, max_lines=10, elem_id="labels",
-                                    label="Candidate labels, one a line", info="CLIP picks the likeliest of these.")
+                    attack_button = gr.Button("Attack", elem_id="attack", min_width=100, size="md")
+                    defend_button = gr.Button("Counterattack", elem_id="counterattack", min_width=100, size="md")
+                with gr.Row(elem_classes="essential"):
+                    control_button = gr.Button("Clean control", elem_id="control", min_width=100, size="md")
+                    stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=100, size="md")
+                photo = Photo(first.example.path, label="Picture", type="filepath", image_mode=None, format="png",
+                              height=240, sources=["upload", "clipboard", "webcam"], elem_id="photo", alt_text="the picture to attack",
+                              buttons=["fullscreen"])
+                examples = gr.HTML(examples_html(), js_on_load=CHOOSE, apply_default_css=False, elem_id="examples", label="example photographs")
+            with gr.Column(min_width=280, elem_classes="settings"):
+                with gr.Accordion("Labels", open=False):
+                    words = gr.Dropdown([*PRESETS, OTHER_LABELS], value=first.example.preset, label="Label list",
+                                        info="Lists of words that the embedded model knows.")
+                    labels = gr.Textbox(first.labels, lines=6, max_lines=10, elem_id="labels", label="Candidate labels, one a line",
+                                        info="CLIP picks the likeliest of these.")
+                    template = gr.Textbox(DEFAULT_TEMPLATE, label="Prompt template", info="The sentence that CLIP reads; {} stands for the label.")
                 with gr.Accordion("Attack settings", open=False):
                     attack = gr.Dropdown([(row.title, key) for key, row in ATTACKS.items()], value="pgd", label="Attack",
                                          info=ATTACKS["pgd"].help, elem_id="attack-kind")
-                    target = gr.Dropdown(list(PRESETS[DEFAULT_PRESET]), value=None, label="Target label", visible=False,
+                    target = gr.Dropdown(list(parse_labels(first.labels)), value=None, label="Target label", visible=False,
                                          info="What the attack should make CLIP say.", allow_custom_value=True)
                     eps = gr.Slider(0, 16, value=4, step=0.5, label="eps, in 1/255", info="How far any pixel may move.")
                     step_size = gr.Slider(0.25, 8, value=1, step=0.25, label="Step size, in 1/255", info="How far one step moves it.")
@@ -149,151 +180,190 @@ def build() -> gr.Blocks:
                 kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model",
                                    info=MODELS[DEFAULT_MODEL].summary, elem_id="model")
             with gr.Column(min_width=300, elem_classes="show"):
-                verdict = gr.HTML(verdict_html(None), elem_id="verdict", label="verdict")
-                with gr.Row(elem_classes="pictures"):
-                    clean_picture = picture("Clean", "clean-picture", "the clean picture")
-                    attacked_picture = picture("Attacked", "attacked-picture", "the attacked picture")
-                    defended_picture = picture("Defended", "defended-picture", "the picture after the defence")
-                    noise_picture = picture("Perturbation", "perturbation", "the attack’s perturbation, or while"
-                                            " the defence runs the counterattack’s, enlarged to the full range of grey")
-                predictions = gr.HTML(predictions_html(None), elem_id="predictions", label="predictions")
-                with gr.Row():
-                    with gr.Column(min_width=320):
-                        gr.HTML("<h2>How far the embedding has moved</h2>")
-                        drift = gr.HTML(svg_of(drift_figure(None), None), elem_id="drift", label="drift plot")
-                    with gr.Column(min_width=320):
-                        gr.HTML("<h2>Does the picture hold still?</h2>")
-                        signal = gr.HTML(empty_signal(DEFAULT_MODEL), elem_id="signal", label="signal plot")
-                gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL]), elem_id="gate")
-                with gr.Tabs():
+                stage = gr.HTML(stored(first), html_template=(HERE / "stage.html").read_text(), js_on_load=(HERE / "stage.js").read_text(),
+                                apply_default_css=False, elem_id="stage", label="stage")
+                with gr.Tabs(elem_classes="more"):
+                    with gr.Tab("Why this gate"):
+                        gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL]), elem_id="gate")
                     with gr.Tab("Arena"):
                         arena_button = gr.Button("Run every defence on the attacked picture", elem_id="run-arena")
                         arena = gr.HTML(arena_html(None, ()), elem_id="arena", label="arena")
                     with gr.Tab("Noise and views"):
-                        views = gr.HTML(views_html(DEFAULT_MODEL, None), elem_id="views", label="drift over noise and views")
+                        views_button = gr.Button("Measure how this run’s pictures drift", elem_id="run-views")
+                        views = gr.HTML(views_html(DEFAULT_MODEL, {}), elem_id="views", label="drift over noise and views")
+                    with gr.Tab("Share and take away"):
+                        link = gr.HTML(share_html(first.query()), elem_id="share", js_on_load=COPY)
+                        with gr.Row():
+                            files = {key: gr.Button(t.title, elem_id=f"take-{key}", min_width=180) for key, t in TAKEAWAYS.items()}
+                        file = gr.DownloadButton("Download", elem_id="taken", visible="hidden")
+                    with gr.Tab("About"):
+                        gr.HTML(ABOUT, elem_id="about")
 
         settings = [labels, template, attack, eps, step_size, steps, target, seed, adaptive]
-        outputs = [session, verdict, clean_picture, noise_picture, attacked_picture, defended_picture, predictions, drift, signal,
-                   views, arena]
+        inputs = [title, photo, kind, *settings]
+        outputs = [session, stage, arena, link]
 
-        def frame(clip: ZeroShotCLIP, run: Run, made_from: tuple, *, first: bool = False) -> dict:
-            """What changes on the screen with this snapshot."""
-            changed = {session: Session(run, made_from), verdict: verdict_html(run, device_name(clip)),
-                       drift: svg_of(drift_figure(run), run)}
-            if first:
-                changed |= {clean_picture: to_image(run.photo), noise_picture: None, attacked_picture: None,
-                            defended_picture: None, arena: arena_html(None, ())}
-            at_the_gate = run.engaged is not None and not run.push and run.defended is None
-            if first or at_the_gate or (run.attacked is not None and run.engaged is None):
-                # what the pictures' signals are does not change while a counterattack steps on
-                changed |= {views: views_html(made_from[1], run), signal: svg_of(signal_figure(run, study=study_of(made_from[1])), run)}
-            if run.engaged is None:
-                if run.attack_delta is not None:
-                    changed |= {noise_picture: enlarged(run.attack_delta, run.settings.eps),
-                                attacked_picture: to_image(perturb(run.photo, run.attack_delta))}
-            else:
-                base = run.attack_delta if run.attack_delta is not None and not run.control else 0
-                changed |= {noise_picture: enlarged(run.defence_delta, run.profile.ttc.eps),
-                            defended_picture: to_image(perturb(run.photo, base + run.defence_delta))}
-            if first or run.attacked is not None or run.engaged is not None:
-                changed[predictions] = predictions_html(run)
-            return changed
+        def frames(clip: ZeroShotCLIP, runs: Iterator[Run], made_from: tuple, share: str) -> Iterator[dict]:
+            """What changes on the page, at most every PAUSE seconds; the last of the runs is never left out."""
+            study, then, run = study_of(made_from[1]), 0.0, None
+
+            def changed(run: Run, done: bool = False) -> dict:
+                return {session: Session(run, made_from, share=share), stage: reel(run, study, share, note(clip, run), done)}
+
+            for found in runs:
+                if run and time.monotonic() - then >= PAUSE:
+                    yield changed(run)
+                    then = time.monotonic()
+                run = found
+            yield changed(run, done=True)
 
         def handler(generate: Callable[..., Iterator[dict]]) -> Callable[..., Iterator[dict]]:
-            """Bad input becomes one sentence and nothing on the screen is lost; the API sees the controls' names."""
+            """Bad input becomes one sentence, and nothing on the page is lost."""
             @wraps(generate)
             def told(*given) -> Iterator[dict]:
                 try:
                     yield from generate(*given)
                 except BAD_INPUT as error:
                     gr.Warning(str(error), title="Not yet")
-                    yield {verdict: gr.skip()}
+                    yield {stage: gr.skip()}
 
-            names = [*(["session"] if generate in (counterattack, clean_control, compare) else []), *CONTROLS]
-            told.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in names])
             return told
 
-        def fresh(photo, kind, *chosen) -> Iterator[dict]:
-            """A new run: the clean picture."""
+        def query(name: str | None, kind: str, labels: str, template: str, *chosen, control: bool = False) -> str:
+            """What a link to this run has to say; nothing where the picture is the visitor's own."""
+            if not name:
+                return ""
+            kinds = (str, float, float, int, lambda t: t or "", int, bool)
+            return Scene(name, "\n".join(list_labels(labels)), template, *(k(v) for k, v in zip(kinds, chosen)), model=kind, control=control).query()
+
+        def fresh(name, photo, kind, *chosen, control: bool = False) -> tuple[ZeroShotCLIP, Run, tuple, str]:
             clip, run = begin(photo, kind, read_settings(*chosen))
-            yield frame(clip, run, (photo, kind, *chosen[:2]), first=True)
+            return clip, run, (photo, kind, *chosen[:2]), query(name, kind, *chosen, control=control)
+
+        def cleared(share: str) -> dict:
+            return {arena: arena_html(None, ()), link: share_html(share)}
 
         def attack_only(*controls) -> Iterator[dict]:
             """Attack a picture step by step."""
-            for changed in fresh(*controls):
-                yield changed
-            kept, clip = changed[session], model(controls[1])
-            row = ATTACKS[kept.run.settings.attack]
-            surrogate = model(surrogate_of(controls[1])) if row.transfer else None
-            for run in story.attack(clip, kept.run, surrogate):
-                yield frame(clip, run, kept.made_from)
+            clip, run, made_from, share = fresh(*controls)
+            yield cleared(share)
+            yield from frames(clip, attacked(clip, run, controls[2]), made_from, share)
 
-        def defended(kept: Session, kind: str, control: bool = False) -> Iterator[dict]:
-            clip = model(kind)
-            for run in story.defend(clip, kept.run, control=control):
-                yield frame(clip, run, kept.made_from)
+        def attack_and_counterattack(*controls) -> Iterator[dict]:
+            """Attack a picture, then counterattack, step by step."""
+            clip, run, made_from, share = fresh(*controls)
 
-        def attacked_before(kept: Session | None, photo, kind, *chosen) -> Session:
-            if kept is None or not kept.run.attack_finished:
+            def whole() -> Iterator[Run]:
+                for found in attacked(clip, run, controls[2]):
+                    yield found
+                yield from story.defend(clip, found)
+
+            for sent, changed in enumerate(frames(clip, whole(), made_from, share)):
+                yield changed if sent else cleared(share) | changed
+
+        def attacked_before(kept: Session | None, name, photo, kind, *chosen) -> Session:
+            """The session with an attack that still fits the controls; one that came with the demo is made now."""
+            if kept and kept.scene and (kept.scene.model, kept.scene.labels, kept.scene.template) == (kind, "\n".join(list_labels(chosen[0])), chosen[1]):
+                clip, run, made_from, share = fresh(name, photo, kind, *chosen)
+                return Session(list(attacked(clip, run, kind))[-1], made_from, share=share)
+            if kept is None or kept.run is None or not kept.run.attack_finished:
                 raise InputError("Press Attack first: there is no attacked picture yet.")
             if kept.made_from != (photo, kind, *chosen[:2]):
                 raise InputError("The picture, model, labels or template changed since the attack: press Attack again.")
             return kept
 
-        def counterattack(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
+        def counterattack(kept: Session | None, *controls) -> Iterator[dict]:
             """Counterattack the picture that was attacked last, step by step."""
-            yield from defended(attacked_before(kept, photo, kind, *chosen), kind)
+            kept, clip = attacked_before(kept, *controls), model(controls[2])
+            yield from frames(clip, story.defend(clip, kept.run), kept.made_from, kept.share)
 
-        def compare(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
-            """Run every defence on the picture that was attacked last, and on the clean one, defence by defence."""
-            run = attacked_before(kept, photo, kind, *chosen).run
-            yield {arena: arena_html(run, ())}
-            for bouts in story.arena(model(kind), run):
-                yield {arena: arena_html(run, bouts)}
-
-        def attack_and_counterattack(*controls) -> Iterator[dict]:
-            """Attack a picture, then counterattack, step by step."""
-            for changed in attack_only(*controls):
-                yield changed
-            yield from defended(changed[session], controls[1])
-
-        def clean_control(kept: Session | None, photo, kind, *chosen) -> Iterator[dict]:
+        def clean_control(kept: Session | None, *controls) -> Iterator[dict]:
             """Run the same defence on the clean picture; an attack that was made on it stays for a counterattack."""
-            if kept is None or not kept.run.attack_finished or kept.made_from != (photo, kind, *chosen[:2]):
-                for changed in fresh(photo, kind, *chosen):
-                    yield changed
-                kept = changed[session]
-            yield from defended(kept, kind, control=True)
+            clip, run, made_from, share = fresh(*controls, control=True)
+            if kept and kept.run and kept.run.attack_finished and kept.made_from == made_from:
+                run = kept.run
+            yield {link: share_html(share)}
+            yield from frames(clip, story.defend(clip, run, control=True), made_from, share)
+
+        def compare(kept: Session | None, *controls) -> Iterator[dict]:
+            """Run every defence on the picture that was attacked last, and on the clean one, defence by defence."""
+            kept = attacked_before(kept, *controls)
+            yield {arena: arena_html(kept.run, ()), session: kept}
+            for bouts in story.arena(model(controls[2]), kept.run):
+                yield {arena: arena_html(kept.run, bouts)}
+
+        def measure(kept: Session | None, name, photo, kind, *chosen) -> Iterator[dict]:
+            """How far this run's pictures drift under noise and views."""
+            try:
+                run = attacked_before(kept, name, photo, kind, *chosen).run
+            except InputError:
+                run = begin(photo, kind, read_settings(*chosen))[1]
+            yield {views: views_html(kind, story.drifts(model(kind), run), run.settings.eps * 255)}
+
+        def take(key: str, kept: Session | None, name, photo, kind, *chosen) -> Iterator[dict]:
+            """One file of the run on the stage."""
+            if kept is None or (kept.run is None and kept.scene is None):
+                raise NotThere("There is no run to take away yet: press a preset, or Attack.")
+            run = kept.run
+            if run is None:
+                clip, run = begin(photo, kept.scene.model, kept.scene.settings)
+                if not kept.scene.control:
+                    run = list(attacked(clip, run, kept.scene.model))[-1]
+                run = list(story.defend(clip, run, control=kept.scene.control))[-1]
+            path = Path(tempfile.mkdtemp(prefix="taken-")) / TAKEAWAYS[key].file
+            path.write_bytes(TAKEAWAYS[key].make(run, study_of(kind)))
+            yield {file: str(path)}
 
         def stopped(kept: Session | None):
-            words = story.stopped(kept.run) if kept else ""
-            return verdict_html(kept.run, device_name(model(DEFAULT_MODEL)), words) if words else gr.skip()
+            said = story.stopped(kept.run) if kept and kept.run else ""
+            if not said:
+                return gr.skip()
+            found = reel(kept.run, study_of(kept.made_from[1]))
+            return found | {"verdict": {"text": said, "tone": "wait", "note": ""}}
 
-        streaming = dict(outputs=outputs, show_progress="hidden", **QUEUE)
-        inputs = [photo, kind, *settings]
-        running = [
-            both.click(handler(attack_and_counterattack), inputs, api_name="attack_and_counterattack", **streaming),
-            attack_button.click(handler(attack_only), inputs, api_name="attack", **streaming),
-            defend_button.click(handler(counterattack), [session, *inputs], api_name="counterattack", **streaming),
-            control_button.click(handler(clean_control), [session, *inputs], api_name="clean_control", **streaming),
-            arena_button.click(handler(compare), [session, *inputs], api_name="arena", **streaming | {"outputs": [verdict, arena]}),
-        ]
-        stop.click(stopped, session, verdict, cancels=running, api_visibility="private", queue=False, show_progress="hidden")
-
-        def choose_example(index: int):
-            example = EXAMPLES[index]
-            return example.path, example.preset, "\n".join(PRESETS[example.preset])
-
+        streaming = dict(outputs=outputs, show_progress="hidden", api_visibility="private", **QUEUE)
+        running = [both.click(handler(attack_and_counterattack), inputs, **streaming),
+                   attack_button.click(handler(attack_only), inputs, **streaming),
+                   defend_button.click(handler(counterattack), [session, *inputs], **streaming),
+                   control_button.click(handler(clean_control), [session, *inputs], **streaming),
+                   arena_button.click(handler(compare), [session, *inputs], **streaming | {"outputs": [session, stage, arena]}),
+                   views_button.click(handler(measure), [session, *inputs], **streaming | {"outputs": [stage, views]})]
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
-        examples.click(choose_example, examples, [photo, preset, labels], **quiet)
-        preset.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), preset, labels, **quiet)
+        stop.click(stopped, session, stage, cancels=running, **quiet)
+        for key, button in files.items():
+            made = button.click(handler(lambda *given, key=key: take(key, *given)), [session, *inputs], **streaming | {"outputs": [stage, file]})
+            made.success(None, None, None, js="() => document.querySelector('#taken')?.click()", api_visibility="private")
+
+        def controls_of(scene: Scene) -> dict:
+            """Every control as the scene has it."""
+            names = list_labels(scene.labels)
+            return {title: scene.picture, photo: scene.example.path, kind: scene.model, labels: scene.labels, template: scene.template,
+                    attack: scene.attack, eps: scene.eps, step_size: scene.step_size, steps: scene.steps, seed: scene.seed,
+                    target: gr.update(choices=list(names), value=scene.target or None), adaptive: scene.adaptive,
+                    link: share_html(scene.query()), arena: arena_html(None, ())}
+
+        def open_scene(scene: Scene) -> dict:
+            """Controls and stage of a scene, at once where its finished run came with the demo."""
+            found = stored(scene)
+            return controls_of(scene) | ({session: Session(None, (), scene, scene.query()), stage: found} if found else {session: None})
+
+        everything = [*inputs, *outputs]
+        preset.input(lambda key: open_scene(SCENES[key].scene) | {preset: gr.update(info=SCENES[key].help)}, preset,
+                     [*everything, preset], **quiet)
+
+        def choose_example(event: gr.EventData) -> dict:
+            return open_scene(scene_of(event._data["title"])) | {preset: gr.skip()}
+
+        examples.click(choose_example, None, [*everything, preset], **quiet)
+        photo.input(lambda: (None, None), None, [title, session], **quiet)
+        words.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), words, labels, **quiet)
 
         def labels_changed(text: str, current: str | None):
             names = list_labels(text)
             name = next((n for n, known in PRESETS.items() if known == names), OTHER_LABELS)
             return name, gr.update(choices=list(names), value=current if current in names else None)
 
-        labels.change(labels_changed, [labels, target], [preset, target], **quiet)
+        labels.change(labels_changed, [labels, target], [words, target], **quiet)
 
         def attack_changed(key: str):
             row = ATTACKS[key]
@@ -307,45 +377,42 @@ def build() -> gr.Blocks:
                 model(key)
             except ModelUnavailable as error:
                 gr.Warning(str(error), title="This model is not available here")
-                row, key = MODELS[DEFAULT_MODEL], DEFAULT_MODEL
+                key = DEFAULT_MODEL
             row = MODELS[key]
-            return (gr.update(value=key, info=row.summary), gate_html(row), empty_signal(key), verdict_html(None),
-                    views_html(key, None), arena_html(None, ()))
+            return gr.update(value=key, info=row.summary), gate_html(row), views_html(key, {}), arena_html(None, ())
 
-        kind.select(model_changed, kind, [kind, gate, signal, verdict, views, arena], api_visibility="private", **QUEUE)
+        kind.select(model_changed, kind, [kind, gate, views, arena], api_visibility="private", show_progress="hidden", **QUEUE)
+
+        def open_link(request: gr.Request) -> Iterator[dict]:
+            """The scene that the page's address asks for: its finished run, or one made now."""
+            scene = Scene.read(str(request.query_params))
+            if scene is None:
+                yield {stage: gr.skip()}
+                return
+            known = open_scene(scene)
+            yield known
+            if stage not in known:
+                clip, run = begin(scene.example.path, scene.model, scene.settings)
+                made_from = (scene.example.path, scene.model, scene.labels, scene.template)
+
+                def whole() -> Iterator[Run]:
+                    found = run
+                    if not scene.control:
+                        for found in attacked(clip, run, scene.model):
+                            yield found
+                    yield from story.defend(clip, found, control=scene.control)
+
+                yield from frames(clip, whole(), made_from, scene.query())
+
+        page.load(handler(open_link), None, everything, api_visibility="private", show_progress="hidden", **QUEUE)
+        api.add(begin, read_settings, model, BAD_INPUT, QUEUE)
         bench.add(model, QUEUE)
     return page
 
 
 def launch_options() -> dict:
-    """What the page needs of launch(): its look, the example files, and no history of runs in visitors' browsers."""
+    """What the page needs of launch(): its look, the example files, an MCP server beside the API, and no history of runs
+    in visitors' browsers."""
     fonts = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
-    return dict(theme=gr.themes.Soft(**fonts), css=CSS, allowed_paths=[e.path for e in EXAMPLES], run_history=False, max_file_size="50mb")
-
-
-def empty_signal(key: str) -> str:
-    """The signal plot of a model before a run: what its study found."""
-    return svg_of(signal_figure(None, MODELS[key].profile, study_of(key)), None)
-
-
-def views_html(key: str, run: Run | None) -> str:
-    """The drift of a run's pictures over noise and views, before what the model's study found."""
-    study = study_of(key)
-    behind = (f"Behind: the middle 80 % and the median of {study.pictures:,} photographs, clean and under PGD-10 of the"
-              " nearest eps. " if study else "")
-    return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Straight lines:'
-            f" where each defence draws its own.</p>{svg_of(views_figure(run, MODELS[key].profile, study), run)}")
-
-
-def svg_of(figure, run: Run | None) -> str:
-    """A figure as SVG with a text alternative made of the run's own numbers."""
-    if run is None:
-        text = "an empty plot: nothing has run yet"
-    else:
-        parts = [f"{name} {values[-1]:.2f}" for name, values in (
-            ("attack drift", run.attack_drift), ("counterattack drift", run.defence_drift)) if values]
-        for name, found in (("clean", run.clean_signals), ("attacked", run.attacked_signals)):
-            if found:
-                parts.append(f"{name} tau {found.tau:.3f}, view drift {found.view_drift:.3f}")
-        text = "; ".join(parts)
-    return to_svg(figure, text)
+    return dict(theme=gr.themes.Soft(**fonts), css=CSS, head=HEAD, allowed_paths=[e.path for e in EXAMPLES], run_history=False,
+                max_file_size="50mb", mcp_server=True)

@@ -1,52 +1,51 @@
-"""A Run -> pieces of HTML. Every word of a person's (labels) is escaped."""
+"""Pieces of the page as HTML. Every word of a person's (labels) is escaped."""
 from __future__ import annotations
 
+import base64
+import io
 from html import escape
+
+from PIL import ImageOps
 
 from demo_core.clip import MODELS, ModelRow
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
-from demo_core.plots import ATTACKED, CLEAN, DEFENDED
-from demo_core.story import Bout, Run, verdict
+from demo_core.examples import EXAMPLES
+from demo_core.pictures import open_picture
+from demo_core.plots import DEFENDED
+from demo_core.story import Bout, Run
 
-SHOWN_LABELS = 6
-
-
-def verdict_html(run: Run | None, device: str = "", instead: str = "") -> str:
-    """The sentence that says where the run stands (or `instead`), announced to screen readers; device and speed below."""
-    if run is None:
-        return ('<div class="verdict" role="status" aria-live="polite"><p class="say">Choose a picture, then press'
-                " <b>Attack, then counterattack</b>.</p></div>")
-    tone = "wait"
-    if run.defended is not None:
-        tone = "good" if run.label(run.defended) == run.label(run.clean) else "bad"
-    elif run.attacked is not None:
-        tone = "bad" if run.label(run.attacked) != run.label(run.clean) else "wait"
-    steps = sorted(run.milliseconds)
-    speed = f"{steps[len(steps) // 2]:.0f} ms a step (median) on {escape(device)}" if steps else f"on {escape(device)}"
-    return (f'<div class="verdict {tone}" role="status" aria-live="polite"><p class="say">{escape(instead or verdict(run))}</p>'
-            f'<p class="small">{speed}</p></div>')
+THUMBNAIL = 96
+# js_on_load of the two that follow
+CHOOSE = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", { title: button.dataset.title });
+});"""
+COPY = """element.addEventListener("click", (event) => {
+  if (!event.target.matches("button")) return;
+  navigator.clipboard?.writeText(element.querySelector("a").href);
+  event.target.textContent = "Copied";
+});"""
 
 
-def predictions_html(run: Run | None) -> str:
-    """Clean, attacked and defended probabilities side by side, the likeliest labels first."""
-    columns = [("clean", CLEAN, run.clean if run else None), ("attacked", ATTACKED, run.attacked if run else None),
-               ("defended", DEFENDED, run.defended if run else None)]
-    if run and run.control:
-        columns = [columns[0], ("defended, without any attack", DEFENDED, run.defended)]
-    cells = []
-    for title, colour, probabilities in columns:
-        rows = ""
-        if probabilities is not None:
-            count = min(SHOWN_LABELS, len(probabilities))
-            values, order = probabilities.topk(count)
-            for place, (value, index) in enumerate(zip(values.tolist(), order.tolist())):
-                label = escape(run.settings.labels[index])
-                rows += (f'<div class="row{" top" if place == 0 else ""}"><span class="name">{label}</span>'
-                         f'<span class="bar"><i style="width:{value * 100:.1f}%;background:{colour}"></i></span>'
-                         f'<span class="value">{value * 100:.1f} %</span></div>')
-        cells.append(f'<section aria-label="predictions, {title}"><h3 style="border-color:{colour}">{title}</h3>'
-                     f'{rows or "<p class=small>not yet</p>"}</section>')
-    return f'<div class="predictions">{"".join(cells)}</div>'
+def examples_html() -> str:
+    """The example photographs as buttons."""
+    buttons = ""
+    for example in EXAMPLES:
+        file = io.BytesIO()
+        ImageOps.fit(open_picture(example.path), (THUMBNAIL, THUMBNAIL)).save(file, "WEBP", quality=85)
+        source = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+        buttons += (f'<button type="button" data-title="{escape(example.title)}"><img src="{source}" alt="{escape(example.title)}"'
+                    f' title="{escape(example.title)}"></button>')
+    return f'<div class="examples" role="group" aria-label="example photographs"><p class="small">Or one of these photographs</p>{buttons}</div>'
+
+
+def share_html(query: str) -> str:
+    """The link that makes this run again, where one does."""
+    if not query:
+        return ('<p class="small">A link can name one of the example photographs only: a picture of yours stays with you. Take the run'
+                " away as files instead.</p>")
+    return (f'<p><a href="./?{escape(query)}">Link to this very run</a> <button type="button" class="copy">Copy the link</button></p>'
+            '<p class="small">It holds the picture’s name, labels, attack, eps, steps, seed and model, and makes the run again.</p>')
 
 
 def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
@@ -75,7 +74,7 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
     said = ("Each defence met an attack made through itself." if run.settings.knows_defence else
             "All met the same attack, which knows none of them.")
     done = f"{len(bouts)} of {len(DEFENSES)} defences. {said} The clean prediction was “{escape(run.settings.labels[clean])}”."
-    return (f'<p class="small" role="status">{done}</p><div class="scroll"><table class="arena"><thead><tr>'
+    return (f'<p class="small" role="status">{done}</p><div class="scroll" tabindex="0" role="region" aria-label="defences"><table class="arena"><thead><tr>'
             + "".join(f'<th scope="col">{head}</th>' for head in heads) + f"</tr></thead><tbody>{rows}</tbody></table></div>")
 
 
@@ -100,3 +99,31 @@ def gate_html(row: ModelRow) -> str:
     probe = (f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
              " fine-tuned, as in the paper’s code." if row.original else "")
     return f'<p class="gate">{rule}{probe} {budget}.{looks} <span class="small">{escape(profile.note)}</span></p>'
+
+
+ABOUT = """<div class="about">
+<h2>The idea</h2>
+<p>CLIP turns a picture and every label into a list of numbers, an <i>embedding</i>, and picks the label whose embedding points most
+nearly the same way. An attacker who knows the model can move the picture’s embedding anywhere by changes too small to see. Xing, Zhao
+and Sebe (CVPR 2025) noticed that pictures so attacked stand in an odd place, and that CLIP’s own frozen image encoder can push them out
+of it at test time: no training, no other network.</p>
+<h2>The two equations</h2>
+<p>The stability signal: how far a little noise n moves the embedding f of a picture x, in parts of its length.</p>
+<math display="block"><mi>τ</mi><mo>=</mo><mfrac><mrow><mo>‖</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>+</mo><mi>n</mi><mo>)</mo><mo>−</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>‖</mo></mrow><mrow><mo>‖</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>‖</mo></mrow></mfrac></math>
+<p>The counterattack: the perturbation δ within a small budget that pushes the embedding farthest from where the attacker left it, found by a
+few steps of signed gradient ascent, later steps counting more.</p>
+<math display="block"><mi>δ</mi><mo>*</mo><mo>=</mo><munder><mi>argmax</mi><mrow><mo>‖</mo><mi>δ</mi><msub><mo>‖</mo><mi>∞</mi></msub><mo>≤</mo><mi>ε</mi></mrow></munder><msup><mrow><mo>‖</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>+</mo><mi>δ</mi><mo>)</mo><mo>−</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>‖</mo></mrow><mn>2</mn></msup></math>
+<h2>What tau is, and what it is not</h2>
+<p>In OpenAI’s CLIPs an attacked picture is <i>falsely stable</i>: noise moves its embedding less than a clean one’s, so a low tau calls for the
+counterattack. It is no proof of an attack: some clean pictures are as still, weak attacks are not, an attacker who knows the rule can
+avoid it, and in small networks, such as the one in this box, it does not show at all. There the opposite does: a nudge of one pixel
+throws an attacked picture’s embedding far, and that drift decides here. Both are measured and shown.</p>
+<h2>What it does not do</h2>
+<p>No defence here stops an attacker who knows it and may change every pixel by 4/255. The presets hold a failure and that attacker, on purpose;
+the Arena runs every defence on your picture; the README has the tables, thousands of pictures each.</p>
+<h2>Read on</h2>
+<p><a href="https://arxiv.org/abs/2503.03613" rel="noreferrer">Xing, Zhao, Sebe: CLIP is Strong Enough to Fight Back (CVPR 2025)</a> ·
+<a href="https://arxiv.org/abs/1706.06083" rel="noreferrer">PGD: Madry et al. (ICLR 2018)</a> ·
+<a href="https://arxiv.org/abs/1802.00420" rel="noreferrer">Why adaptive attackers matter: Athalye et al. (ICML 2018)</a> ·
+<a href="https://arxiv.org/abs/2103.00020" rel="noreferrer">CLIP: Radford et al. (ICML 2021)</a></p>
+</div>"""

@@ -127,8 +127,8 @@ function showPredictions() {
       line.hidden = !found;
       if (!found) continue;
       text(line.children[0], reel.labels[found[0]]);
-      line.children[1].firstChild.style.width = percent(found[1]);
-      text(line.children[2], percent(found[1]));
+      text(line.children[1], percent(found[1]));
+      line.children[2].firstChild.style.width = 100 * found[1] + "%";
     }
     section.lastChild.hidden = Boolean(frame);
   }
@@ -143,8 +143,8 @@ function buildPredictions() {
     section.append(make("h3", {}, reel.control && name === "defended" ? "defended, without any attack" : name));
     for (let row = 0; row < 6; row++) {
       const line = make("div", { class: row ? "row" : "row top" });
-      line.append(make("span", { class: "name" }), make("span", { class: "bar" }), make("span", { class: "value" }));
-      line.children[1].append(make("i"));
+      line.append(make("span", { class: "name" }), make("span", { class: "value" }), make("span", { class: "bar" }));
+      line.children[2].append(make("i"));
       section.append(line);
     }
     section.append(make("p", { class: "small" }, "not yet"));
@@ -253,7 +253,7 @@ function drawMap() {
   if (end > 0) marker(svg, "square", points[end], 3.5, { class: "attacked mark" + (now < end ? " later" : "") });
   const here = points[now];
   marker(svg, "circle", here, 6, { class: "here" });
-  text($(".map .legend"), "Two dimensions that hold " + percent(reel.map.kept) + " of the way. Arrows: where a label’s text lies.");
+  text($(".map .legend"), "Two dimensions that hold " + percent(reel.map.kept) + " of the way. Arrows: where a label’s text lies. The way out need not lead back.");
 }
 
 // ---------------------------------------------------------------- tables

@@ -1,0 +1,75 @@
+"""How long a visitor waits, from the click to the last frame, and how much of that is the model's own work:
+
+    python -m tests.latency [--runs 9]
+
+Starts the app in this process, drives it with an installed Chromium, and runs PGD-10 and the counterattack on the first
+example. The model's work is the time inside its encoder's forward and backward passes.
+"""
+import argparse
+import shutil
+import statistics
+import time
+
+import torch
+from playwright.sync_api import sync_playwright
+
+from demo_core.clip import DEFAULT_MODEL, ZeroShotCLIP
+from demo_core.ui import lab
+
+CLICK = """() => new Promise((resolve) => {
+  const stage = document.querySelector(".stage"), then = performance.now();
+  let began = false;
+  new MutationObserver((_, observer) => {
+    if (stage.dataset.done === "false") began = true;
+    if (!began || stage.dataset.done !== "true") return;
+    observer.disconnect();
+    requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - then)));  // painted
+  }).observe(stage, { attributes: true });
+  document.querySelector("#both").click();
+})"""
+
+
+def timed(function, spent: list[float]):
+    def wrapped(*args, **kwargs):
+        then = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent.append(time.perf_counter() - then)
+
+    return wrapped
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=9)
+    args = parser.parse_args()
+    spent: list[float] = []
+    ZeroShotCLIP.encode = timed(ZeroShotCLIP.encode, spent)
+    torch.autograd.grad = timed(torch.autograd.grad, spent)
+    page = lab.build()
+    lab.model(DEFAULT_MODEL)
+    _, url, _ = page.queue(default_concurrency_limit=4).launch(prevent_thread_lock=True, quiet=True, **lab.launch_options())
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    waits, shares = [], []
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1440, "height": 900})
+        tab.goto(url)
+        tab.wait_for_selector(".stage[data-done=true]")
+        tab.wait_for_timeout(1500)
+        for run in range(args.runs + 1):
+            spent.clear()
+            wait = tab.evaluate(CLICK)
+            tab.wait_for_timeout(500)
+            if run:  # the first one warms up
+                waits.append(wait)
+                shares.append(1000 * sum(spent) / wait)
+        browser.close()
+    print(f"{args.runs} runs: {statistics.median(waits):.0f} ms from click to last frame (median; {min(waits):.0f} to {max(waits):.0f});"
+          f" {statistics.median(shares):.0%} of it the model’s passes")
+    page.close()
+
+
+if __name__ == "__main__":
+    main()
