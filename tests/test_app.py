@@ -1,6 +1,9 @@
 """The app through gradio_client, as a program would use it."""
+import asyncio
+import base64
+import json
 import re
-import shutil
+from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
@@ -9,8 +12,10 @@ from PIL import Image
 from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
-from demo_core.ui import lab
 from demo_core.examples import EXAMPLES
+from demo_core.scenes import scene_of
+from demo_core.takeaway import TAKEAWAYS
+from demo_core.ui import lab
 
 ANIMALS = "\n".join(PRESETS["Animals"])
 
@@ -36,77 +41,80 @@ def said(monkeypatch) -> list[str]:
     return heard
 
 
-def arguments(photo=EXAMPLES[1].path, **changes) -> dict:
-    named = dict(photo=handle_file(photo), model=DEFAULT_MODEL, labels=ANIMALS, template=DEFAULT_TEMPLATE, attack="pgd",
-                 eps=4, step_size=1, steps=6, target=None, seed=0, adaptive=False) | changes
-    return list(named.values())
+def arguments(photo=EXAMPLES[1].path, **changes) -> list:
+    named = dict(model=DEFAULT_MODEL, labels=ANIMALS, template=DEFAULT_TEMPLATE, attack="pgd", eps=4, step_size=1, steps=6,
+                 target=None, seed=0, adaptive=False) | changes
+    return [photo and handle_file(photo), *named.values()]
 
 
-def frames(client, api_name="/attack_and_counterattack", *args) -> list:
-    job = client.submit(*(args or arguments()), api_name=api_name)
+def frames(client, *args, name="/lab_both") -> list:
+    """All that a press of the button brings, first the stage."""
+    job = client.submit(*(args or arguments()), api_name=name)
     job.result(timeout=120)
-    return job.outputs()
+    return [f if isinstance(f, (list, tuple)) else (f,) for f in job.outputs()]
+
+
+def reels(client, *args, name="/lab_both") -> list[dict]:
+    return [f[0] for f in frames(client, *args, name=name) if isinstance(f[0], dict) and "frames" in f[0]]
 
 
 def words(html) -> str:
     return re.sub(r"<[^>]+>", " ", html) if isinstance(html, str) else ""
 
 
-def test_frames_arrive_in_order(client):
-    found = frames(client)
-    verdicts = [words(f[0]) for f in found]
-    clean = re.search("The model sees “(.+?)”", verdicts[0]).group(1)
-    assert all("attack is running" in v for v in verdicts[1:7])
-    assert f"The attack turned “{clean}” into" in verdicts[7]
-    assert "counterattack engaged" in verdicts[8] and "ecovered" in verdicts[-1]
-    steps = MODELS["pocket"].profile.ttc.steps
-    assert len(found) == 1 + 7 + 1 + (steps + 1) + 1
-    assert "ms a step" in verdicts[-1] and lab.device_name(lab.model(DEFAULT_MODEL)) in verdicts[-1]
-
-
-def test_pictures_are_lossless(client):
-    last = [f for f in frames(client) if isinstance(f[3], str)][-1]
-    with Image.open(last[3]) as picture:
-        assert picture.format == "PNG" and picture.size == (448, 448)
+def test_a_run_grows_and_ends(client):
+    found = reels(client)
+    last, steps = found[-1], MODELS["pocket"].profile.ttc.steps
+    assert [r["done"] for r in found] == [False] * (len(found) - 1) + [True]
+    assert [f["act"] for f in last["frames"]] == [0] + [1] * 7 + [2] + [3] * (steps + 2)
+    for earlier, later in zip(found, found[1:]):
+        assert later["frames"][:len(earlier["frames"]) - 1] == earlier["frames"][:-1]
+        assert later["drift"] == earlier["drift"] and later["signal"] == earlier["signal"]  # the axes hold still
+    clean = last["labels"][last["frames"][0]["top"][0][0]]
+    assert f"“{clean}”" in last["verdict"]["text"] and "counterattack engaged" in last["verdict"]["text"]
+    assert len(last["map"]["points"]) == len(last["frames"])
+    assert "ms a step" in last["verdict"]["note"] and lab.device_name(lab.model(DEFAULT_MODEL)) in last["verdict"]["note"]
 
 
 def test_attack_then_counterattack_by_two_calls(client):
-    attacked = frames(client, "/attack", *arguments())
-    assert "The attack turned" in words(attacked[-1][0])
-    defended = frames(client, "/counterattack", *arguments())
-    assert "counterattack engaged" in words(defended[0][0]) and "ecovered" in words(defended[-1][0])
+    assert "The attack turned" in reels(client, *arguments(), name="/lab_attack")[-1]["verdict"]["text"]
+    found = reels(client, *arguments(), name="/lab_counterattack")[-1]["verdict"]["text"]
+    assert "counterattack engaged" in found and "ecovered" in found
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_arena_runs_every_defence(client, adaptive):
     changes = dict(steps=2, adaptive=adaptive)
-    frames(client, "/attack", *arguments(**changes))
-    found = [words(f[1]) for f in frames(client, "/arena", *arguments(**changes))]
+    reels(client, *arguments(**changes), name="/lab_attack")
+    found = [words(f[1]) for f in frames(client, *arguments(**changes), name="/lab_arena")]
     assert len(found) == 1 + len(DEFENSES)
     assert f"0 of {len(DEFENSES)} defences" in found[0] and f"{len(DEFENSES)} of {len(DEFENSES)} defences" in found[-1]
     assert all(row.title in found[-1] for row in DEFENSES.values()) and "not yet" not in found[-1]
     assert ("made through itself" in found[-1]) is adaptive
 
 
-def test_arena_without_an_attack_says_what_to_do(client, said):
-    frames(client, "/arena", *arguments())
-    assert said == ["Press Attack first: there is no attacked picture yet."]
-
-
 def test_transfer_attack_is_crafted_on_the_other_model(client):
-    """Its perturbation is another than PGD's on this model: the two give other pictures."""
-    found = [frames(client, "/attack", *arguments(attack=key, steps=2))[-1] for key in ("transfer", "pgd")]
-    pictures = [[Image.open(f[i]).tobytes() for i in (2, 3) if isinstance(f[i], str)] for f in found]
-    assert pictures[0] and pictures[0] != pictures[1]
+    """Its perturbation is another than PGD's on this model."""
+    found = [reels(client, *arguments(attack=key, steps=2), name="/lab_attack")[-1]["frames"][-1] for key in ("transfer", "pgd")]
+    assert found[0]["drift"] != found[1]["drift"]
 
 
 def test_clean_control(client):
-    assert "clean picture" in words(frames(client, "/clean_control", *arguments())[-1][0])
+    found = reels(client, *arguments(), name="/lab_control")[-1]
+    assert "clean picture" in found["verdict"]["text"] and 1 not in {f["act"] for f in found["frames"]}
+
+
+def test_drift_over_noise_and_views_is_measured(client):
+    reels(client, *arguments(), name="/lab_attack")
+    found = frames(client, *arguments(), name="/lab_views")[-1][1]
+    assert "clean: drift" in found and "attacked: drift" in found
 
 
 def test_same_seed_gives_the_same_frames(client):
-    strip = lambda found: [re.sub(r"\d+ ms a step", "", words(f[0])) for f in found]  # noqa: E731
-    assert strip(frames(client)) == strip(frames(client))
+    def exact(found):
+        return [{k: v for k, v in f.items() if k != "ms"} for f in found[-1]["frames"]]
+
+    assert exact(reels(client)) == exact(reels(client))
 
 
 @pytest.mark.parametrize("changes", [
@@ -117,7 +125,7 @@ def test_same_seed_gives_the_same_frames(client):
         "long template"])
 def test_bad_settings_get_a_sentence_and_change_nothing(client, said, changes):
     try:
-        found = frames(client, "/attack_and_counterattack", *arguments(**changes))
+        found = frames(client, *arguments(**changes))
     except Exception as refused:  # a value that the control itself does not offer is refused by gradio, in words
         assert "choices" in str(refused) or "minimum" in str(refused).lower()
         return
@@ -128,21 +136,21 @@ def test_bad_settings_get_a_sentence_and_change_nothing(client, said, changes):
 @pytest.mark.parametrize("content", [b"", b"this is not a picture"])
 def test_bad_files_get_a_sentence_not_a_crash(client, said, tmp_path, content):
     (tmp_path / "broken.png").write_bytes(content)
-    found = frames(client, "/attack_and_counterattack", *arguments(tmp_path / "broken.png"))
-    assert len(found) == 1 and not any(isinstance(part, str) for part in found[0])
+    assert len(frames(client, *arguments(tmp_path / "broken.png"))) == 1
     assert len(said) == 1 and "upload a PNG, JPEG or WebP" in said[0]
 
 
-def test_no_picture_and_no_attack_yet(client, said):
-    assert len(frames(client, "/attack", *[None, *arguments()[1:]])) == 1
-    assert len(frames(client, "/counterattack", *arguments())) == 1
-    assert "Choose a picture first" in said[0] and "Press Attack first" in said[1]
+def test_no_picture_no_attack_and_no_run_yet(client, said):
+    reels(client, *arguments(None), name="/lab_attack")
+    reels(client, *arguments(labels="cat\ndog"), name="/lab_counterattack")
+    reels(client, *arguments(labels="cat\ndog"), name="/lab_arena")
+    assert "Choose a picture first" in said[0] and all("Press Attack first" in words for words in said[1:]) and len(said) == 3
 
 
 def test_clean_control_keeps_the_attack(client):
-    frames(client, "/attack", *arguments())
-    frames(client, "/clean_control", *arguments())
-    assert "counterattack engaged" in words(frames(client, "/counterattack", *arguments())[-1][0])
+    reels(client, *arguments(), name="/lab_attack")
+    reels(client, *arguments(), name="/lab_control")
+    assert "counterattack engaged" in reels(client, *arguments(), name="/lab_counterattack")[-1]["verdict"]["text"]
 
 
 @pytest.mark.parametrize("changes", [{"eps": 0}, {"labels": "\n".join(f"thing {i}" for i in range(1000))},
@@ -150,22 +158,94 @@ def test_clean_control_keeps_the_attack(client):
                                      {"attack": "targeted_pgd", "target": "goldfish"}],
                          ids=["eps 0", "1000 labels", "repeats", "fgsm", "cw", "targeted"])
 def test_what_may_be_asked_runs_to_the_end(client, changes):
-    assert words(frames(client, "/attack_and_counterattack", *arguments(**changes))[-1][0]).strip()
+    assert reels(client, *arguments(**changes))[-1]["done"]
 
 
-def test_changed_labels_ask_for_a_new_attack(client):
-    frames(client, "/attack", *arguments())
-    assert len(frames(client, "/counterattack", *arguments(labels="cat\ndog"))) == 1
+def test_changed_labels_ask_for_a_new_attack(client, said):
+    reels(client, *arguments(), name="/lab_attack")
+    reels(client, *arguments(labels="cat\ndog"), name="/lab_counterattack")
+    assert "press Attack again" in said[0]
 
 
-def test_an_attacked_picture_downloaded_and_uploaded_still_fools(client, tmp_path):
-    attacked = frames(client, "/attack", *arguments())
-    said = re.search(r"into “(.+?)”", words(attacked[-1][0])).group(1)
-    shutil.copy(attacked[-1][3], tmp_path / "attacked.png")
-    again = frames(client, "/attack", *arguments(tmp_path / "attacked.png"))
-    assert f"The model sees “{said}”" in words(again[0][0])
+def test_a_link_makes_a_run_on_an_example_again(client):
+    """The stage of such a run carries the query."""
+    scene = scene_of("cat", steps=6)
+    assert scene.read(reels(client, *arguments(labels=scene.labels))[-1]["share"]) == scene
+
+
+def test_the_finished_run_on_the_stage_can_be_gone_on_with(client):
+    """Nothing was run by this visitor, and yet Counterattack and files follow from what he sees."""
+    example = arguments(labels=scene_of("cat").labels, steps=10)
+    assert "ecovered" in reels(client, *example, name="/lab_counterattack")[-1]["verdict"]["text"]
+    assert frames(Client(client.src, verbose=False), *example, name="/lab_take_json")[-1][1].endswith("run.json")
+
+
+@pytest.mark.parametrize("key", TAKEAWAYS)
+def test_every_file_can_be_taken_away(client, key):
+    reels(client, *arguments())
+    path = frames(client, *arguments(), name=f"/lab_take_{key}")[-1][1]
+    assert path.endswith(TAKEAWAYS[key].file)
+
+
+def test_what_is_not_there_cannot_be_taken(client, said):
+    reels(client, *arguments(), name="/lab_attack")
+    frames(client, *arguments(), name="/lab_take_defended")
+    assert "press Counterattack first" in said[0]
+
+
+# The endpoints for programs.
+
+
+def test_attack_and_counterattack_as_endpoints(client):
+    report, attacked = client.predict(picture=handle_file(EXAMPLES[1].path), labels=ANIMALS, api_name="/attack")
+    assert "The attack turned" in report["verdict"] and len(report["drift"]) == 11
+    assert abs(sum(report["attacked"].values()) - 1) < 1e-3
+    with Image.open(attacked) as picture:
+        assert picture.format == "PNG" and picture.size == (448, 448)
+    found, defended = client.predict(picture=handle_file(attacked), labels=ANIMALS, api_name="/counterattack")
+    assert next(iter(found["before"])) == next(iter(report["attacked"]))  # the saved picture still fools the model
+    assert found["engaged"] and next(iter(found["after"])) == next(iter(report["clean"]))
+    assert Image.open(defended).size == (448, 448)
+
+
+def test_arena_as_an_endpoint(client):
+    found = client.predict(picture=handle_file(EXAMPLES[1].path), labels=ANIMALS, steps=2, api_name="/arena")
+    assert [row["defence"] for row in found] == [row.title for row in DEFENSES.values()]
+
+
+@pytest.mark.parametrize("changes, why", [({"labels": "cat"}, "two different labels"), ({"template": "no place"}, "needs {} once"),
+                                          ({"eps": -1}, "Set eps"), ({"attack": "targeted_pgd"}, "targeted attack should reach")])
+def test_endpoints_say_what_is_wrong(client, changes, why):
+    with pytest.raises(Exception, match=re.escape(why)):
+        client.predict(**{"picture": handle_file(EXAMPLES[1].path), "labels": ANIMALS, "api_name": "/attack"} | changes)
+
+
+def test_endpoints_are_documented(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {"/attack", "/counterattack", "/arena"}
+    assert [p["parameter_name"] for p in named["/counterattack"]["parameters"]] == ["picture", "labels", "seed", "model", "template"]
+
+
+def test_the_mcp_server_offers_the_same_tools(server):
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    coded = "data:image/png;base64," + base64.b64encode(Path(EXAMPLES[1].path).read_bytes()).decode()
+
+    async def ask():
+        async with streamablehttp_client(f"{server}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+            await session.initialize()
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+            answer = await session.call_tool(next(n for n in tools if n.endswith("counterattack")),
+                                             {"picture": coded, "labels": ANIMALS})
+            return tools, answer
+
+    tools, answer = asyncio.run(ask())
+    assert sorted(name.rsplit("_", 1)[-1] for name in tools) == ["arena", "attack", "counterattack"]
+    assert all("Candidate labels" in json.dumps(tool.inputSchema) for tool in tools.values())
+    assert not answer.isError and "engaged" in answer.content[0].text
 
 
 def test_the_callers_words_come_back_as_text(client):
-    found = frames(client, "/attack", *arguments(labels="<img src=x onerror=alert(1)>\n<b>cat"))
+    found = frames(client, *arguments(labels="<img src=x onerror=alert(1)>\n<b>cat"))
     assert not any("<img src=x" in part for f in found for part in f if isinstance(part, str))

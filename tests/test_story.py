@@ -1,4 +1,6 @@
 """One picture's run: the stream says what the batch functions compute, and nothing else moves."""
+import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,9 +16,10 @@ from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
-from demo_core.plots import drift_figure, signal_figure, to_svg, views_figure
+from demo_core.plots import drift_backdrop, run_figure, signal_backdrop, signal_tops, to_svg, views_figure
+from demo_core.reel import path_map, reel
 from demo_core.ui import lab
-from demo_core.ui.render import arena_html, predictions_html, verdict_html
+from demo_core.ui.render import arena_html
 
 POCKET = MODELS["pocket"].profile
 PROFILES = {"default": POCKET, "paper": Profile(), "never": Profile(VIEW_DRIFT, 1e9),
@@ -76,9 +79,9 @@ def test_stream_equals_batch(clip, photo, profile):
 def test_one_snapshot_a_step_in_order(clip, photo):
     chosen = settings(steps=4)
     runs = finish(clip, photo, chosen, PROFILES["always"])
-    assert [len(r.attack_drift) for r in runs[1:6]] == [1, 2, 3, 4, 5]
+    assert [len(r.attack) for r in runs[1:6]] == [1, 2, 3, 4, 5]
     assert runs[5].attack_finished and not any(r.attack_finished for r in runs[:5])
-    assert [len(r.defence_drift) for r in runs[6:]] == [0, 1, 2, 3, 4, 4]
+    assert [len(r.defence) for r in runs[6:]] == [0, 1, 2, 3, 4, 4]
     assert runs[-1].defended is not None and all(r.defended is None for r in runs[:-1])
     assert runs[5].attack_drift[-1] > runs[1].attack_drift[0]
 
@@ -105,7 +108,7 @@ def test_every_attack_runs_to_a_verdict(clip, twin, photo, key):
     target = 3 if ATTACKS[key].targeted else None
     run = finish(clip, photo, settings(attack=key, steps=3, target=target), POCKET, surrogate=twin)[-1]
     assert run.attack_delta.abs().max() <= 4 / 255 + 1e-6
-    assert story.verdict(run).endswith(".") and len(run.attack_drift) == run.attack_steps + 1
+    assert story.verdict(run).endswith(".") and len(run.attack) == run.attack_steps + 1
 
 
 def test_a_transfer_attack_is_made_on_the_other_model(clip, twin, photo):
@@ -135,7 +138,11 @@ def test_clean_control_never_sees_the_attack(clip, photo):
 def test_verdicts_tell_what_happened(clip, photo):
     run = finish(clip, photo, settings(), PROFILES["always"])[-1]
     right, wrong = run.clean, run.clean.roll(1)
-    say = lambda **changes: story.verdict(replace(run, **changes))  # noqa: E731
+
+    def say(attacked=None, **changes):
+        moments = run.attack if attacked is None else (*run.attack[:-1], replace(run.attack[-1], probabilities=attacked))
+        return story.verdict(replace(run, attack=moments, **changes))
+
     assert "Falsely stable" in say(defended=None) and "counterattack engaged" in say(defended=None)
     assert "Recovered" in say(attacked=wrong, defended=right)
     assert "Not recovered" in say(attacked=wrong, defended=wrong)
@@ -162,20 +169,24 @@ def test_saved_attack_uploaded_again_still_fools(clip, save):
     assert fooled >= 8 and kept >= fooled - 1
 
 
-def test_figures_and_words_for_every_stage(clip, photo):
-    for run in (None, *finish(clip, photo, settings(steps=2), PROFILES["always"]),
-                *finish(clip, photo, settings(), POCKET, control=True)):
-        for figure in (drift_figure(run), signal_figure(run), signal_figure(run, POCKET, STUDY), views_figure(run, POCKET),
-                       views_figure(run, POCKET, STUDY)):
-            svg = to_svg(figure, "words")
-            assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
-        assert "predictions" in predictions_html(run) and "aria-live" in verdict_html(run, "CPU")
+def test_figures_for_every_stage(clip, photo):
+    for run in (*finish(clip, photo, settings(steps=2), PROFILES["always"]), *finish(clip, photo, settings(), POCKET, control=True)):
+        assert run_figure(run, path_map(run), STUDY).axes
+        svg = to_svg(views_figure(story.drifts(clip, run), POCKET, STUDY), "words")
+        assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
 
 
-def test_a_label_is_never_markup(clip, photo):
-    chosen = replace(settings(), labels=("<script>alert(1)</script>", "<b>dog"))
-    run = finish(clip, photo, chosen, POCKET)[-1]
-    assert "<script" not in predictions_html(run) + verdict_html(run, "CPU")
+def test_points_lie_where_the_axes_say(clip, photo):
+    """The page puts its points on axes that were drawn without them: their ends and boxes must belong together."""
+    run = finish(clip, photo, settings(), POCKET)[-1]
+    drift = drift_backdrop(10, 4, False, 2.0)
+    ((x0, x1, y0, y1, left, right, bottom, top),) = drift.boxes
+    assert (x0, x1, y0, y1) == (-0.5, 16.5, 0, 2) and 0 < left < right < 345.6 and 216 > bottom > top > 0
+    marks = re.findall(r'<use xlink:href="#m\w+" x="([\d.]+)" y="([\d.]+)"', drift.svg)
+    ticks = [float(x) for x, y in marks if abs(float(y) - bottom) < 0.01]
+    at = lambda step: left + (step - x0) / (x1 - x0) * (right - left)  # noqa: E731
+    assert ticks and all(min(abs(tick - at(step)) for step in range(17)) < 0.05 for tick in ticks)
+    assert len(signal_backdrop(POCKET.gate, POCKET.threshold, STUDY, 4.0, signal_tops(run)).boxes) == 2
 
 
 def test_arena_answers_as_the_defences_do(clip, photo):

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, wraps
+from functools import lru_cache, partial
 from pathlib import Path
 
 import gradio as gr
@@ -219,7 +219,6 @@ def build() -> gr.Blocks:
 
         def handler(generate: Callable[..., Iterator[dict]]) -> Callable[..., Iterator[dict]]:
             """Bad input becomes one sentence, and nothing on the page is lost."""
-            @wraps(generate)
             def told(*given) -> Iterator[dict]:
                 try:
                     yield from generate(*given)
@@ -321,17 +320,18 @@ def build() -> gr.Blocks:
             found = reel(kept.run, study_of(kept.made_from[1]))
             return found | {"verdict": {"text": said, "tone": "wait", "note": ""}}
 
-        streaming = dict(outputs=outputs, show_progress="hidden", api_visibility="private", **QUEUE)
-        running = [both.click(handler(attack_and_counterattack), inputs, **streaming),
-                   attack_button.click(handler(attack_only), inputs, **streaming),
-                   defend_button.click(handler(counterattack), [session, *inputs], **streaming),
-                   control_button.click(handler(clean_control), [session, *inputs], **streaming),
-                   arena_button.click(handler(compare), [session, *inputs], **streaming | {"outputs": [session, stage, arena]}),
-                   views_button.click(handler(measure), [session, *inputs], **streaming | {"outputs": [stage, views]})]
+        streaming = dict(show_progress="hidden", api_visibility="undocumented", **QUEUE)  # programs have endpoints of their own
+        running = [
+            both.click(handler(attack_and_counterattack), inputs, outputs, api_name="lab_both", **streaming),
+            attack_button.click(handler(attack_only), inputs, outputs, api_name="lab_attack", **streaming),
+            defend_button.click(handler(counterattack), [session, *inputs], outputs, api_name="lab_counterattack", **streaming),
+            control_button.click(handler(clean_control), [session, *inputs], outputs, api_name="lab_control", **streaming),
+            arena_button.click(handler(compare), [session, *inputs], [session, stage, arena], api_name="lab_arena", **streaming),
+            views_button.click(handler(measure), [session, *inputs], [stage, views], api_name="lab_views", **streaming)]
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
         stop.click(stopped, session, stage, cancels=running, **quiet)
         for key, button in files.items():
-            made = button.click(handler(lambda *given, key=key: take(key, *given)), [session, *inputs], **streaming | {"outputs": [stage, file]})
+            made = button.click(handler(partial(take, key)), [session, *inputs], [stage, file], api_name=f"lab_take_{key}", **streaming)
             made.success(None, None, None, js="() => document.querySelector('#taken')?.click()", api_visibility="private")
 
         def controls_of(scene: Scene) -> dict:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,14 @@ from PIL import Image
 
 from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
+from demo_core.scenes import SCENES, scene_of
+from demo_core.takeaway import TAKEAWAYS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed (Debian: apt-get install chromium)", allow_module_level=True)
 
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -78,77 +82,292 @@ def page(request, browser, url):
 
 
 def say(page, pattern: str):
-    expect(page.locator("#verdict")).to_contain_text(re.compile(pattern), timeout=PATIENCE)
+    expect(page.locator(".verdict .say")).to_contain_text(re.compile(pattern), timeout=PATIENCE)
 
 
 def upload(page, path: str):
+    page.locator("#photo button[aria-label*=emove], #photo button[title*=lear], #photo button[aria-label*=lear]").first.click()
     page.locator("#photo input[type=file]").set_input_files(path)
     page.wait_for_selector("#photo img")
 
 
+def shown(page) -> int:
+    return int(page.locator(".stage").get_attribute("data-frame"))
+
+
+def count_requests(page) -> list[str]:
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url) if not r.url.startswith(("data:", "blob:")) else None)
+    return asked
+
+
+def fits(page) -> bool:
+    """Nothing is cut off at the side."""
+    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def painted(page, selector: str) -> bool:
+    """Whether a canvas holds a picture."""
+    return page.locator(selector).evaluate("c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 20)")
+
+
+def settle(page):
+    expect(page.locator(".stage")).to_have_attribute("data-done", "true", timeout=PATIENCE)
+
+
+def test_the_page_opens_on_a_finished_run(page):
+    """Before anything was computed for this visitor; and no frame of it asks the server for more."""
+    say(page, "Recovered: “bullfrog” is “tabby cat” again")
+    expect(page.locator(".note")).to_have_text("a finished run that came with the demo")
+    page.wait_for_function("document.querySelector('.compare .left').getContext('2d').getImageData(200, 200, 1, 1).data[3] === 255")
+    assert painted(page, ".compare .left") and painted(page, ".compare .right") and painted(page, ".change .delta")
+    assert page.locator(".predictions section").count() == 3
+    for plot in ("drift", "signal", "map"):
+        assert len(page.locator(f".plot.{plot} svg[role=img]").get_attribute("aria-label")) > 20
+    assert fits(page) and not page.strangers  # no request leaves the page's own server
+
+
+def test_scrubbing_moves_everything_and_asks_nobody(page):
+    page.wait_for_timeout(1000)
+    asked = count_requests(page)
+    scrub, names = page.locator(".scrub"), page.locator(".predictions .attacked .name").first
+
+    def at_this_moment() -> tuple:
+        return (page.locator(".moment").inner_text(), page.locator(".say").inner_text(), page.locator(".drift .above").inner_html(),
+                page.locator(".signal .above").inner_html(), page.locator(".map svg").inner_html(),
+                page.locator(".change .delta").evaluate("c => c.toDataURL()"), page.locator(".compare .right").evaluate("c => c.toDataURL()"))
+
+    end = at_this_moment()
+    scrub.focus()
+    page.keyboard.press("Home")
+    assert shown(page) == 0 and page.locator(".moment").inner_text() == "The picture"
+    assert all(one != two for one, two in zip(at_this_moment(), end))
+    expect(names).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    assert shown(page) == 1 and page.locator(".moment").inner_text() == "The attack, step 0 of 10"
+    page.locator(".acts .act").nth(2).click()
+    say(page, "Does it hold still")
+    page.locator(".acts .act").nth(2).press("ArrowLeft")
+    assert page.locator(".moment").inner_text() == "The attack, step 10 of 10"
+    expect(names).to_have_text("bullfrog")
+    page.locator(".play").click()
+    expect(page.locator(".play")).to_have_attribute("aria-label", "pause")
+    say(page, "Recovered")
+    expect(page.locator(".play")).to_have_attribute("aria-label", "play")
+    assert at_this_moment() == end
+    assert not asked
+
+
+def test_pictures_compare_and_the_perturbation_has_three_looks(page):
+    page.wait_for_timeout(800)
+    data = lambda where: page.locator(where).evaluate("c => c.toDataURL()")  # noqa: E731
+    assert data(".compare .left") != data(".compare .right")
+    page.locator(".pick-right").select_option("clean")
+    assert data(".compare .left") == data(".compare .right")
+    page.locator(".pick-right").select_option("attacked")
+    before = data(".compare .right")
+    page.locator(".sees").check()
+    assert data(".compare .right") != before
+    looks = set()
+    for mode in ("full", "ten", "heat"):
+        page.locator(".mode").select_option(mode)
+        looks.add(data(".change .delta"))
+    assert len(looks) == 3
+    page.locator(".split").focus()
+    page.keyboard.press("End")
+    assert page.locator(".canvases").evaluate("c => c.style.getPropertyValue('--split')") == "100%"
+
+
+def test_numbers_stand_beside_every_plot(page):
+    for plot, rows in (("drift", 18), ("signal", 2), ("map", 18)):
+        page.locator(f".plot.{plot} summary").click()
+        assert page.locator(f".plot.{plot} tbody tr").count() == rows
+
+
+def test_the_tour_leads_through_the_four_acts(page):
+    page.locator(".start-tour").click()
+    for number, title in enumerate(("The picture", "The attack", "The test", "The counterattack"), 1):
+        expect(page.locator(".tour-title")).to_have_text(f"{number} of 4: {title}")
+        expect(page.locator(".tour-title")).to_be_focused()
+        expect(page.locator(".moment")).to_contain_text(title)
+        assert len(page.locator(".tour-text").inner_text()) > 80 and page.locator(".stage .lit").count() >= 1
+        page.locator(".tour-next").press("Enter")
+    expect(page.locator(".tour-title")).to_have_text("Your turn")
+    page.locator(".tour-next").click()
+    expect(page.locator(".tour")).to_be_hidden()
+
+
 def test_upload_attack_counterattack_verdict(page):
-    upload(page, EXAMPLES[1].path)
+    upload(page, EXAMPLES[3].path)
+    page.get_by_role("button", name="Labels").click()
+    page.locator("#labels textarea").fill("coffee\npizza\norange\nlemon")
     page.click("#attack")
     say(page, "The attack turned “.+” into")
     page.click("#counterattack")
     say(page, "counterattack engaged.*ecovered")
-    for name in ("clean-picture", "perturbation", "attacked-picture", "defended-picture"):
-        assert page.locator(f"#{name} img").evaluate("image => image.naturalWidth") == 448
-    assert page.locator("#predictions section").count() == 3
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # nothing cut off
-    assert not page.strangers  # no request leaves the page's own server
+    settle(page)
+    expect(page.locator(".announced")).to_contain_text(re.compile("ecovered"))
+    page.get_by_role("tab", name="Share and take away").or_(page.locator(".more button[aria-label*=ore], .more .overflow-menu button")).first.click()
+    assert fits(page) and not page.strangers
+    expect(page.locator("#share")).to_contain_text("a picture of yours stays with you")
 
 
 def test_example_and_clean_control(page):
-    page.locator("#examples img").first.click()
-    expect(page.locator("#labels textarea")).to_have_value(re.compile("^lion"))
-    page.wait_for_selector("#photo img")
+    page.locator("#examples button").first.click()
+    say(page, "Recovered: “ladybug” is “lion” again")
+    expect(page.locator(".note")).to_have_text("a finished run that came with the demo")
     page.click("#control")
     say(page, "clean picture")
     page.click("#both")
     say(page, "ecovered")
+    expect(page.locator(".note")).to_contain_text("ms a step")
+
+
+def test_presets_show_their_runs_at_once(page):
+    asked = []
+    for preset in SCENES.values():
+        page.locator("#preset input").click()
+        page.get_by_role("option", name=preset.title, exact=True).click()
+        words = {"control": "keeps its prediction", "failure": "Not recovered", "adaptive": "Not recovered"}
+        say(page, next((w for key, w in words.items() if SCENES[key] is preset), "Recovered"))
+        asked.append(page.locator(".say").inner_text())
+    assert len(set(asked)) == len(SCENES)
+
+
+def test_a_link_makes_the_run_again(browser, url):
+    """One that came with the demo, and one that did not."""
+    ends = []
+    for _ in range(2):
+        tab = browser.new_page()
+        tab.goto(f"{url}/?{replace(scene_of('rocket'), eps=2.0, steps=7, seed=3).query()}")
+        say(tab, "ecovered|stands")
+        settle(tab)
+        expect(tab.locator(".note")).to_contain_text("ms a step")
+        assert tab.locator("#share a").get_attribute("href").startswith("./?picture=rocket&")
+        assert "steps=7" in tab.locator("#share a").get_attribute("href")
+        tab.locator(".plot.drift summary").click()
+        ends.append((tab.locator(".say").inner_text(), tab.locator(".plot.drift table").inner_text()))
+        tab.close()
+    assert ends[0] == ends[1]
+    tab = browser.new_page()
+    tab.goto(f"{url}/?picture=tower")
+    say(tab, "Not recovered")
+    tab.goto(f"{url}/?picture=unicorn")
+    expect(tab.get_by_text("names a picture that is not here")).to_be_visible(timeout=PATIENCE)
+    tab.close()
+
+
+@pytest.mark.parametrize("key", TAKEAWAYS)
+def test_every_file_is_downloaded(browser, url, tmp_path, key):
+    tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    tab.goto(url)
+    say(tab, "Recovered")
+    tab.get_by_role("tab", name="Share and take away").click()
+    with tab.expect_download(timeout=PATIENCE) as download:
+        tab.click(f"#take-{key}")
+    assert download.value.suggested_filename == TAKEAWAYS[key].file
+    download.value.save_as(tmp_path / "file")
+    start = {"json": b"{", "npz": b"PK", "gif": b"GIF8", "pdf": b"%PDF", "svg": b"<?xml"}.get(key, b"\x89PNG")
+    assert (tmp_path / "file").read_bytes().startswith(start)
+    tab.close()
 
 
 def test_arena_and_an_attacker_who_knows_the_defence(page):
-    upload(page, EXAMPLES[1].path)
-    page.click("#run-arena")
-    expect(page.get_by_text("there is no attacked picture yet")).to_be_visible(timeout=PATIENCE)
-    page.get_by_text("Attack settings").click()
+    page.get_by_role("button", name="Attack settings").click()
     page.get_by_label("number input for Steps", exact=True).fill("3")
     page.get_by_label("number input for Steps", exact=True).press("Tab")
     page.get_by_label("The attacker knows the defence").check()
     page.click("#attack")
     say(page, "The attack, made through the defence, (turned|did not)")
+    page.get_by_role("tab", name="Arena").click()
     page.click("#run-arena")
     count = len(DEFENSES)
     expect(page.locator("#arena")).to_contain_text(f"{count} of {count} defences. Each defence met", timeout=PATIENCE)
     assert page.locator("#arena tbody tr").count() == count
-    page.get_by_role("tab", name="Noise and views").click()
-    expect(page.locator("#views svg[role=img]")).to_be_visible()
-    assert "attacked tau" in page.locator("#views svg[role=img]").get_attribute("aria-label")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert fits(page)
 
 
 def test_stop_stops(page):
-    upload(page, EXAMPLES[0].path)
-    page.get_by_text("Attack settings").click()
+    page.get_by_role("button", name="Attack settings").click()
     page.get_by_label("number input for Steps", exact=True).fill("50")
     page.get_by_label("number input for Steps", exact=True).press("Tab")
+    page.get_by_label("The attacker knows the defence").check()
     page.wait_for_timeout(500)
-    page.click("#both")
-    say(page, "attack is running")
+    page.click("#attack")
+    expect(page.locator(".stage")).to_have_attribute("data-done", "false", timeout=PATIENCE)
     page.click("#stop")
-    say(page, r"Stopped after step \d+ of \d+ of the (attack|counterattack)")
+    say(page, r"Stopped after step \d+ of \d+ of the attack")
     time.sleep(1.5)  # a frame may still be on its way
-    stopped = page.locator("#drift svg[role=img]").get_attribute("aria-label")
+    stopped = shown(page)
     time.sleep(2)
-    assert page.locator("#drift svg[role=img]").get_attribute("aria-label") == stopped
-    say(page, r"Stopped after step \d+ of \d+ of the (attack|counterattack)")
+    assert shown(page) == stopped < 52
+    say(page, r"Stopped after step \d+ of \d+ of the attack")
+
+
+def test_nothing_jumps_while_a_run_streams(browser, url):
+    """The plots keep their nodes and places from the first frame to the last."""
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    tab.goto(url)
+    say(tab, "Recovered")
+    places = "[...document.querySelectorAll('.plot .axes, .scrub, .compare canvas')].map(n => JSON.stringify(n.getBoundingClientRect())).join()"
+    tab.evaluate(f"""() => {{
+      window.kept = [...document.querySelectorAll(".plot .axes > svg:first-child")];
+      window.seen = new Set();
+      const look = () => {{ window.seen.add({places}); window.looking = requestAnimationFrame(look); }};
+      look();
+    }}""")
+    tab.click("#both")
+    expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
+    settle(tab)
+    tab.evaluate("cancelAnimationFrame(window.looking)")
+    assert tab.evaluate("window.kept.every(n => n.isConnected)") and tab.evaluate("window.seen.size") == 1
+    tab.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width, height, query", [(1440, 900, ""), (390, 844, ""), (1920, 1080, "&talk=1")], ids=["desktop", "phone", "talk"])
+def test_no_serious_violations_of_accessibility(browser, url, width, height, query, theme):
+    tab = browser.new_page(viewport={"width": width, "height": height})
+    tab.goto(f"{url}/?__theme={theme}{query}")
+    say(tab, "Recovered")
+    tab.wait_for_timeout(800)
+    found = Axe().run(tab, options={"resultTypes": ["violations"]})
+    serious = [(v["id"], [n["html"][:160] for n in v["nodes"]][:4]) for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious
+    tab.close()
+
+
+def test_everything_is_reached_by_keyboard(browser, url):
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    tab.goto(url)
+    say(tab, "Recovered")
+    reached = set()
+    for _ in range(90):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("(n => n.id || n.className || n.closest('[id]')?.id)(document.activeElement)").split(" ")[0])
+        tab.evaluate("(n => { if (n !== document.body && !['none', ''].includes(getComputedStyle(n).display)) window.last = n; })(document.activeElement)")
+    assert {"both", "attack", "counterattack", "control", "stop", "act", "start-tour", "split", "pick-left", "pick-right", "sees", "mode",
+            "play", "scrub"} <= reached
+    tab.close()
+
+
+def test_talk_mode_shows_the_essentials(browser, url):
+    tab = browser.new_page(viewport={"width": 1920, "height": 1080})
+    tab.goto(f"{url}/?talk=1")
+    say(tab, "Recovered")
+    assert tab.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)") >= 26
+    for hidden in ("#labels", "#photo", "#arena", "footer"):
+        expect(tab.locator(hidden)).to_be_hidden()
+    for visible in ("#both", ".compare", ".predictions", ".scrub", ".plot.drift"):
+        expect(tab.locator(visible)).to_be_in_viewport()
+    tab.close()
 
 
 def test_what_is_missing_is_said(page):
+    page.locator("#photo button[aria-label*=emove], #photo button[title*=lear], #photo button[aria-label*=lear]").first.click()
     page.click("#both")
     expect(page.get_by_text("Choose a picture first")).to_be_visible(timeout=PATIENCE)
+    say(page, "Recovered")  # nothing is lost
 
 
 def own_pictures(folder: Path) -> None:
