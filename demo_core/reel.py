@@ -39,7 +39,7 @@ def reel(run: Run, study: Study | None = None, share: str = "", note: str = "", 
     """The run so far. study: the model's, behind the signals; share: the query that makes this run again, where one
     does; note: a few words on device and speed; done: nothing more will come."""
     return {
-        "labels": list(run.settings.labels), "size": run.pixels.shape[-1], "acts": list(ACTS), "control": run.control,
+        "run": f"{id(run.start):x}", "labels": list(run.settings.labels), "size": run.pixels.shape[-1], "acts": list(ACTS), "control": run.control,
         "frames": frames(run), "signals": _signals(run), "map": path_map(run) if done else None,
         "budgets": [run.settings.eps * 255, run.profile.ttc.eps * 255],
         "verdict": {"text": story.verdict(run), "tone": tone(run), "note": note},
@@ -228,6 +228,7 @@ def store(scene: Scene, run: Run) -> None:
     """Keep a run's reel, without what is there anyway: the photograph and the axes."""
     kept = {key: value for key, value in reel(run).items() if key not in ("photo", "share", "drift", "signal")}
     kept |= {"steps": [run.attack_steps, run.profile.ttc.steps], "tops": [drift_top(run), signal_tops(run)]}
+    kept["run"] = finished_scenes()[scene]
     kept["verdict"]["note"] = "a finished run that came with the demo"
     for frame in kept["frames"]:
         frame["ms"] = None  # of another machine

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 
 import gradio as gr
@@ -219,6 +219,7 @@ def build() -> gr.Blocks:
 
         def handler(generate: Callable[..., Iterator[dict]]) -> Callable[..., Iterator[dict]]:
             """Bad input becomes one sentence, and nothing on the page is lost."""
+            @wraps(generate)  # gradio reads from the signature who wants the request
             def told(*given) -> Iterator[dict]:
                 try:
                     yield from generate(*given)
@@ -318,7 +319,7 @@ def build() -> gr.Blocks:
             if not said:
                 return gr.skip()
             found = reel(kept.run, study_of(kept.made_from[1]))
-            return found | {"verdict": {"text": said, "tone": "wait", "note": ""}}
+            return found | {"stopped": True, "verdict": {"text": said, "tone": "wait", "note": ""}}
 
         streaming = dict(show_progress="hidden", api_visibility="undocumented", **QUEUE)  # programs have endpoints of their own
         running = [
@@ -414,5 +415,15 @@ def launch_options() -> dict:
     """What the page needs of launch(): its look, the example files, an MCP server beside the API, and no history of runs
     in visitors' browsers."""
     fonts = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
-    return dict(theme=gr.themes.Soft(**fonts), css=CSS, head=HEAD, allowed_paths=[e.path for e in EXAMPLES], run_history=False,
+    blue, light = "#005b8f", "#8fd0f5"  # against white and black with a contrast of 4.5 and more, as all words need
+    theme = gr.themes.Soft(**fonts).set(
+        button_primary_background_fill=blue, button_primary_background_fill_hover="#00456d", button_primary_background_fill_dark=blue,
+        button_primary_background_fill_hover_dark="#0072B2", block_title_text_color=blue, block_title_text_color_dark=light,
+        block_title_background_fill="transparent", block_title_background_fill_dark="transparent", block_label_text_color=blue,
+        block_label_text_color_dark=light, block_label_background_fill="*neutral_50", block_label_background_fill_dark="*neutral_800",
+        block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300", body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300", color_accent=blue, link_text_color=blue, link_text_color_dark=light,
+        link_text_color_visited=blue, link_text_color_visited_dark=light, link_text_color_hover=blue, link_text_color_hover_dark=light,
+        link_text_color_active=blue, link_text_color_active_dark=light)
+    return dict(theme=theme, css=CSS, head=HEAD, allowed_paths=[e.path for e in EXAMPLES], run_history=False,
                 max_file_size="50mb", mcp_server=True)

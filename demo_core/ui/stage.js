@@ -7,7 +7,7 @@ const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
-let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, deltas = [], touring = -1, sentTo = "";
+let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, deltas = [], touring = -1, sentTo = "", stopped = "";
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
@@ -162,6 +162,7 @@ function plot(name) {
     holder.innerHTML = reel[name].svg;
     const axes = holder.querySelector("svg"), above = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     axes.setAttribute("aria-hidden", "true");
+    axes.removeAttribute("role");
     above.setAttribute("viewBox", axes.getAttribute("viewBox"));
     above.setAttribute("role", "img");
     above.classList.add("above");
@@ -285,7 +286,7 @@ function buildTables() {
 // ---------------------------------------------------------------- the moment
 
 function show() {
-  const frame = reel.frames[now], final = now === reel.frames.length - 1;
+  const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
   text($(".say"), final ? reel.verdict.text : frame.say);
   text($(".note"), reel.verdict.note);
   const verdict = $(".verdict");
@@ -329,8 +330,9 @@ function play(from, to, pace) {
 
 function receive() {
   const given = props.value;
-  if (!given || !given.frames) return;
-  const grown = reel && given.photo === reel.photo && given.frames.length > reel.frames.length;
+  if (!given || !given.frames || (given.run === stopped && !given.stopped)) return;  // a frame may come after Stop
+  stopped = given.stopped ? given.run : "";
+  const grown = reel && given.run === reel.run && given.frames.length > reel.frames.length;
   if (!grown) deltas = [];
   else deltas.length = Math.min(deltas.length, reel.frames.length - 1);
   pause();
@@ -404,4 +406,6 @@ element.addEventListener("keydown", (event) => {
   goTo(now + step);
 });
 watch("value", receive);
-receive();
+// A link to a run brings that run in a moment: until then nothing else is shown.
+if (new URLSearchParams(location.search).has("picture")) setTimeout(() => reel || receive(), 4000);
+else receive();
