@@ -1,14 +1,16 @@
 """Take the README's pictures of the running app:  python -m tests.e2e.screenshots URL [DIR]
 
-Start `python app.py` first. Needs an installed Chromium.
+Start `python app.py` first. Needs an installed Chromium. Desktop, phone and talk mode, light and dark.
 """
+import io
 import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
-SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+SIZES = {"desktop": (1440, 900, ""), "phone": (390, 844, ""), "talk": (1920, 1080, "&talk=1")}
 
 
 def main(url: str, folder: Path) -> None:
@@ -16,19 +18,18 @@ def main(url: str, folder: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for name, (width, height) in SIZES.items():
+        for name, (width, height, query) in SIZES.items():
             for theme in ("light", "dark"):
                 page = browser.new_page(viewport={"width": width, "height": height})
-                page.goto(f"{url}/?__theme={theme}")
-                page.locator("#examples img").nth(1).click()
-                page.wait_for_selector("#photo img")
-                page.wait_for_timeout(1000)
+                page.goto(f"{url}/?__theme={theme}{query}")
+                page.wait_for_selector(".stage[data-done=true]")
+                page.wait_for_timeout(1500)
                 page.click("#both")
-                page.wait_for_function("/Recovered|stands|Not recovered/.test(document.querySelector('#verdict').innerText)")
-                page.click("#run-arena")
-                page.wait_for_function("(t => t && t[1] === t[2])(/(\\d+) of (\\d+) defences/.exec(document.querySelector('#arena').innerText))")
-                page.wait_for_timeout(1000)
-                page.screenshot(path=folder / f"{name}-{theme}.png", full_page=True)
+                page.wait_for_function("document.querySelector('.note').textContent.includes('ms a step')")
+                page.wait_for_selector(".stage[data-done=true]")
+                page.wait_for_timeout(800)
+                picture = Image.open(io.BytesIO(page.screenshot(full_page=name != "talk"))).convert("RGB")
+                picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(folder / f"{name}-{theme}.png", optimize=True)
                 page.close()
         browser.close()
 
