@@ -318,7 +318,7 @@ def main(argv: list[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", type=Path, help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and do nothing else")
-    parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz")
+    parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz or .csv.xz")
     parser.add_argument("--data", type=Path, help="the folder that holds the data sets")
     parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(DATASETS)}; or folders of your own")
     parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
@@ -349,7 +349,7 @@ def finished(folder: Path, store: Path | None) -> pd.DataFrame:
     if found.empty:
         raise BenchmarkError(f"There are no records in {folder}: name the --out folder of a run.")
     if store:
-        found.sort_values([*KEYS, "index"]).to_csv(store, index=False, compression={"method": "gzip", "mtime": 0})
+        found.sort_values([*KEYS, "index"]).to_csv(store, index=False, compression={"method": "gzip", "mtime": 0} if store.suffix == ".gz" else "infer")
     return found
 
 

@@ -3,13 +3,14 @@ papers printed. Whatever stands in a table is computed from records alone."""
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 from scipy.stats import binom
 
 from demo_core.benchmark import CLEAN, Trial, default_trials, read_records
-from demo_core.clip import ASSETS
+from demo_core.clip import ASSETS, MODELS, RECORDS
 from demo_core.datasets import DATASETS
 from demo_core.defenses import DEFENSES, in_order, title_of
 from demo_core.plots import accuracy_figure
@@ -104,6 +105,27 @@ def markdown(records: pd.DataFrame) -> str:
         parts.append((f"**{dataset_title(dataset)}**\n\n" if several else "") + _lines(both, "pictures"))
     if several:
         parts.append(f"**Mean over {records['dataset'].nunique()} data sets**\n\n" + _lines(averages(records), "pictures"))
+    return "\n\n".join(parts)
+
+
+@lru_cache
+def shipped(key: str) -> dict[str, pd.DataFrame]:
+    """The records that come with a model of the table, by what was run for them."""
+    folder = MODELS[key].folder
+    paths = {ASSETS / folder / name: words for name, words in RECORDS.items()} if folder else {}
+    return {words: pd.read_csv(path, keep_default_na=False) for path, words in paths.items() if path.exists()}
+
+
+def shipped_markdown(key: str) -> str:
+    """Their tables, each under its words; and how far two of them agree on what both have."""
+    found = shipped(key)
+    parts = [f"*{words}.*\n\n{markdown(records)}" for words, records in found.items()]
+    if len(found) == 2:
+        both = pd.merge(*found.values(), on=["dataset", "index", "attack", "defense"], suffixes=("", "_other"))
+        right = both.assign(one=both["predicted"] == both["label"], other=both["predicted_other"] == both["label"])
+        apart = right.groupby(["attack", "defense"])[["one", "other"]].mean().mul(100).diff(axis=1)["other"].abs()
+        parts.append(f"Both hold {len(both):,} answers of the same pictures, attacks and defences: {(both['predicted'] == both['predicted_other']).mean():.1%}"
+                     f" of them agree, and no accuracy is further apart than {apart.max():.1f} points.")
     return "\n\n".join(parts)
 
 

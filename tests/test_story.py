@@ -189,6 +189,14 @@ def test_points_lie_where_the_axes_say(clip, photo):
     assert len(signal_backdrop(POCKET.gate, POCKET.threshold, STUDY, 4.0, signal_tops(run)).boxes) == 2
 
 
+def test_a_label_is_never_markup(clip, photo):
+    chosen = replace(settings(), labels=("<script>alert(1)</script>", "<b>dog"))
+    run = finish(clip, photo, chosen, POCKET)[-1]
+    assert "<script" not in arena_html(run, list(story.arena(clip, run))[-1])
+    found = reel(run)  # labels reach the page as data; what it takes for markup must not hold them
+    assert "<script" not in json.dumps([found["drift"], found["signal"]])
+
+
 def test_arena_answers_as_the_defences_do(clip, photo):
     run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), POCKET)))[-1]
     bouts = list(story.arena(clip, run))

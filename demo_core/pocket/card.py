@@ -2,7 +2,7 @@
 
     python -m demo_core.pocket.card
 
-Reads, for every embedded model: measured.json (demo_core.pocket.measure), records.csv.gz (demo_core.benchmark) and the
+Reads, for every embedded model: measured.json (demo_core.pocket.measure), its records (demo_core.benchmark) and the
 study (demo_core.pocket.study). Writes between the marks of each document and nowhere else.
 """
 from __future__ import annotations
@@ -11,12 +11,10 @@ import json
 import statistics
 from pathlib import Path
 
-import pandas as pd
-
-from demo_core.clip import ASSETS, MEASURED_FILE, MODELS, RECORDS_FILE, study_of
+from demo_core.clip import ASSETS, MEASURED_FILE, MODELS, study_of
 from demo_core.drift import CLEAN_PILE, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.examples import EXAMPLES
-from demo_core.report import markdown
+from demo_core.report import shipped_markdown
 
 EMBEDDED = [key for key, row in MODELS.items() if row.folder]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -63,7 +61,7 @@ def figures(key: str) -> str:
     return "\n".join([
         recognition_markdown(json.loads((folder / MEASURED_FILE).read_text())),
         "", "Accuracy in percent over all 200 names, ± half the bootstrap 95 % interval:", "",
-        markdown(pd.read_csv(folder / RECORDS_FILE)),
+        shipped_markdown(key),
         "", f"AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s ({study.pictures:,}"
         f" pictures, attacked from the predicted label; PGD-10 flips half of them at an eps of {study.median_flip_eps:.2f}/255):",
         "", aucs_markdown(study),
@@ -78,7 +76,7 @@ def overview() -> str:
         report = json.loads((ASSETS / row.folder / MEASURED_FILE).read_text())
         parts.append(f"**{row.title}**: top-1 over 200 names {report['zero_shot_top1_200_names']:.1f} % (10,000 pictures); PGD-10"
                      f" flips half of the pictures at an eps of {study.median_flip_eps:.2f}/255.\n\n"
-                     + markdown(pd.read_csv(ASSETS / row.folder / RECORDS_FILE)))
+                     + shipped_markdown(key))
     return "\n\n".join(parts)
 
 

@@ -18,11 +18,11 @@ import gradio as gr
 import pandas as pd
 
 from demo_core.benchmark import CLEAN, COLUMNS, Bench, BenchmarkError, Trial, default_trials, open_records, run
-from demo_core.clip import ASSETS, DEFAULT_MODEL, MODELS, RECORDS_FILE, ModelUnavailable, surrogate_of
+from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
 from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
-from demo_core.report import markdown, published
+from demo_core.report import markdown, published, shipped_markdown
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
 TILE = 16  # small, so that rows appear steadily
@@ -59,12 +59,8 @@ def choices() -> list[tuple[str, str]]:
 @lru_cache
 def shipped() -> str:
     """The tables of the results that come with the demo, recomputed from their records."""
-    parts = []
-    for row in MODELS.values():
-        path = ASSETS / row.folder / RECORDS_FILE if row.folder else None
-        if path and path.exists():
-            parts.append(f"### {row.title}\n\n{markdown(pd.read_csv(path, keep_default_na=False))}")
-    return "\n\n".join(parts)
+    found = {row.title: shipped_markdown(key) for key, row in MODELS.items()}
+    return "\n\n".join(f"### {title}\n\n{tables}" for title, tables in found.items() if tables)
 
 
 def live(model: Callable, key: str, datasets: list[str], attacks: list[str], defenses: list[str], limit: float, seed: float,

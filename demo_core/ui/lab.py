@@ -17,7 +17,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, study_of, surrogate_of
 from demo_core.examples import EXAMPLES
 from demo_core.labels import (
-    DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, list_labels, parse_labels,
+    DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, list_labels, parse_labels,
 )
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
