@@ -11,6 +11,8 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
+from demo_core.clip import MODELS
+from demo_core.defenses import VIEW_DRIFT, Profile
 from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
 from demo_core.pictures import open_picture, to_photo
@@ -87,14 +89,17 @@ def test_a_frame_for_each_moment_with_its_perturbation(run):
     assert packed(torch.zeros(1, 3, 4, 4), 0.0) == base64.b64encode(bytes(48)).decode()
 
 
-def test_every_stage_of_a_run_is_plain_json(clip):
+@pytest.mark.parametrize("profile", [MODELS["pocket"].profile, Profile(), Profile(threshold=1e9)], ids=["views", "tau, never", "tau, always"])
+def test_every_stage_of_a_run_is_plain_json(clip, profile):
     photo = to_photo(open_picture(CAT.example.path))
-    runs = [story.begin(clip, photo, CAT.settings, clip.profile)]
+    runs = [story.begin(clip, photo, CAT.settings, profile)]
     runs += story.attack(clip, runs[-1])
     runs += [*story.defend(clip, runs[-1]), *story.defend(clip, runs[0], control=True)]
     for run in runs:
         text = json.dumps(reel(run, done=run is runs[-1]))
         assert json.loads(text)["done"] is (run is runs[-1])
+    test = next(f["say"] for f in frames(runs[-1]) if f["act"] == 2)
+    assert ("Nudged" if profile.gate == VIEW_DRIFT else "A little noise") in test and test.endswith(".")
 
 
 def test_the_map_keeps_distances_in_its_plane(run):
