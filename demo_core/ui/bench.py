@@ -31,7 +31,8 @@ PAUSE = 3.0  # seconds between two tables: each is made of all records
 NAV = ('<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-current="page">Benchmark</b></nav>'
        "<style>.head, .lab { display: none !important; } .views { display: flex; gap: 1.2rem; } .bench h1 { font-size: 1.7rem; margin: 0; }"
        " #shipped, #bench-table { overflow-x: auto; }"
-       " :is(#shipped, #bench-table) :is(th, td) { white-space: nowrap; font-variant-numeric: tabular-nums; }</style>")
+       " :is(#shipped, #bench-table) :is(th, td) { white-space: nowrap; font-variant-numeric: tabular-nums; padding: .3rem .5rem !important;"
+       " font-size: .85rem; }</style>")
 
 
 def allowed(request: gr.Request) -> bool:
