@@ -26,29 +26,32 @@ class NotThere(ValueError):
     """The run does not hold what was asked for. The message is one sentence that says what to do."""
 
 
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
+def _png(picture: Callable[[Run], Image.Image]) -> Callable[[Run, Study | None], bytes]:
+    def saved(run: Run, study: Study | None = None) -> bytes:
+        file = io.BytesIO()
+        picture(run).save(file, "PNG")
+        return file.getvalue()
+
+    return saved
 
 
-def clean_png(run: Run, study: Study | None = None) -> bytes:
+def clean_picture(run: Run) -> Image.Image:
     """The clean picture, as the model is given it."""
-    return _png(to_image(run.photo))
+    return to_image(run.photo)
 
 
-def attacked_png(run: Run, study: Study | None = None) -> bytes:
-    """The attacked picture: uploaded again, it still fools the model."""
+def attacked_picture(run: Run) -> Image.Image:
+    """The attacked picture: saved without loss and uploaded again, it still fools the model. Raises NotThere."""
     if not run.attack:
         raise NotThere("There is no attacked picture in this run: press Attack first.")
-    return _png(to_image(perturb(run.photo, run.attack_delta)))
+    return to_image(perturb(run.photo, run.attack_delta))
 
 
-def defended_png(run: Run, study: Study | None = None) -> bytes:
-    """The picture after the defence."""
+def defended_picture(run: Run) -> Image.Image:
+    """The picture after the defence. Raises NotThere."""
     if run.final is None:
         raise NotThere("There is no defended picture in this run: press Counterattack first.")
-    return _png(to_image(perturb(run.photo, run.before_defence.delta + run.final.delta)))
+    return to_image(perturb(run.photo, run.before_defence.delta + run.final.delta))
 
 
 def numbers(run: Run) -> dict:
@@ -159,9 +162,9 @@ class Takeaway:
 
 
 TAKEAWAYS: dict[str, Takeaway] = {
-    "clean": Takeaway("Clean picture (PNG)", "clean.png", clean_png),
-    "attacked": Takeaway("Attacked picture (PNG)", "attacked.png", attacked_png),
-    "defended": Takeaway("Defended picture (PNG)", "defended.png", defended_png),
+    "clean": Takeaway("Clean picture (PNG)", "clean.png", _png(clean_picture)),
+    "attacked": Takeaway("Attacked picture (PNG)", "attacked.png", _png(attacked_picture)),
+    "defended": Takeaway("Defended picture (PNG)", "defended.png", _png(defended_picture)),
     "gif": Takeaway("Animation for slides (GIF)", "run.gif", run_gif),
     "svg": Takeaway("Figure (SVG)", "run.svg", run_svg),
     "pdf": Takeaway("Figure (PDF)", "run.pdf", run_pdf),

@@ -2,12 +2,11 @@
 server. They keep nothing between two calls."""
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 
 import gradio as gr
+from PIL import Image
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
@@ -15,7 +14,7 @@ from demo_core.clip import DEFAULT_MODEL, MODELS, surrogate_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS
 from demo_core.story import Run
-from demo_core.takeaway import attacked_png, defended_png
+from demo_core.takeaway import attacked_picture, defended_picture
 
 
 def _named(run: Run, probabilities) -> dict[str, float]:
@@ -25,12 +24,6 @@ def _named(run: Run, probabilities) -> dict[str, float]:
 
 def _signals(found: story.Signals) -> dict[str, float]:
     return {"tau": found.tau, "view_drift": found.view_drift}
-
-
-def _saved(content: bytes, name: str) -> str:
-    path = Path(tempfile.mkdtemp(prefix="api-")) / name
-    path.write_bytes(content)
-    return str(path)
 
 
 def add(begin: Callable, read_settings: Callable, model: Callable, bad_input: tuple[type[Exception], ...], queue: dict) -> None:
@@ -55,7 +48,7 @@ def add(begin: Callable, read_settings: Callable, model: Callable, bad_input: tu
 
     @told
     def attack(picture: str, labels: str, attack: str, eps: float, step_size: float, steps: int, target: str, seed: int, model: str,
-               template: str, adaptive: bool) -> tuple[dict, str]:
+               template: str, adaptive: bool) -> tuple[dict, Image.Image]:
         """Attack a picture so that CLIP sees something else in it.
 
         Args:
@@ -79,10 +72,10 @@ def add(begin: Callable, read_settings: Callable, model: Callable, bad_input: tu
         run = attacked(clip, run, model)
         return {"verdict": story.verdict(run), "clean": _named(run, run.clean), "attacked": _named(run, run.attacked),
                 "drift": list(run.attack_drift), "clean_signals": _signals(run.clean_signals),
-                "attacked_signals": _signals(run.attacked_signals)}, _saved(attacked_png(run), "attacked.png")
+                "attacked_signals": _signals(run.attacked_signals)}, attacked_picture(run)
 
     @told
-    def counterattack(picture: str, labels: str, seed: int, model: str, template: str) -> tuple[dict, str]:
+    def counterattack(picture: str, labels: str, seed: int, model: str, template: str) -> tuple[dict, Image.Image]:
         """Run the model's own defence on a picture as it is, attacked or not: the gate, and the counterattack where it opens.
 
         Args:
@@ -100,7 +93,7 @@ def add(begin: Callable, read_settings: Callable, model: Callable, bad_input: tu
         run = list(story.defend(clip, run, control=True))[-1]
         return {"engaged": run.engaged, "before": _named(run, run.clean), "after": _named(run, run.defended),
                 "signals": _signals(run.clean_signals), "gate": run.profile.gate, "threshold": run.profile.threshold,
-                "push": [run.push(m) for m in run.defence]}, _saved(defended_png(run), "defended.png")
+                "push": [run.push(m) for m in run.defence]}, defended_picture(run)
 
     @told
     def arena(picture: str, labels: str, attack: str, eps: float, step_size: float, steps: int, target: str, seed: int, model: str,

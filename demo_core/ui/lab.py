@@ -310,9 +310,10 @@ def build() -> gr.Blocks:
                 if not kept.scene.control:
                     run = list(attacked(clip, run, kept.scene.model))[-1]
                 run = list(story.defend(clip, run, control=kept.scene.control))[-1]
-            path = Path(tempfile.mkdtemp(prefix="taken-")) / TAKEAWAYS[key].file
-            path.write_bytes(TAKEAWAYS[key].make(run, study_of(kind)))
-            yield {file: str(path)}
+            with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
+                path = Path(folder) / TAKEAWAYS[key].file
+                path.write_bytes(TAKEAWAYS[key].make(run, study_of(kind)))
+                yield {file: str(path)}
 
         def stopped(kept: Session | None):
             said = story.stopped(kept.run) if kept and kept.run else ""
