@@ -21,7 +21,7 @@ from demo_core.labels import (
 )
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
-from demo_core.reel import reel, stored
+from demo_core.reel import made, reel, stored
 from demo_core.scenes import FIRST, SCENES, Scene, SceneError, scene_of
 from demo_core.story import Drifts, Run, Settings
 from demo_core.takeaway import TAKEAWAYS, NotThere
@@ -112,6 +112,14 @@ def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP
 def attacked(clip: ZeroShotCLIP, run: Run, key: str) -> Iterator[Run]:
     """The chosen attack, step by step, with the surrogate that a transfer attack needs."""
     return story.attack(clip, run, model(surrogate_of(key)) if ATTACKS[run.settings.attack].transfer else None)
+
+
+def whole(clip: ZeroShotCLIP, run: Run, key: str, control: bool = False) -> Iterator[Run]:
+    """The attack, unless this is the control, and then the defence, step by step."""
+    if not control:
+        for run in attacked(clip, run, key):
+            yield run
+    yield from story.defend(clip, run, control=control)
 
 
 def note(clip: ZeroShotCLIP, run: Run) -> str:
@@ -253,12 +261,7 @@ def build() -> gr.Blocks:
             """Attack a picture, then counterattack, step by step."""
             clip, run, made_from, share = fresh(*controls)
 
-            def whole() -> Iterator[Run]:
-                for found in attacked(clip, run, controls[2]):
-                    yield found
-                yield from story.defend(clip, found)
-
-            for sent, changed in enumerate(frames(clip, whole(), made_from, share)):
+            for sent, changed in enumerate(frames(clip, whole(clip, run, controls[2]), made_from, share)):
                 yield changed if sent else cleared(share) | changed
 
         def attacked_before(kept: Session | None, name, photo, kind, *chosen) -> Session:
@@ -304,12 +307,7 @@ def build() -> gr.Blocks:
             """One file of the run on the stage."""
             if kept is None or (kept.run is None and kept.scene is None):
                 raise NotThere("There is no run to take away yet: press a preset, or Attack.")
-            run = kept.run
-            if run is None:
-                clip, run = begin(photo, kept.scene.model, kept.scene.settings)
-                if not kept.scene.control:
-                    run = list(attacked(clip, run, kept.scene.model))[-1]
-                run = list(story.defend(clip, run, control=kept.scene.control))[-1]
+            run = kept.run or made(kept.scene, model(kept.scene.model))
             with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
                 path = Path(folder) / TAKEAWAYS[key].file
                 path.write_bytes(TAKEAWAYS[key].make(run, study_of(kind)))
@@ -333,8 +331,8 @@ def build() -> gr.Blocks:
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
         stop.click(stopped, session, stage, cancels=running, **quiet)
         for key, button in files.items():
-            made = button.click(handler(partial(take, key)), [session, *inputs], [stage, file], api_name=f"lab_take_{key}", **streaming)
-            made.success(None, None, None, js="() => document.querySelector('#taken')?.click()", api_visibility="private")
+            handed = button.click(handler(partial(take, key)), [session, *inputs], [stage, file], api_name=f"lab_take_{key}", **streaming)
+            handed.success(None, None, None, js="() => document.querySelector('#taken')?.click()", api_visibility="private")
 
         def controls_of(scene: Scene) -> dict:
             """Every control as the scene has it."""
@@ -396,15 +394,7 @@ def build() -> gr.Blocks:
             if stage not in known:
                 clip, run = begin(scene.example.path, scene.model, scene.settings)
                 made_from = (scene.example.path, scene.model, scene.labels, scene.template)
-
-                def whole() -> Iterator[Run]:
-                    found = run
-                    if not scene.control:
-                        for found in attacked(clip, run, scene.model):
-                            yield found
-                    yield from story.defend(clip, found, control=scene.control)
-
-                yield from frames(clip, whole(), made_from, scene.query())
+                yield from frames(clip, whole(clip, run, scene.model, scene.control), made_from, scene.query())
 
         page.load(handler(open_link), None, everything, api_visibility="private", show_progress="hidden", **QUEUE)
         api.add(begin, read_settings, model, BAD_INPUT, QUEUE)
