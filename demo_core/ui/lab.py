@@ -413,7 +413,7 @@ def launch_options() -> dict:
         block_title_background_fill="transparent", block_title_background_fill_dark="transparent", block_label_text_color=blue,
         block_label_text_color_dark=light, block_label_background_fill="*neutral_50", block_label_background_fill_dark="*neutral_800",
         block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300", body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_300", color_accent=blue, link_text_color=blue, link_text_color_dark=light,
+        body_text_color_subdued_dark="*neutral_300", color_accent=blue, checkbox_border_color="*neutral_500", slider_color=blue, slider_color_dark=light, link_text_color=blue, link_text_color_dark=light,
         link_text_color_visited=blue, link_text_color_visited_dark=light, link_text_color_hover=blue, link_text_color_hover_dark=light,
         link_text_color_active=blue, link_text_color_active_dark=light)
     return dict(theme=theme, css=CSS, head=HEAD, allowed_paths=[e.path for e in EXAMPLES], run_history=False,
