@@ -79,19 +79,20 @@ def tone(run: Run) -> str:
 def frames(run: Run) -> list[dict]:
     """One frame for each moment so far, in order."""
     eps, budget = run.settings.eps, run.profile.noise_eps if run.engaged is False else run.profile.ttc.eps
+    by = "counterattack" if run.engaged else "probing noise" if run.profile.gate == TAU else ""
     clean, found = run.label(run.clean), []
 
     def add(act: int, moment: Moment, say: str, step: int, of: int, scale: float, answer: torch.Tensor | None = None) -> None:
         values, order = (moment.probabilities if answer is None else answer).topk(min(SHOWN_LABELS, len(run.settings.labels)))
         found.append({
-            "act": act, "step": step, "of": of, "say": say, "scale": scale * 255,
+            "act": act, "step": step, "of": of, "say": say, "scale": scale * 255, "by": (None, "attack", None, by)[act],
             "delta": packed(moment.delta, scale) if act in (1, 3) else "",
             "drift": round(run.drift(moment), 5), "push": round(run.push(moment), 5) if act == 3 else None,
             "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
             "ms": round(moment.milliseconds, 2)})
 
     add(0, run.start, f"CLIP compares the picture with {len(run.settings.labels)} labels and finds “{clean}” likeliest"
-        f" ({_percent(run.clean)}).", 0, 0, eps)
+        f" ({_percent(run.clean)}).{' It is not sure.' if run.clean.max() < 0.5 else ''}", 0, 0, eps)
     if not run.control:
         for step, moment in enumerate(run.attack):
             add(1, moment, _attack_words(run, moment, step), step, run.attack_steps, eps)
@@ -147,7 +148,7 @@ def _signals(run: Run) -> dict:
     names = in_gate_order(run.profile.gate)
     return {"names": [SIGNAL_NAMES[name] for name in names], "threshold": run.profile.threshold,
             "clean": [run.clean_signals[name] for name in names],
-            "attacked": [run.attacked_signals[name] for name in names] if run.attack_finished else None}
+            "attacked": [run.attacked_signals[name] for name in names] if run.attack_finished and not run.control else None}
 
 
 def path_map(run: Run) -> dict:
@@ -186,7 +187,7 @@ def described(run: Run) -> dict:
     drift = [f"{name} from {values[0]:.2f} to {values[-1]:.2f} over {len(values) - 1} steps" for name, values in
              (("attack", run.attack_drift if not run.control else ()), ("counterattack", run.defence_drift)) if values]
     signals = [f"{name}: tau {found.tau:.3f}, view drift {found.view_drift:.3f}" for name, found in
-               (("clean", run.clean_signals), ("attacked", run.attacked_signals)) if found]
+               (("clean", run.clean_signals), ("attacked", None if run.control else run.attacked_signals)) if found]
     return {"drift": f"Relative drift of the embedding from the clean picture. {'; '.join(drift) or 'Nothing has moved yet'}.",
             "signal": f"Stability signals. {'; '.join(signals)}. The gate’s threshold is {run.profile.threshold:.3f}.",
             "map": "The path of the embedding in two dimensions: " + ("out by the attack, then the way of the counterattack."

@@ -92,13 +92,13 @@ class Preset:
 
 SCENES: dict[str, Preset] = {
     "first": Preset("A first run", scene_of("cat"), "PGD at 4/255 makes the cat something else; the counterattack brings it back."),
-    "paper": Preset("The paper’s setting", scene_of("running cheetah", eps=1.0), "PGD-10 at eps 1/255, step 1/255: the weakest attack of the"
-                    " paper’s tables."),
+    "paper": Preset("The paper’s attack", scene_of("running cheetah", eps=1.0), "PGD-10 at eps 1/255, step 1/255, as in the paper’s tables;"
+                    " the defence is this model’s own."),
     "strong": Preset("A strong attack", scene_of("cup of coffee", attack="apgd_ce", eps=8.0, steps=30),
                      "Auto-PGD at 8/255, which finds its step size itself."),
     "targeted": Preset("Make it say “goldfish”", scene_of("lion", attack="targeted_pgd", eps=8.0, steps=20, target="goldfish"),
                        "The attacker chooses what the model is to say."),
-    "control": Preset("Clean control", scene_of("rocket", control=True), "Nobody attacked: the defence should leave the picture alone."),
+    "control": Preset("Clean control", scene_of("rocket", control=True), "Nobody attacked: the defence should leave the picture as it is. The button Clean control does the same on any picture."),
     "failure": Preset("A failure", scene_of("tower"), "The defence fights back and still ends at the wrong label."),
     "adaptive": Preset("An attacker who knows the defence", scene_of("cat", adaptive=True, eps=4.0),
                        "He attacks through the defence itself, and often wins."),

@@ -378,7 +378,8 @@ def verdict(run: Run) -> str:
     name, unit = ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
     digits = 2 if f"{signal:.2f}" != f"{run.profile.threshold:.2f}" else 4
     measured = f"{name} {signal:.{digits}f} {sign} {run.profile.threshold:.{digits}f}"
-    alone = "left alone" if run.profile.gate == VIEW_DRIFT else "left alone, but for the probing noise"
+    alone = "no counterattack" + (", only the probing noise" if run.profile.gate == TAU else "") + (
+        f", but {run.profile.looks} random looks" if run.profile.looks else "")
     gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): {alone}."
     if run.defended is None:
         return gate
@@ -392,5 +393,6 @@ def outcome(run: Run) -> str:
         return f"The clean picture keeps its prediction, “{clean}”." if final == clean else \
             f"A cost of the defence: the clean picture changed from “{clean}” to “{final}”."
     if final == clean:
-        return f"Recovered: “{attacked}” is “{clean}” again." if attacked != clean else f"“{clean}” stands."
+        by = "" if run.engaged else " by the random looks alone" if run.profile.looks else " by the probing noise alone"
+        return f"Recovered{by}: “{attacked}” is “{clean}” again." if attacked != clean else f"“{clean}” stands."
     return f"Not recovered: the defended prediction is “{final}”, not “{clean}”."

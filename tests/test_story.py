@@ -146,7 +146,7 @@ def test_verdicts_tell_what_happened(clip, photo):
     assert "Falsely stable" in say(defended=None) and "counterattack engaged" in say(defended=None)
     assert "Recovered" in say(attacked=wrong, defended=right)
     assert "Not recovered" in say(attacked=wrong, defended=wrong)
-    assert "left alone" in say(engaged=False, defended=None)
+    assert "no counterattack" in say(engaged=False, defended=None)
     assert story.stopped(run) == "" and "step 3 of 3 of the counterattack" in story.stopped(replace(run, defended=None))
     assert "keeps its prediction" in say(control=True, defended=right)
     assert "A cost of the defence" in say(control=True, defended=wrong)

@@ -31,9 +31,10 @@ from demo_core.ui.render import ABOUT, CHOOSE, COPY, arena_html, examples_html, 
 HERE = Path(__file__).parent
 CSS = (HERE / "style.css").read_text()
 OTHER_LABELS = "Your own"
-ADAPTIVE_HELP = ("He attacks the defended prediction: he has the model and the defence’s code, but not its dice. He takes the"
-                 " counterattack for a constant shift (BPDA, one fresh draw a step), does not aim at the gate, and keeps the plain"
-                 " attack where that does more. A stronger attacker may do better still: the benchmark’s also differentiates through the steps.")
+ADAPTIVE_HELP = ("The attacker has the model and the defence’s code, but not its dice, and aims at the defended answer (BPDA, one"
+                 " fresh draw a step), or keeps the plain attack where that does more. A stronger attacker may do better still.")
+NO_PRESET = "Another run than these: choose one of them to see it at once."
+STALE = "() => document.querySelector('.stage')?.dispatchEvent(new Event('stale'))"
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one place for all that computes, on one GPU
 PAUSE = 0.12  # seconds between two frames sent to the page
 # What a link's ?talk=1 asks for; the theme is the page's own business.
@@ -125,7 +126,7 @@ def whole(clip: ZeroShotCLIP, run: Run, key: str, control: bool = False) -> Iter
 def note(clip: ZeroShotCLIP, run: Run) -> str:
     """Device and speed, in a few words."""
     steps = sorted(run.milliseconds)
-    return f"{steps[len(steps) // 2]:.0f} ms a step (median) on {device_name(clip)}" if steps else f"on {device_name(clip)}"
+    return f"{steps[len(steps) // 2]:.0f} ms a step (median) on {device_name(clip)}" if steps else f"computed on {device_name(clip)}"
 
 
 def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
@@ -135,8 +136,8 @@ def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
               " nearest eps. " if study else "")
     text = "; ".join(f"{name}: drift {d.over_noise[0]:.3f} under noise of 1/255 to {d.over_noise[-1]:.2f} under 32/255, {d.view_drift:.3f} over"
                      " our views" for name, d in drifts.items()) or "an empty plot: nothing has been measured yet"
-    return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Straight lines:'
-            f" where each defence draws its own.</p><div class='scroll' tabindex='0' role='region' aria-label='drift over noise and views'>"
+    return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Short black lines:'
+            f" the thresholds of the defences.</p><div class='scroll' tabindex='0' role='region' aria-label='drift over noise and views'>"
             f"{to_svg(views_figure(drifts, MODELS[key].profile, study, eps), text)}</div>")
 
 
@@ -269,6 +270,8 @@ def build() -> gr.Blocks:
             if kept and kept.scene and (kept.scene.model, kept.scene.labels, kept.scene.template) == (kind, "\n".join(list_labels(chosen[0])), chosen[1]):
                 clip, run, made_from, share = fresh(name, photo, kind, *chosen)
                 return Session(list(attacked(clip, run, kind))[-1], made_from, share=share)
+            if kept and kept.run and kept.run.attack and not kept.run.attack_finished:
+                raise InputError("The attack was stopped before its end: press Attack again.")
             if kept is None or kept.run is None or not kept.run.attack_finished:
                 raise InputError("Press Attack first: there is no attacked picture yet.")
             if kept.made_from != (photo, kind, *chosen[:2]):
@@ -337,7 +340,8 @@ def build() -> gr.Blocks:
         def controls_of(scene: Scene) -> dict:
             """Every control as the scene has it."""
             names = list_labels(scene.labels)
-            return {title: scene.picture, photo: scene.example.path, kind: scene.model, labels: scene.labels, template: scene.template,
+            key = next((key for key, row in SCENES.items() if row.scene == scene), None)
+            return {preset: gr.update(value=key, info=SCENES[key].help if key else NO_PRESET), title: scene.picture, photo: scene.example.path, kind: scene.model, labels: scene.labels, template: scene.template,
                     attack: scene.attack, eps: scene.eps, step_size: scene.step_size, steps: scene.steps, seed: scene.seed,
                     target: gr.update(choices=list(names), value=scene.target or None), adaptive: scene.adaptive,
                     link: share_html(scene.query()), arena: arena_html(None, ())}
@@ -347,21 +351,32 @@ def build() -> gr.Blocks:
             found = stored(scene)
             return controls_of(scene) | ({session: Session(None, (), scene, scene.query()), stage: found} if found else {session: None})
 
-        everything = [*inputs, *outputs]
-        preset.input(lambda key: open_scene(SCENES[key].scene) | {preset: gr.update(info=SCENES[key].help)}, preset,
-                     [*everything, preset], **quiet)
+        everything = [preset, *inputs, *outputs]
+        preset.input(lambda key: open_scene(SCENES[key].scene), preset, everything, **quiet)
 
         def choose_example(event: gr.EventData) -> dict:
-            return open_scene(scene_of(event._data["title"])) | {preset: gr.skip()}
+            return open_scene(scene_of(event._data["title"]))
 
-        examples.click(choose_example, None, [*everything, preset], **quiet)
-        photo.input(lambda: (None, None), None, [title, session], **quiet)
+        examples.click(choose_example, None, everything, **quiet)
+
+        def choose_picture(path: str | None) -> dict:
+            """A picture of the visitor's own: what is on the stage is not of it, and no link can name it."""
+            try:
+                if path:
+                    open_picture(path)
+            except PictureError as error:
+                gr.Warning(str(error), title="Not yet")
+            return {title: None, session: None, preset: gr.update(value=None, info=NO_PRESET)}
+
+        photo.input(choose_picture, photo, [title, session, preset], **quiet)
+        for changed in (photo, labels, template, words, kind):
+            changed.input(None, None, None, js=STALE, api_visibility="private")
         words.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), words, labels, **quiet)
 
         def labels_changed(text: str, current: str | None):
             names = list_labels(text)
             name = next((n for n, known in PRESETS.items() if known == names), OTHER_LABELS)
-            return name, gr.update(choices=list(names), value=current if current in names else None)
+            return name, gr.update(choices=list(names), **({"value": None} if current and current not in names else {}))
 
         labels.change(labels_changed, [labels, target], [words, target], **quiet)
 

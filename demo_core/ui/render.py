@@ -15,6 +15,7 @@ from demo_core.plots import DEFENDED
 from demo_core.story import Bout, Run
 
 THUMBNAIL = 96
+TALK = '<p><a href="./?talk=1">Talk mode</a>: the essentials, large, for a projector.</p>'
 # js_on_load of the two that follow
 CHOOSE = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
@@ -42,9 +43,9 @@ def examples_html() -> str:
 def share_html(query: str) -> str:
     """The link that makes this run again, where one does."""
     if not query:
-        return ('<p class="small">A link can name one of the example photographs only: a picture of yours stays with you. Take the run'
+        return (TALK + '<p class="small">A link can name one of the example photographs only: a picture of yours stays with you. Take the run'
                 " away as files instead.</p>")
-    return (f'<p><a href="./?{escape(query)}">Link to this very run</a> <button type="button" class="copy">Copy the link</button></p>'
+    return (f'{TALK}<p><a href="./?{escape(query)}">Link to this very run</a> <button type="button" class="copy">Copy the link</button></p>'
             '<p class="small">It holds the picture’s name, labels, attack, eps, steps, seed and model, and makes the run again.</p>')
 
 
@@ -56,7 +57,7 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
     clean, known = int(run.clean.argmax()), {bout.key: bout for bout in bouts}
     rows = ""
     for key, defense in DEFENSES.items():
-        rows += f'<tr><th scope="row" title="{escape(defense.help)}">{escape(defense.title)}</th>'
+        rows += f'<tr><th scope="row">{escape(defense.title)}<span>{escape(defense.help)}</span></th>'
         if key not in known:
             rows += '<td colspan="5" class="small">not yet</td></tr>'
             continue
@@ -88,8 +89,8 @@ def gate_html(row: ModelRow) -> str:
                 f" {profile.threshold:g} of its length under a little noise is <i>falsely stable</i>, and is"
                 " counterattacked.")
     else:
-        measured = (f" (it told attacked from clean training pictures with an AUC of {profile.auc[VIEW_DRIFT]:.2f}; the"
-                    f" paper’s tau, which is low on attacked pictures of a large CLIP, had {profile.auc[TAU]:.2f} here,"
+        measured = (f" (it told attacked from clean training pictures with an AUC of {profile.auc[VIEW_DRIFT]:.3f}; the"
+                    f" paper’s tau, which is low on attacked pictures of a large CLIP, had {profile.auc[TAU]:.3f} here,"
                     " where 0.5 is chance; it is shown all the same)" if profile.auc else "")
         rule = (f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
                 f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
@@ -104,7 +105,7 @@ def gate_html(row: ModelRow) -> str:
 ABOUT = """<div class="about">
 <h2>The idea</h2>
 <p>CLIP turns a picture and every label into a list of numbers, an <i>embedding</i>, and picks the label whose embedding points most
-nearly the same way. An attacker who knows the model can move the picture’s embedding anywhere by changes too small to see. Xing, Zhao
+nearly the same way. An attacker who knows the model can move the picture’s embedding far by changes too small to see. Xing, Zhao
 and Sebe (CVPR 2025) noticed that pictures so attacked stand in an odd place, and that CLIP’s own frozen image encoder can push them out
 of it at test time: no training, no other network.</p>
 <h2>The two equations</h2>

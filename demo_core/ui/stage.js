@@ -1,13 +1,13 @@
 // The stage: plays, scrubs and draws a reel (demo_core/reel.py) without asking the server.
 // Runs as gr.HTML's js_on_load, which gives it: element, props, watch.
-const SIDE = 448, PACE = 140, TOUR_PACE = 320;
+const SIDE = 448, PACE = 220, TOUR_PACE = 320;
 const NAMES = ["clean", "attacked", "defended"];
 const CIVIDIS = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]];
 const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
-let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, deltas = [], touring = -1, sentTo = "", stopped = "";
+let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, deltas = [], touring = -1, sentTo = "", stopped = "", stale = false;
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
@@ -111,9 +111,10 @@ function paintDelta() {
     out.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(out, 0, 0);
-  const budget = index < 0 ? "" : (reel.frames[index].act === 3 ? "counterattack" : "attack") + ", at most " + (+reel.frames[index].scale.toFixed(2)) + "/255";
-  text($(".delta-note"), budget || "none yet");
-  canvas.setAttribute("aria-label", "the perturbation: " + (budget || "none yet"));
+  const by = index < 0 ? "none yet" : reel.frames[index].by;
+  const words = index < 0 || !by ? by || "none: no counterattack" : by + ", at most " + +reel.frames[index].scale.toFixed(2) + "/255";
+  text($(".delta-note"), words);
+  canvas.setAttribute("aria-label", "the perturbation: " + words);
 }
 
 // ---------------------------------------------------------------- predictions
@@ -254,7 +255,7 @@ function drawMap() {
   if (end > 0) marker(svg, "square", points[end], 3.5, { class: "attacked mark" + (now < end ? " later" : "") });
   const here = points[now];
   marker(svg, "circle", here, 6, { class: "here" });
-  text($(".map .legend"), "Two dimensions that hold " + percent(reel.map.kept) + " of the way. Arrows: where a label’s text lies. The way out need not lead back.");
+  text($(".map .legend"), "Two dimensions that hold " + percent(reel.map.kept) + " of the way. Arrows: where a label’s text lies. The counterattack leads out of the attacker’s corner, not back to the start.");
 }
 
 // ---------------------------------------------------------------- tables
@@ -288,7 +289,7 @@ function buildTables() {
 function show() {
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
   text($(".say"), final ? reel.verdict.text : frame.say);
-  text($(".note"), reel.verdict.note);
+  text($(".note"), stale ? "An earlier run: picture, labels or model have changed since." : reel.verdict.note);
   const verdict = $(".verdict");
   verdict.className = "verdict " + (final ? reel.verdict.tone : "wait");
   paint($(".left"), choose($(".pick-left")));
@@ -333,9 +334,11 @@ function receive() {
   if (!given || !given.frames || (given.run === stopped && !given.stopped)) return;  // a frame may come after Stop
   stopped = given.stopped ? given.run : "";
   const grown = reel && given.run === reel.run && given.frames.length > reel.frames.length;
+  stale = false;
   if (!grown) deltas = [];
   else deltas.length = Math.min(deltas.length, reel.frames.length - 1);
   pause();
+  if (reel && !grown && matchMedia("(max-width: 900px)").matches) element.scrollIntoView({ block: "start" });
   reel = given;
   buildPredictions();
   loadPhoto();
@@ -354,9 +357,9 @@ function share() { return (reel.frames[0].top[0][1] * 100).toFixed(0) + " %"; }
 const TOUR = [
   { act: 0, lit: "compare predictions", words: () => "CLIP turns the picture into a list of numbers, its embedding, and does the same with every label. It picks the label that points the same way. Here that is “" + reel.labels[reel.frames[0].top[0][0]] + "”, with " + share() + "." },
   { act: 1, lit: "compare change predictions", words: () => reel.control ? "In this run nobody attacks: it is the control." : "The attacker asks the model itself which way to push each pixel so that it errs, and takes small steps that way. No pixel moves by more than " + +reel.budgets[0].toFixed(2) + " of 255 grey levels. Pull the divider over the picture: can you see it? Beside it stands all that he added, made visible." },
-  { act: 2, lit: "signal", words: () => "Before anything is done, the picture is tested: does it hold still? It is moved by one pixel, mirrored, or given a little noise. An attacked picture stands on a needle’s point, and its embedding answers otherwise than a clean one’s. " + reel.frames[Math.max(latest(2, 1e9), 0)].say },
-  { act: 3, lit: "drift map predictions", words: () => "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding away from where the attacker left it. " + reel.frames[reel.frames.length - 1].say },
-  { act: -1, lit: "", words: () => "Your turn: choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the defence as well: a defence is worth what it withstands." },
+  { act: 2, lit: "signal", words: () => "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little noise, and we look how far its embedding moves. An attacked picture stands on a needle’s point, and it shows. Below: this picture’s point, before the hills that thousands of clean and attacked pictures make." },
+  { act: 3, lit: "drift map predictions", words: () => "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding away from where the attacker left it; it may move each pixel by up to " + +reel.budgets[1].toFixed(2) + " grey levels, more than some attacks, so on small pictures you can see it. " + reel.frames[reel.frames.length - 1].say },
+  { act: -1, lit: "", words: () => "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the defence as well: a defence is worth what it withstands." },
 ];
 
 function tour(stop) {
@@ -373,6 +376,7 @@ function tour(stop) {
   const from = reel.frames.findIndex((f) => f.act === here.act), to = latest(here.act, 1e9);
   if (from >= 0) play(from, to, TOUR_PACE);
   $(".tour-title").focus({ preventScroll: true });
+  element.querySelector(".lit")?.scrollIntoView({ block: "start" });
 }
 
 // ---------------------------------------------------------------- wiring
@@ -398,9 +402,11 @@ $(".mode").addEventListener("change", show);
 $(".scrub").addEventListener("input", (event) => { pause(); goTo(+event.target.value); });
 $(".play").addEventListener("click", () => (timer ? pause() : play(now === reel.frames.length - 1 ? 0 : now, reel.frames.length - 1, PACE)));
 $(".split").addEventListener("input", (event) => $(".canvases").style.setProperty("--split", event.target.value + "%"));
-element.addEventListener("keydown", (event) => {
+$(".stage").addEventListener("stale", () => { if (reel) { stale = true; show(); } });
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && touring >= 0) { tour(-1); $(".start-tour").focus(); }
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step || !reel || event.target.matches("input, select, textarea")) return;
+  if (!step || !reel || !(event.target === document.body || element.contains(event.target)) || event.target.matches("input, select, textarea")) return;
   event.preventDefault();
   pause();
   goTo(now + step);
