@@ -148,7 +148,7 @@ def _draw_map(figure: Figure, run: Run, found: dict) -> None:
     """The way of the embedding; found: as reel.path_map gives it."""
     axes, points = figure.add_subplot(aspect="equal"), np.array(found["points"])
     reach = max(float(np.linalg.norm(points, axis=1).max()), 1e-9) * 1.06
-    turn = 0 if run.control else max(len(run.attack), 0)
+    turn = 0 if run.control else len(run.attack)
     axes.plot(*points[:turn + 1].T, "-", color=ATTACKED, linewidth=1.5)
     axes.plot(*points[turn:].T, "-", color=DEFENDED, linewidth=1.5)
     for at, colour, marker in ((0, CLEAN, "o"), *([(turn, ATTACKED, "s")] if turn else []), *([(-1, DEFENDED, "^")] if run.engaged is not None else [])):
@@ -156,7 +156,8 @@ def _draw_map(figure: Figure, run: Run, found: dict) -> None:
     for index, x, y in found["labels"]:
         axes.annotate("", (x * reach, y * reach), (0, 0), arrowprops={"arrowstyle": "->", "color": "grey", "alpha": 0.6})
         long = max(np.hypot(x, y), 1e-9)
-        axes.text(x / long * reach * 1.08, y / long * reach * 1.08, run.settings.labels[index], fontsize=9, va="center", ha="left" if x >= 0 else "right")
+        axes.text(x / long * reach * 1.08, y / long * reach * 1.08, run.settings.labels[index], fontsize=9, va="center", ha="left" if x >= 0 else "right",
+                  parse_math=False)
     axes.set(xlim=(-1.7 * reach, 1.7 * reach), ylim=(-1.15 * reach, 1.15 * reach), xticks=[], yticks=[])
     axes.set_title(f"the way through the embedding (two dimensions: {found['kept']:.0%} of it)", fontsize=10)
     axes.spines[:].set_visible(False)

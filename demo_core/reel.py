@@ -35,15 +35,15 @@ ACTS = ("The picture", "The attack", "The test", "The counterattack")
 SHOWN_LABELS = 6
 
 
-def reel(run: Run, study: Study | None = None, share: str = "", note: str = "", done: bool = True) -> dict:
-    """The run so far. study: the model's, behind the signals; share: the query that makes this run again, where one
-    does; note: a few words on device and speed; done: nothing more will come."""
+def reel(run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "") -> dict:
+    """The run so far. study: the model's, behind the signals; note: a few words on device and speed; done: nothing more
+    will come; name: another for every press of a button, by which a page tells late frames from its own."""
     return {
-        "run": f"{id(run.start):x}", "labels": list(run.settings.labels), "size": run.pixels.shape[-1], "acts": list(ACTS), "control": run.control,
+        "run": name, "live": True, "labels": list(run.settings.labels), "size": run.pixels.shape[-1], "acts": list(ACTS), "control": run.control,
         "frames": frames(run), "signals": _signals(run), "map": path_map(run) if done else None,
         "budgets": [run.settings.eps * 255, run.profile.ttc.eps * 255],
         "verdict": {"text": story.verdict(run), "tone": tone(run), "note": note},
-        "said": described(run), "done": done, "share": share, "photo": photo_url(run.photo), **backdrops(run, study),
+        "said": described(run), "done": done, "photo": photo_url(run.photo), **backdrops(run, study),
     }
 
 
@@ -54,7 +54,7 @@ def backdrops(run: Run, study: Study | None) -> dict:
             "signal": asdict(signal_backdrop(run.profile.gate, run.profile.threshold, study, eps, signal_tops(run)))}
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _photo_url(photo: bytes, side: int) -> str:
     file = io.BytesIO()
     to_image(torch.frombuffer(bytearray(photo), dtype=torch.float32).view(3, side, side)).save(file, "WEBP", lossless=True, method=0)
@@ -119,14 +119,16 @@ def _percent(probabilities: torch.Tensor) -> str:
 
 def _attack_words(run: Run, moment: Moment, step: int) -> str:
     row, eps = ATTACKS[run.settings.attack], f"{run.settings.eps * 255:g}/255"
+    hidden = run.settings.eps * 255 <= 4.5  # on pictures as small as the pocket model's, more can be seen
+    which = "towards the target" if row.targeted else "the wrong way"
     says = f"“{run.label(moment.probabilities)}” ({_percent(moment.probabilities)})"
     if step == run.attack_steps and run.attack_finished:
         if run.label(moment.probabilities) == run.label(run.clean):
             return f"No pixel moved by more than {eps}, and CLIP still says {says}."
-        return f"No pixel moved by more than {eps}, too little to see, and CLIP says {says} instead of “{run.label(run.clean)}”."
+        return f"No pixel moved by more than {eps}{', too little to see,' if hidden else ''} and CLIP says {says} instead of “{run.label(run.clean)}”."
     if step == 0 and not row.single_step:
-        return f"{row.title} starts from random noise too faint to see, at most {eps} a pixel. CLIP says {says}."
-    return f"Step {step} of {run.attack_steps}: every pixel is pushed a little further the wrong way, never beyond {eps}. CLIP says {says}."
+        return f"{row.title} starts from random noise{' too faint to see' if hidden else ''}, at most {eps} a pixel. CLIP says {says}."
+    return f"Step {step} of {run.attack_steps}: every pixel is pushed a little further {which}, never beyond {eps}. CLIP says {says}."
 
 
 def _test_words(run: Run) -> str:
@@ -220,16 +222,16 @@ def stored(scene: Scene) -> dict | None:
     found = json.loads(gzip.decompress(path.read_bytes()))
     row, steps, control, tops = MODELS[scene.model], found.pop("steps"), found["control"], found.pop("tops")
     return found | {
-        "photo": photo_url(to_photo(open_picture(scene.example.path))), "share": scene.query(),
+        "photo": photo_url(to_photo(open_picture(scene.example.path))),
         "drift": asdict(drift_backdrop(*steps, control, tops[0])),
         "signal": asdict(signal_backdrop(row.profile.gate, row.profile.threshold, study_of(scene.model), scene.eps, tuple(tops[1])))}
 
 
 def store(scene: Scene, run: Run) -> None:
     """Keep a run's reel, without what is there anyway: the photograph and the axes."""
-    kept = {key: value for key, value in reel(run).items() if key not in ("photo", "share", "drift", "signal")}
+    kept = {key: value for key, value in reel(run).items() if key not in ("photo", "drift", "signal")}
     kept |= {"steps": [run.attack_steps, run.profile.ttc.steps], "tops": [drift_top(run), signal_tops(run)]}
-    kept["run"] = finished_scenes()[scene]
+    kept["run"], kept["live"] = finished_scenes()[scene], False
     kept["verdict"]["note"] = "a finished run that came with the demo"
     for frame in kept["frames"]:
         frame["ms"] = None  # of another machine

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from urllib.parse import parse_qs, urlencode
 
+from demo_core.clip import DEFAULT_MODEL
 from demo_core.examples import EXAMPLES, Example
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
 from demo_core.story import Settings
-
-MODEL = "pocket"
 
 
 class SceneError(ValueError):
@@ -34,7 +33,7 @@ class Scene:
     target: str = ""
     seed: int = 0
     adaptive: bool = False
-    model: str = MODEL
+    model: str = DEFAULT_MODEL
     control: bool = False
 
     @property

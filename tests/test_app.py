@@ -1,8 +1,10 @@
 """The app through gradio_client, as a program would use it."""
 import asyncio
 import base64
+import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.examples import EXAMPLES
-from demo_core.scenes import scene_of
+from demo_core.scenes import Scene, scene_of
 from demo_core.takeaway import TAKEAWAYS
 from demo_core.ui import lab
 
@@ -58,8 +60,8 @@ def reels(client, *args, name="/lab_both") -> list[dict]:
     return [f[0] for f in frames(client, *args, name=name) if isinstance(f[0], dict) and "frames" in f[0]]
 
 
-def words(html) -> str:
-    return re.sub(r"<[^>]+>", " ", html) if isinstance(html, str) else ""
+def words(found) -> str:
+    return re.sub(r"<[^>]+>", " ", found) if isinstance(found, str) else ""
 
 
 def test_a_run_grows_and_ends(client):
@@ -168,9 +170,16 @@ def test_changed_labels_ask_for_a_new_attack(client, said):
 
 
 def test_a_link_makes_a_run_on_an_example_again(client):
-    """The stage of such a run carries the query."""
+    """It stands beside the run: the settings that were used, not those of the moment."""
     scene = scene_of("cat", steps=6)
-    assert scene.read(reels(client, *arguments(labels=scene.labels))[-1]["share"]) == scene
+
+    def linked(name, **changes):
+        found = frames(client, *arguments(labels=scene.labels, **changes), name=name)[-1][2]
+        return Scene.read(html.unescape(re.search(r'href="./\?(picture[^"]+)"', found).group(1)))
+
+    assert linked("/lab_both") == scene
+    assert linked("/lab_control", seed=5) == replace(scene, control=True)  # of the attack that is kept
+    assert linked("/lab_counterattack", seed=5) == scene
 
 
 def test_the_finished_run_on_the_stage_can_be_gone_on_with(client):
@@ -247,5 +256,7 @@ def test_the_mcp_server_offers_the_same_tools(server):
 
 
 def test_the_callers_words_come_back_as_text(client):
-    found = frames(client, *arguments(labels="<img src=x onerror=alert(1)>\n<b>cat"))
-    assert not any("<img src=x" in part for f in found for part in f if isinstance(part, str))
+    names = "<img src=x onerror=alert(1)>\n<b>cat"
+    reels(client, *arguments(labels=names, steps=1), name="/lab_attack")
+    found = frames(client, *arguments(labels=names, steps=1), name="/lab_arena")[-1][1]
+    assert "<img src=x" not in found and "<b>cat" not in found and "&lt;" in found

@@ -69,6 +69,9 @@ def test_what_comes_with_the_demo_is_what_the_model_gives(clip, scene, name):
         assert np.mean(np.abs(unpacked(given["frames"][-1]) - unpacked(fresh["frames"][-1])) > 0.1) < 0.2
     assert given["photo"].startswith("data:image/webp;base64,") and given["drift"]["svg"].startswith("<svg")
     assert given["verdict"]["tone"] == fresh["verdict"]["tone"]
+    assert given["frames"][-1]["drift"] == pytest.approx(fresh["frames"][-1]["drift"], abs=0.1)
+    for name in ("clean", "attacked"):
+        assert given["signals"][name] == (fresh["signals"][name] and pytest.approx(fresh["signals"][name], abs=0.1))
 
 
 def test_the_presets_show_what_they_promise():
@@ -131,6 +134,11 @@ def test_files_hold_the_run(run):
     for key in ("clean", "attacked", "defended"):
         with Image.open(io.BytesIO(TAKEAWAYS[key].make(run, None))) as picture:
             assert picture.size == (448, 448) and picture.format == "PNG"
+
+
+def test_labels_are_words_and_never_formulas(clip):
+    odd = made(replace(CAT, labels="price $\\foo$\n$5$"), clip)
+    assert TAKEAWAYS["svg"].make(odd, None) and TAKEAWAYS["gif"].make(odd, None)
 
 
 def test_a_run_without_attack_or_end_has_no_such_files(clip):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import DEFAULT_MODEL, MODELS, surrogate_of
+from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS
 from demo_core.story import Run
@@ -26,15 +26,11 @@ def _signals(found: story.Signals) -> dict[str, float]:
     return {"tau": found.tau, "view_drift": found.view_drift}
 
 
-def add(begin: Callable, read_settings: Callable, model: Callable, bad_input: tuple[type[Exception], ...], queue: dict) -> None:
-    """Put the endpoints into the page under construction. begin, read_settings, model: the Lab's; bad_input: what they
+def add(begin: Callable, read_settings: Callable, attacked: Callable, bad_input: tuple[type[Exception], ...], queue: dict) -> None:
+    """Put the endpoints into the page under construction. begin, read_settings, attacked: the Lab's; bad_input: what they
     raise with a sentence for the caller; queue: the place for all that computes."""
     def start(picture, labels, template, attack, eps, step_size, steps, target, seed, model_key, adaptive=False):
         return begin(picture, model_key, read_settings(labels, template, attack, eps, step_size, steps, target, seed, adaptive))
-
-    def attacked(clip, run: Run, key: str) -> Run:
-        surrogate = model(surrogate_of(key)) if ATTACKS[run.settings.attack].transfer else None
-        return list(story.attack(clip, run, surrogate))[-1]
 
     def told(endpoint: Callable) -> Callable:
         @wraps(endpoint)
@@ -69,7 +65,7 @@ def add(begin: Callable, read_settings: Callable, model: Callable, bad_input: tu
             signals; and the attacked picture as a PNG that still fools the model when it is given back.
         """
         clip, run = start(picture, labels, template, attack, eps, step_size, steps, target, seed, model, adaptive)
-        run = attacked(clip, run, model)
+        run = list(attacked(clip, run, model))[-1]
         return {"verdict": story.verdict(run), "clean": _named(run, run.clean), "attacked": _named(run, run.attacked),
                 "drift": list(run.attack_drift), "clean_signals": _signals(run.clean_signals),
                 "attacked_signals": _signals(run.attacked_signals)}, attacked_picture(run)
@@ -118,7 +114,7 @@ def add(begin: Callable, read_settings: Callable, model: Callable, bad_input: tu
             prediction after the attack, and its passes through the image encoder.
         """
         clip, run = start(picture, labels, template, attack, eps, step_size, steps, target, seed, model, adaptive)
-        run = attacked(clip, run, model)
+        run = list(attacked(clip, run, model))[-1]
         clean = int(run.clean.argmax())
         return [{"defence": DEFENSES[b.key].title, "attacked": run.label(b.attacked), "clean": run.label(b.clean),
                  "probability_of_clean_prediction": b.attacked[clean].item(), "forward": b.forward, "backward": b.backward}

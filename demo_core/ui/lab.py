@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial, wraps
 from pathlib import Path
+from secrets import token_hex
 
 import gradio as gr
 import torch
@@ -63,12 +64,16 @@ BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError,
 class Session:
     """What is on a visitor's stage. run: his last one; or scene: a finished one that came with the demo, whose run is
     made when it is asked for. made_from: photo, model, labels and template; a counterattack continues a run only while
-    they still hold. share: the query that makes the run again, where one does."""
+    they still hold. name: the run's on the page."""
 
     run: Run | None
     made_from: tuple
     scene: Scene | None = None
-    share: str = ""
+    name: str = ""
+
+    @property
+    def model(self) -> str:
+        return self.scene.model if self.scene else self.made_from[1]
 
 
 @lru_cache(maxsize=len(MODELS))
@@ -129,6 +134,22 @@ def note(clip: ZeroShotCLIP, run: Run) -> str:
     return f"{steps[len(steps) // 2]:.0f} ms a step (median) on {device_name(clip)}" if steps else f"computed on {device_name(clip)}"
 
 
+def link_to(name: str | None, key: str, run: Run) -> str:
+    """What a link has to say to make this run again; nothing where the picture is the visitor's own."""
+    if not name:
+        return ""
+    chosen = run.settings
+    target = "" if chosen.target is None else chosen.labels[chosen.target]
+    return Scene(name, "\n".join(chosen.labels), chosen.template, chosen.attack, round(chosen.eps * 255, 6), round(chosen.step_size * 255, 6),
+                 chosen.steps, target, chosen.seed, chosen.adaptive, key, run.control).query()
+
+
+@lru_cache
+def no_views(key: str) -> str:
+    """The plot of drifts before any was measured."""
+    return views_html(key, {})
+
+
 def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
     """The drift of a run's pictures over noise and views, before what the model's study found."""
     study = study_of(key)
@@ -150,7 +171,7 @@ def build() -> gr.Blocks:
             "<header class='head'><h1>CLIP fights back</h1><p>A change that no eye can see makes CLIP wrong. Its own"
             " frozen image encoder can undo it at test time: a few gradient steps push the picture’s embedding away"
             " from where the attacker left it. Attack a picture and watch.</p></header>")
-        session = gr.State(Session(None, (), first, first.query()))
+        session = gr.State(Session(None, (), first))
         title = gr.State(first.picture)  # of the example photograph that is chosen
         with gr.Row(equal_height=False, elem_classes="lab"):  # laid out by style.css: steer | show, settings below steer
             with gr.Column(min_width=280, elem_classes="steer"):
@@ -199,7 +220,7 @@ def build() -> gr.Blocks:
                         arena = gr.HTML(arena_html(None, ()), elem_id="arena", label="arena")
                     with gr.Tab("Noise and views"):
                         views_button = gr.Button("Measure how this run’s pictures drift", elem_id="run-views")
-                        views = gr.HTML(views_html(DEFAULT_MODEL, {}), elem_id="views", label="drift over noise and views")
+                        views = gr.HTML(no_views(DEFAULT_MODEL), elem_id="views", label="drift over noise and views")
                     with gr.Tab("Share and take away"):
                         link = gr.HTML(share_html(first.query()), elem_id="share", js_on_load=COPY)
                         with gr.Row():
@@ -210,14 +231,16 @@ def build() -> gr.Blocks:
 
         settings = [labels, template, attack, eps, step_size, steps, target, seed, adaptive]
         inputs = [title, photo, kind, *settings]
-        outputs = [session, stage, arena, link]
+        outputs = [session, stage, arena, link, views]
 
-        def frames(clip: ZeroShotCLIP, runs: Iterator[Run], made_from: tuple, share: str) -> Iterator[dict]:
-            """What changes on the page, at most every PAUSE seconds; the last of the runs is never left out."""
-            study, then, run = study_of(made_from[1]), 0.0, None
+        def frames(clip: ZeroShotCLIP, runs: Iterator[Run], made_from: tuple, picture: str | None) -> Iterator[dict]:
+            """What changes on the page, at most every PAUSE seconds; the last of the runs is never left out. picture: the
+            title of the example, if it is one."""
+            study, then, run, name = study_of(made_from[1]), 0.0, None, token_hex(4)
 
             def changed(run: Run, done: bool = False) -> dict:
-                return {session: Session(run, made_from, share=share), stage: reel(run, study, share, note(clip, run), done)}
+                found = {session: Session(run, made_from, name=name), stage: reel(run, study, note(clip, run), done, name)}
+                return found | {link: share_html(link_to(picture, made_from[1], run))} if done else found
 
             for found in runs:
                 if run and time.monotonic() - then >= PAUSE:
@@ -238,38 +261,32 @@ def build() -> gr.Blocks:
 
             return told
 
-        def query(name: str | None, kind: str, labels: str, template: str, *chosen, control: bool = False) -> str:
-            """What a link to this run has to say; nothing where the picture is the visitor's own."""
-            if not name:
-                return ""
-            kinds = (str, float, float, int, lambda t: t or "", int, bool)
-            return Scene(name, "\n".join(list_labels(labels)), template, *(k(v) for k, v in zip(kinds, chosen)), model=kind, control=control).query()
-
-        def fresh(name, photo, kind, *chosen, control: bool = False) -> tuple[ZeroShotCLIP, Run, tuple, str]:
+        def fresh(name, photo, kind, *chosen) -> tuple[ZeroShotCLIP, Run, tuple]:
             clip, run = begin(photo, kind, read_settings(*chosen))
-            return clip, run, (photo, kind, *chosen[:2]), query(name, kind, *chosen, control=control)
+            return clip, run, (photo, kind, *chosen[:2])
 
-        def cleared(share: str) -> dict:
-            return {arena: arena_html(None, ()), link: share_html(share)}
+        def cleared(kind: str) -> dict:
+            return {arena: arena_html(None, ()), views: no_views(kind)}
 
-        def attack_only(*controls) -> Iterator[dict]:
+        def attack_only(name, *controls) -> Iterator[dict]:
             """Attack a picture step by step."""
-            clip, run, made_from, share = fresh(*controls)
-            yield cleared(share)
-            yield from frames(clip, attacked(clip, run, controls[2]), made_from, share)
+            clip, run, made_from = fresh(name, *controls)
+            for changed in frames(clip, attacked(clip, run, controls[1]), made_from, name):
+                yield cleared(controls[1]) | changed
 
-        def attack_and_counterattack(*controls) -> Iterator[dict]:
+        def attack_and_counterattack(name, *controls) -> Iterator[dict]:
             """Attack a picture, then counterattack, step by step."""
-            clip, run, made_from, share = fresh(*controls)
-
-            for sent, changed in enumerate(frames(clip, whole(clip, run, controls[2]), made_from, share)):
-                yield changed if sent else cleared(share) | changed
+            clip, run, made_from = fresh(name, *controls)
+            for changed in frames(clip, whole(clip, run, controls[1]), made_from, name):
+                yield cleared(controls[1]) | changed
 
         def attacked_before(kept: Session | None, name, photo, kind, *chosen) -> Session:
             """The session with an attack that still fits the controls; one that came with the demo is made now."""
-            if kept and kept.scene and (kept.scene.model, kept.scene.labels, kept.scene.template) == (kind, "\n".join(list_labels(chosen[0])), chosen[1]):
-                clip, run, made_from, share = fresh(name, photo, kind, *chosen)
-                return Session(list(attacked(clip, run, kind))[-1], made_from, share=share)
+            scene = kept and kept.scene
+            if scene and not scene.control and (scene.picture, scene.model, scene.labels, scene.template) == (
+                    name, kind, "\n".join(list_labels(chosen[0])), chosen[1]):
+                clip, run = begin(photo, kind, scene.settings)
+                return Session(list(attacked(clip, run, kind))[-1], (photo, kind, *chosen[:2]))
             if kept and kept.run and kept.run.attack and not kept.run.attack_finished:
                 raise InputError("The attack was stopped before its end: press Attack again.")
             if kept is None or kept.run is None or not kept.run.attack_finished:
@@ -278,18 +295,17 @@ def build() -> gr.Blocks:
                 raise InputError("The picture, model, labels or template changed since the attack: press Attack again.")
             return kept
 
-        def counterattack(kept: Session | None, *controls) -> Iterator[dict]:
+        def counterattack(kept: Session | None, name, *controls) -> Iterator[dict]:
             """Counterattack the picture that was attacked last, step by step."""
-            kept, clip = attacked_before(kept, *controls), model(controls[2])
-            yield from frames(clip, story.defend(clip, kept.run), kept.made_from, kept.share)
+            kept, clip = attacked_before(kept, name, *controls), model(controls[1])
+            yield from frames(clip, story.defend(clip, kept.run), kept.made_from, name)
 
-        def clean_control(kept: Session | None, *controls) -> Iterator[dict]:
+        def clean_control(kept: Session | None, name, *controls) -> Iterator[dict]:
             """Run the same defence on the clean picture; an attack that was made on it stays for a counterattack."""
-            clip, run, made_from, share = fresh(*controls, control=True)
+            clip, run, made_from = fresh(name, *controls)
             if kept and kept.run and kept.run.attack_finished and kept.made_from == made_from:
                 run = kept.run
-            yield {link: share_html(share)}
-            yield from frames(clip, story.defend(clip, run, control=True), made_from, share)
+            yield from frames(clip, story.defend(clip, run, control=True), made_from, name)
 
         def compare(kept: Session | None, *controls) -> Iterator[dict]:
             """Run every defence on the picture that was attacked last, and on the clean one, defence by defence."""
@@ -310,18 +326,67 @@ def build() -> gr.Blocks:
             """One file of the run on the stage."""
             if kept is None or (kept.run is None and kept.scene is None):
                 raise NotThere("There is no run to take away yet: press a preset, or Attack.")
+            yield {file: None}  # so that no earlier one is handed over where this one is refused
             run = kept.run or made(kept.scene, model(kept.scene.model))
             with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
                 path = Path(folder) / TAKEAWAYS[key].file
-                path.write_bytes(TAKEAWAYS[key].make(run, study_of(kind)))
+                path.write_bytes(TAKEAWAYS[key].make(run, study_of(kept.model)))
                 yield {file: str(path)}
 
         def stopped(kept: Session | None):
             said = story.stopped(kept.run) if kept and kept.run else ""
             if not said:
                 return gr.skip()
-            found = reel(kept.run, study_of(kept.made_from[1]))
+            found = reel(kept.run, study_of(kept.model), name=kept.name)
             return found | {"stopped": True, "verdict": {"text": said, "tone": "wait", "note": ""}}
+
+        def controls_of(scene: Scene) -> dict:
+            """Every control as the scene has it."""
+            names = list_labels(scene.labels)
+            key = next((key for key, row in SCENES.items() if row.scene == scene), None)
+            return {preset: gr.update(value=key, info=SCENES[key].help if key else NO_PRESET), title: scene.picture, photo: scene.example.path, kind: gr.update(value=scene.model, info=MODELS[scene.model].summary),
+                    gate: gate_html(MODELS[scene.model]), views: no_views(scene.model), labels: scene.labels, template: scene.template,
+                    attack: scene.attack, eps: scene.eps, step_size: scene.step_size, steps: scene.steps, seed: scene.seed,
+                    target: gr.update(choices=list(names), value=scene.target or None), adaptive: scene.adaptive,
+                    link: share_html(scene.query()), arena: arena_html(None, ())}
+
+        def open_scene(scene: Scene) -> dict:
+            """Controls and stage of a scene, at once where its finished run came with the demo."""
+            found = stored(scene)
+            return controls_of(scene) | ({session: Session(None, (), scene), stage: found} if found else {session: None})
+
+        everything = [preset, gate, *inputs, *outputs]
+        pending = gr.State("")  # the query of a link whose run did not come with the demo
+
+        def open_link(request: gr.Request) -> dict:
+            """The scene that the page's address asks for: its finished run at once, or else word to make it."""
+            query = str(request.query_params)
+            try:
+                scene = Scene.read(query)
+                if scene is None:
+                    return {stage: gr.skip()}
+                known = open_scene(scene)
+                if stage not in known:
+                    settings_of(scene)
+                    known[pending] = query
+                return known
+            except BAD_INPUT as error:
+                gr.Warning(str(error), title="Not yet")
+                return {stage: gr.skip()}
+
+        def settings_of(scene: Scene) -> Settings:
+            """The scene's settings, checked like a visitor's."""
+            if scene.model not in MODELS:
+                raise InputError(f"There is no model “{scene.model}”: choose one of {', '.join(MODELS)}.")
+            return read_settings(scene.labels, scene.template, scene.attack, scene.eps, scene.step_size, scene.steps, scene.target,
+                                 scene.seed, scene.adaptive)
+
+        def run_link(query: str) -> Iterator[dict]:
+            """Make the run that a link asks for."""
+            scene = Scene.read(query)
+            clip, run = begin(scene.example.path, scene.model, settings_of(scene))
+            made_from = (scene.example.path, scene.model, scene.labels, scene.template)
+            yield from frames(clip, whole(clip, run, scene.model, scene.control), made_from, scene.picture)
 
         streaming = dict(show_progress="hidden", api_visibility="undocumented", **QUEUE)  # programs have endpoints of their own
         running = [
@@ -330,34 +395,20 @@ def build() -> gr.Blocks:
             defend_button.click(handler(counterattack), [session, *inputs], outputs, api_name="lab_counterattack", **streaming),
             control_button.click(handler(clean_control), [session, *inputs], outputs, api_name="lab_control", **streaming),
             arena_button.click(handler(compare), [session, *inputs], [session, stage, arena], api_name="lab_arena", **streaming),
-            views_button.click(handler(measure), [session, *inputs], [stage, views], api_name="lab_views", **streaming)]
+            views_button.click(handler(measure), [session, *inputs], [stage, views], api_name="lab_views", **streaming),
+            pending.change(handler(run_link), pending, outputs, **streaming | {"api_visibility": "private"})]
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
         stop.click(stopped, session, stage, cancels=running, **quiet)
         for key, button in files.items():
             handed = button.click(handler(partial(take, key)), [session, *inputs], [stage, file], api_name=f"lab_take_{key}", **streaming)
             handed.success(None, None, None, js="() => document.querySelector('#taken')?.click()", api_visibility="private")
 
-        def controls_of(scene: Scene) -> dict:
-            """Every control as the scene has it."""
-            names = list_labels(scene.labels)
-            key = next((key for key, row in SCENES.items() if row.scene == scene), None)
-            return {preset: gr.update(value=key, info=SCENES[key].help if key else NO_PRESET), title: scene.picture, photo: scene.example.path, kind: scene.model, labels: scene.labels, template: scene.template,
-                    attack: scene.attack, eps: scene.eps, step_size: scene.step_size, steps: scene.steps, seed: scene.seed,
-                    target: gr.update(choices=list(names), value=scene.target or None), adaptive: scene.adaptive,
-                    link: share_html(scene.query()), arena: arena_html(None, ())}
-
-        def open_scene(scene: Scene) -> dict:
-            """Controls and stage of a scene, at once where its finished run came with the demo."""
-            found = stored(scene)
-            return controls_of(scene) | ({session: Session(None, (), scene, scene.query()), stage: found} if found else {session: None})
-
-        everything = [preset, *inputs, *outputs]
-        preset.input(lambda key: open_scene(SCENES[key].scene), preset, everything, **quiet)
+        preset.input(lambda key: open_scene(SCENES[key].scene) if key else {stage: gr.skip()}, preset, everything, cancels=running, **quiet)
 
         def choose_example(event: gr.EventData) -> dict:
             return open_scene(scene_of(event._data["title"]))
 
-        examples.click(choose_example, None, everything, **quiet)
+        examples.click(choose_example, None, everything, cancels=running, **quiet)
 
         def choose_picture(path: str | None) -> dict:
             """A picture of the visitor's own: what is on the stage is not of it, and no link can name it."""
@@ -366,9 +417,9 @@ def build() -> gr.Blocks:
                     open_picture(path)
             except PictureError as error:
                 gr.Warning(str(error), title="Not yet")
-            return {title: None, session: None, preset: gr.update(value=None, info=NO_PRESET)}
+            return {title: None, preset: gr.update(value=None, info=NO_PRESET)}
 
-        photo.input(choose_picture, photo, [title, session, preset], **quiet)
+        photo.input(choose_picture, photo, [title, preset], **quiet)
         for changed in (photo, labels, template, words, kind):
             changed.input(None, None, None, js=STALE, api_visibility="private")
         words.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), words, labels, **quiet)
@@ -394,25 +445,11 @@ def build() -> gr.Blocks:
                 gr.Warning(str(error), title="This model is not available here")
                 key = DEFAULT_MODEL
             row = MODELS[key]
-            return gr.update(value=key, info=row.summary), gate_html(row), views_html(key, {}), arena_html(None, ())
+            return gr.update(value=key, info=row.summary), gate_html(row), no_views(key), arena_html(None, ())
 
         kind.select(model_changed, kind, [kind, gate, views, arena], api_visibility="private", show_progress="hidden", **QUEUE)
-
-        def open_link(request: gr.Request) -> Iterator[dict]:
-            """The scene that the page's address asks for: its finished run, or one made now."""
-            scene = Scene.read(str(request.query_params))
-            if scene is None:
-                yield {stage: gr.skip()}
-                return
-            known = open_scene(scene)
-            yield known
-            if stage not in known:
-                clip, run = begin(scene.example.path, scene.model, scene.settings)
-                made_from = (scene.example.path, scene.model, scene.labels, scene.template)
-                yield from frames(clip, whole(clip, run, scene.model, scene.control), made_from, scene.query())
-
-        page.load(handler(open_link), None, everything, api_visibility="private", show_progress="hidden", **QUEUE)
-        api.add(begin, read_settings, model, BAD_INPUT, QUEUE)
+        page.load(open_link, None, [*everything, pending], **quiet)
+        api.add(begin, read_settings, attacked, BAD_INPUT, QUEUE)
         bench.add(model, QUEUE)
     return page
 

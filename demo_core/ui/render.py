@@ -23,8 +23,9 @@ CHOOSE = """element.addEventListener("click", (event) => {
 });"""
 COPY = """element.addEventListener("click", (event) => {
   if (!event.target.matches("button")) return;
-  navigator.clipboard?.writeText(element.querySelector("a").href);
-  event.target.textContent = "Copied";
+  const link = element.querySelector("a.run"), say = (words) => { event.target.textContent = words; };
+  if (navigator.clipboard) navigator.clipboard.writeText(link.href).then(() => say("Copied"), () => say("Copy it from the link itself"));
+  else say("Copy it from the link itself");
 });"""
 
 
@@ -43,10 +44,10 @@ def examples_html() -> str:
 def share_html(query: str) -> str:
     """The link that makes this run again, where one does."""
     if not query:
-        return (TALK + '<p class="small">A link can name one of the example photographs only: a picture of yours stays with you. Take the run'
+        return (TALK + '<p class="small">A link can name one of the example photographs only: your own picture is in no link. Take the run'
                 " away as files instead.</p>")
-    return (f'{TALK}<p><a href="./?{escape(query)}">Link to this very run</a> <button type="button" class="copy">Copy the link</button></p>'
-            '<p class="small">It holds the picture’s name, labels, attack, eps, steps, seed and model, and makes the run again.</p>')
+    return (f'{TALK}<p><a class="run" href="./?{escape(query)}">Link to this very run</a> <button type="button" class="copy" aria-live="polite">Copy the link</button></p>'
+            '<p class="small">It holds the picture’s name, labels, attack, eps, steps, seed and model, and makes the whole run again.</p>')
 
 
 def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:

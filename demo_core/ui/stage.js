@@ -7,7 +7,8 @@ const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
-let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, deltas = [], touring = -1, sentTo = "", stopped = "", stale = false;
+let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, deltas = [], touring = -1, stale = false;
+const left = new Set();
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
@@ -85,7 +86,11 @@ function blockMeans() {
 }
 
 function loadPhoto() {
-  if (reel.photo === photoSource) return;
+  if (reel.photo === photoSource) {
+    if (photo && means.length !== 3 * reel.size ** 2) blockMeans();  // another model, another grid
+    return;
+  }
+  photo = null;
   const source = photoSource = reel.photo, image = new Image();
   image.onload = () => {
     if (source !== photoSource) return;
@@ -243,7 +248,8 @@ function drawMap() {
     draw(svg, "line", { x1: middle[0], y1: middle[1], x2: tip[0], y2: tip[1], class: "towards" });
     const angle = Math.atan2(-y, x), lx = middle[0] + Math.cos(angle) * (reach + 6);
     let ly = clamp(middle[1] + Math.sin(angle) * (reach + 8) + 3, 10, high - 4);
-    while (taken.some(([a, b]) => Math.abs(a - lx) < 60 && Math.abs(b - ly) < 11)) ly += ly > middle[1] ? -11 : 11;
+    const way = ly > middle[1] ? -11 : 11;
+    for (let tries = 0; tries < 9 && taken.some(([a, b]) => Math.abs(a - lx) < 60 && Math.abs(b - ly) < 11); tries++) ly += way;
     taken.push([lx, ly]);
     draw(svg, "text", { x: lx, y: ly, "text-anchor": Math.cos(angle) < 0 ? "end" : "start", class: "halo" }, "→ " + reel.labels[index]);
   }
@@ -331,8 +337,9 @@ function play(from, to, pace) {
 
 function receive() {
   const given = props.value;
-  if (!given || !given.frames || (given.run === stopped && !given.stopped)) return;  // a frame may come after Stop
-  stopped = given.stopped ? given.run : "";
+  if (!given || !given.frames || (left.has(given.run) && !given.stopped)) return;  // a frame of a run that was left or stopped
+  if (given.stopped) left.add(given.run);
+  if (reel?.live && reel.run !== given.run) left.add(reel.run);
   const grown = reel && given.run === reel.run && given.frames.length > reel.frames.length;
   stale = false;
   if (!grown) deltas = [];
@@ -345,8 +352,7 @@ function receive() {
   now = reel.frames.length - 1;
   buildTables();
   show();
-  if (reel.done && sentTo !== reel.verdict.text) text($(".announced"), sentTo = reel.verdict.text);
-  if (!reel.done) sentTo = "";
+  text($(".announced"), reel.done ? reel.verdict.text : "");
   if (touring >= 0) tour(-1);
 }
 
@@ -358,11 +364,12 @@ const TOUR = [
   { act: 0, lit: "compare predictions", words: () => "CLIP turns the picture into a list of numbers, its embedding, and does the same with every label. It picks the label that points the same way. Here that is “" + reel.labels[reel.frames[0].top[0][0]] + "”, with " + share() + "." },
   { act: 1, lit: "compare change predictions", words: () => reel.control ? "In this run nobody attacks: it is the control." : "The attacker asks the model itself which way to push each pixel so that it errs, and takes small steps that way. No pixel moves by more than " + +reel.budgets[0].toFixed(2) + " of 255 grey levels. Pull the divider over the picture: can you see it? Beside it stands all that he added, made visible." },
   { act: 2, lit: "signal", words: () => "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little noise, and we look how far its embedding moves. An attacked picture stands on a needle’s point, and it shows. Below: this picture’s point, before the hills that thousands of clean and attacked pictures make." },
-  { act: 3, lit: "drift map predictions", words: () => "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding away from where the attacker left it; it may move each pixel by up to " + +reel.budgets[1].toFixed(2) + " grey levels, more than some attacks, so on small pictures you can see it. " + reel.frames[reel.frames.length - 1].say },
+  { act: 3, lit: "drift map predictions", words: () => !reel.frames.some((f) => f.act === 3 && f.step <= f.of) ? "The gate stayed shut, so this picture was not counterattacked. " + reel.frames[reel.frames.length - 1].say : "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding away from where the attacker left it; it may move each pixel by up to " + +reel.budgets[1].toFixed(2) + " grey levels, more than some attacks, so on small pictures you can see it. " + reel.frames[reel.frames.length - 1].say },
   { act: -1, lit: "", words: () => "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the defence as well: a defence is worth what it withstands." },
 ];
 
 function tour(stop) {
+  if (stop < 0 && $(".tour").contains(document.activeElement)) setTimeout(() => $(".start-tour").focus());
   touring = stop;
   const on = stop >= 0, here = TOUR[stop];
   $(".tour").hidden = !on;
@@ -391,7 +398,7 @@ $(".acts").append(make("button", { type: "button", class: "start-tour" }, "Guide
 $(".start-tour").addEventListener("click", () => tour(touring < 0 ? 0 : -1));
 $(".tour-next").addEventListener("click", () => tour(touring === TOUR.length - 1 ? -1 : touring + 1));
 $(".tour-back").addEventListener("click", () => tour(touring - 1));
-$(".tour-end").addEventListener("click", () => { tour(-1); $(".start-tour").focus(); });
+$(".tour-end").addEventListener("click", () => tour(-1));
 for (const [name, chosen] of [["left", "clean"], ["right", "now"]]) {
   for (const [value, words] of [["clean", "clean"], ["attacked", "attacked"], ["defended", "defended"], ["now", "at this moment"]])
     $(".pick-" + name).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
@@ -404,14 +411,15 @@ $(".play").addEventListener("click", () => (timer ? pause() : play(now === reel.
 $(".split").addEventListener("input", (event) => $(".canvases").style.setProperty("--split", event.target.value + "%"));
 $(".stage").addEventListener("stale", () => { if (reel) { stale = true; show(); } });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && touring >= 0) { tour(-1); $(".start-tour").focus(); }
+  if (event.key === "Escape" && touring >= 0) tour(-1);
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step || !reel || !(event.target === document.body || element.contains(event.target)) || event.target.matches("input, select, textarea")) return;
+  if (!step || !reel || !(event.target === document.body || element.contains(event.target)) || event.altKey || event.ctrlKey || event.metaKey
+    || event.target.closest?.("input, select, textarea, .scroll")) return;
   event.preventDefault();
   pause();
   goTo(now + step);
 });
 watch("value", receive);
 // A link to a run brings that run in a moment: until then nothing else is shown.
-if (new URLSearchParams(location.search).has("picture")) setTimeout(() => reel || receive(), 4000);
+if (new URLSearchParams(location.search).has("picture")) setTimeout(() => reel || receive(), 8000);
 else receive();

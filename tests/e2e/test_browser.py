@@ -217,7 +217,7 @@ def test_upload_attack_counterattack_verdict(page):
     expect(page.locator(".announced")).to_contain_text(re.compile("ecovered"))
     open_tab(page, "Share and take away")
     assert fits(page) and not page.strangers
-    expect(page.locator("#share")).to_contain_text("a picture of yours stays with you")
+    expect(page.locator("#share")).to_contain_text("your own picture is in no link")
 
 
 def test_example_and_clean_control(page):
@@ -262,8 +262,10 @@ def test_a_link_makes_the_run_again(browser, url):
     tab = browser.new_page()
     tab.goto(f"{url}/?picture=tower")
     say(tab, "Not recovered")
-    tab.goto(f"{url}/?picture=unicorn")
-    expect(tab.get_by_text("names a picture that is not here")).to_be_visible(timeout=PATIENCE)
+    for query, why in (("picture=unicorn", "names a picture that is not here"), ("picture=cat&steps=1000000000", "Set steps to a number"),
+                       ("picture=cat&attack=targeted_pgd", "Choose the label that the targeted attack should reach")):
+        tab.goto(f"{url}/?{query}")
+        expect(tab.get_by_text(why)).to_be_visible(timeout=PATIENCE)
     tab.close()
 
 
@@ -279,6 +281,57 @@ def test_every_file_is_downloaded(browser, url, tmp_path, key):
     download.value.save_as(tmp_path / "file")
     start = {"json": b"{", "npz": b"PK", "gif": b"GIF8", "pdf": b"%PDF", "svg": b"<?xml"}.get(key, b"\x89PNG")
     assert (tmp_path / "file").read_bytes().startswith(start)
+    tab.close()
+
+
+def test_a_refused_file_is_not_an_earlier_one(browser, url):
+    tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    tab.goto(url)
+    say(tab, "Recovered")
+    open_tab(tab, "Share and take away")
+    with tab.expect_download(timeout=PATIENCE):
+        tab.click("#take-defended")
+    tab.click("#attack")
+    say(tab, "The attack turned")
+    settle(tab)
+    handed = []
+    tab.on("download", handed.append)
+    tab.click("#take-defended")
+    expect(tab.get_by_text("press Counterattack first")).to_be_visible(timeout=PATIENCE)
+    tab.wait_for_timeout(1500)
+    assert not handed
+    tab.close()
+
+
+def test_what_is_chosen_meanwhile_stays(browser, url):
+    """A preset pressed while a run streams ends that run; no late frame takes the stage back."""
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    tab.goto(f"{url}/?picture=tower")
+    say(tab, "Not recovered")
+    tab.get_by_role("button", name="Attack settings").click()
+    tab.get_by_label("The attacker knows the defence").check()
+    tab.click("#both")
+    expect(tab.locator(".stage")).to_have_attribute("data-done", "false", timeout=PATIENCE)
+    tab.locator("#examples button").first.click()
+    say(tab, "“lion” again")
+    tab.wait_for_timeout(3000)
+    say(tab, "“lion” again")
+    expect(tab.locator(".note")).to_have_text("a finished run that came with the demo")
+    tab.close()
+
+
+def test_labels_are_words_on_the_stage(browser, url):
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    tab.goto(url)
+    say(tab, "Recovered")
+    tab.get_by_role("button", name="Labels").click()
+    tab.locator("#labels textarea").fill("<img src=x onerror=alert(1)>\n<b>cat")
+    expect(tab.locator(".note")).to_contain_text("An earlier run")
+    tab.click("#both")
+    expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
+    settle(tab)
+    assert tab.locator(".stage img, .stage b:not(.act b)").count() == 0
+    expect(tab.locator(".predictions .clean")).to_contain_text("<img src=x")
     tab.close()
 
 
