@@ -196,7 +196,7 @@ def build() -> gr.Blocks:
                                         info="Lists of words that the embedded model knows.")
                     labels = gr.Textbox(first.labels, lines=6, max_lines=10, elem_id="labels", label="Candidate labels, one a line",
                                         info="CLIP picks the likeliest of these.")
-                    template = gr.Textbox(DEFAULT_TEMPLATE, label="Prompt template", info="The sentence that CLIP reads; {} stands for the label.")
+                    template = gr.Textbox(DEFAULT_TEMPLATE, label="Prompt template", elem_id="template", info="The sentence that CLIP reads; {} stands for the label.")
                 with gr.Accordion("Attack settings", open=False):
                     attack = gr.Dropdown([(row.title, key) for key, row in ATTACKS.items()], value="pgd", label="Attack",
                                          info=ATTACKS["pgd"].help, elem_id="attack-kind")
@@ -356,7 +356,7 @@ def build() -> gr.Blocks:
             return controls_of(scene) | ({session: Session(None, (), scene), stage: found} if found else {session: None})
 
         everything = [preset, gate, *inputs, *outputs]
-        pending = gr.State("")  # the query of a link whose run did not come with the demo
+        pending = gr.Textbox(visible="hidden")  # the query of a link whose run did not come with the demo
 
         def open_link(request: gr.Request) -> dict:
             """The scene that the page's address asks for: its finished run at once, or else word to make it."""
@@ -420,7 +420,7 @@ def build() -> gr.Blocks:
             return {title: None, preset: gr.update(value=None, info=NO_PRESET)}
 
         photo.input(choose_picture, photo, [title, preset], **quiet)
-        for changed in (photo, labels, template, words, kind):
+        for changed in (photo, words, kind):  # of what is typed, the stage hears by itself
             changed.input(None, None, None, js=STALE, api_visibility="private")
         words.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), words, labels, **quiet)
 

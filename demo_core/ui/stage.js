@@ -410,6 +410,7 @@ $(".scrub").addEventListener("input", (event) => { pause(); goTo(+event.target.v
 $(".play").addEventListener("click", () => (timer ? pause() : play(now === reel.frames.length - 1 ? 0 : now, reel.frames.length - 1, PACE)));
 $(".split").addEventListener("input", (event) => $(".canvases").style.setProperty("--split", event.target.value + "%"));
 $(".stage").addEventListener("stale", () => { if (reel) { stale = true; show(); } });
+document.addEventListener("input", (event) => { if (event.target.closest("#labels, #template")) $(".stage").dispatchEvent(new Event("stale")); });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && touring >= 0) tour(-1);
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

@@ -112,6 +112,7 @@ def painted(page, selector: str) -> bool:
 
 def open_tab(page, name: str):
     """Where there is no room for all tabs, some are in a menu."""
+    expect(page.get_by_role("tab", name="Why this gate")).to_be_visible(timeout=PATIENCE)
     tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():
         page.get_by_role("button", name="More tabs").click()
@@ -253,8 +254,8 @@ def test_a_link_makes_the_run_again(browser, url):
         settle(tab)
         expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
         open_tab(tab, "Share and take away")
-        assert tab.locator("#share a").get_attribute("href").startswith("./?picture=rocket&")
-        assert "steps=7" in tab.locator("#share a").get_attribute("href")
+        assert tab.locator("#share a.run").get_attribute("href").startswith("./?picture=rocket&")
+        assert "steps=7" in tab.locator("#share a.run").get_attribute("href")
         tab.locator(".plot.drift summary").click()
         ends.append((tab.locator(".say").inner_text(), tab.locator(".plot.drift table").inner_text()))
         tab.close()
@@ -295,7 +296,7 @@ def test_a_refused_file_is_not_an_earlier_one(browser, url):
     say(tab, "The attack turned")
     settle(tab)
     handed = []
-    tab.on("download", handed.append)
+    tab.on("download", lambda download: handed.append(download))
     tab.click("#take-defended")
     expect(tab.get_by_text("press Counterattack first")).to_be_visible(timeout=PATIENCE)
     tab.wait_for_timeout(1500)
