@@ -398,6 +398,7 @@ def build() -> gr.Blocks:
             views_button.click(handler(measure), [session, *inputs], [stage, views], api_name="lab_views", **streaming),
             pending.change(handler(run_link), pending, outputs, **streaming | {"api_visibility": "private"})]
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
+        speaking = dict(api_visibility="private", show_progress="hidden", concurrency_limit=None)  # warnings need the queue
         stop.click(stopped, session, stage, cancels=running, **quiet)
         for key, button in files.items():
             handed = button.click(handler(partial(take, key)), [session, *inputs], [stage, file], api_name=f"lab_take_{key}", **streaming)
@@ -419,7 +420,7 @@ def build() -> gr.Blocks:
                 gr.Warning(str(error), title="Not yet")
             return {title: None, preset: gr.update(value=None, info=NO_PRESET)}
 
-        photo.input(choose_picture, photo, [title, preset], **quiet)
+        photo.input(choose_picture, photo, [title, preset], **speaking)
         for changed in (photo, words, kind):  # of what is typed, the stage hears by itself
             changed.input(None, None, None, js=STALE, api_visibility="private")
         words.input(lambda name: "\n".join(PRESETS[name]) if name in PRESETS else gr.skip(), words, labels, **quiet)
@@ -448,7 +449,7 @@ def build() -> gr.Blocks:
             return gr.update(value=key, info=row.summary), gate_html(row), no_views(key), arena_html(None, ())
 
         kind.select(model_changed, kind, [kind, gate, views, arena], api_visibility="private", show_progress="hidden", **QUEUE)
-        page.load(open_link, None, [*everything, pending], **quiet)
+        page.load(open_link, None, [*everything, pending], **speaking)
         api.add(begin, read_settings, attacked, BAD_INPUT, QUEUE)
         bench.add(model, QUEUE)
     return page
