@@ -35,7 +35,7 @@ IMAGE_FILE, TEXT_FILE, MERGES_FILE = "image.safetensors", "text.safetensors", "b
 CLASSES_FILE, PROFILE_FILE, CONFIG_FILE = "classes.json", "profile.json", "open_clip_config.json"
 MEASURED_FILE = "measured.json"
 RECORDS = {  # files of a model's folder -> what was run for them
-    "records-full.csv.xz": "Validation pictures, up to all 10,000 of them; everything in bfloat16",
+    "records-full.csv.xz": "All 10,000 validation pictures, everything in bfloat16",
     "records.csv.gz": "Every attack, on a thousand of these pictures and fewer; attacks in bfloat16, answers in float32",
 }
 STUDY_FOLDER = "pocket/study"
