@@ -19,7 +19,7 @@ from demo_core.labels import PRESETS
 def by_hand(clip, pixels: torch.Tensor, forward: int, backward: int, tile: int) -> None:
     """So many pictures forward through the image tower, so many of them back again, tile by tile."""
     def parts(pictures: int):
-        return pixels[torch.arange(pictures) % len(pixels)].split(tile)
+        return pixels[torch.arange(pictures) % len(pixels)].split(tile) if pictures else ()
 
     for part in parts(backward):
         leaf = part.clone().requires_grad_(True)
