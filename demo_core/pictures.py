@@ -6,6 +6,8 @@ uploaded again, and still fools the model, up to 8-bit rounding.
 """
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,13 @@ def _thresholds() -> np.ndarray:
     while len(matrix) < _BAYER_STEPS:
         matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
     return (matrix + 0.5) / matrix.size
+
+
+def as_url(picture: Image.Image, **options) -> str:
+    """A picture as a WebP address that holds it."""
+    file = io.BytesIO()
+    picture.save(file, "WEBP", **options)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def enlarged(delta: torch.Tensor, eps: float) -> Image.Image:

@@ -56,7 +56,7 @@ _SMALL = (4.8, 3.0)
 def drift_top(run: Run) -> float:
     """Where the drift axis ends: the same for all runs but those that go off it."""
     top = 2.0
-    for moment in (*run.attack, *run.defence, *filter(None, [run.final])):
+    for moment in (*run.attack, *run.counterattack):
         while max(run.drift(moment), run.push(moment)) > top:
             top *= 2
     return top
@@ -88,7 +88,7 @@ def _draw_drift(figure: Figure, run: Run) -> None:
     first = 0 if run.control else run.attack_steps + 1
     if run.attack and not run.control:
         axes.plot(range(len(run.attack)), run.attack_drift, "o-", color=ATTACKED, label="attack: from the clean picture")
-    moments = [*run.defence, *filter(None, [run.final])]
+    moments = run.counterattack
     steps = [*range(first, first + len(run.defence)), *[first + run.profile.ttc.steps + 1] * (run.final is not None)]
     if moments and run.control:
         axes.plot(steps, list(map(run.push, moments)), "s-", color=DEFENDED, label="counterattack on the clean picture")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import base64
 import gzip
-import io
 import json
 from dataclasses import asdict
 from functools import lru_cache
@@ -25,7 +24,7 @@ from demo_core.clip import ASSETS, MODELS, ZeroShotCLIP, load, study_of, surroga
 from demo_core.defenses import TAU
 from demo_core.drift import Study
 from demo_core.examples import EXAMPLES
-from demo_core.pictures import open_picture, to_image, to_photo
+from demo_core.pictures import as_url, open_picture, to_image, to_photo
 from demo_core.plots import SIGNAL_NAMES, drift_backdrop, drift_top, in_gate_order, signal_backdrop, signal_tops
 from demo_core.scenes import SCENES, Scene, scene_of
 from demo_core.story import Moment, Run
@@ -56,9 +55,7 @@ def backdrops(run: Run, study: Study | None) -> dict:
 
 @lru_cache(maxsize=4)
 def _photo_url(photo: bytes, side: int) -> str:
-    file = io.BytesIO()
-    to_image(torch.frombuffer(bytearray(photo), dtype=torch.float32).view(3, side, side)).save(file, "WEBP", lossless=True, method=0)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return as_url(to_image(torch.frombuffer(bytearray(photo), dtype=torch.float32).view(3, side, side)), lossless=True, method=0)
 
 
 def photo_url(photo: torch.Tensor) -> str:
@@ -88,8 +85,7 @@ def frames(run: Run) -> list[dict]:
             "act": act, "step": step, "of": of, "say": say, "scale": scale * 255, "by": (None, "attack", None, by)[act],
             "delta": packed(moment.delta, scale) if act in (1, 3) else "",
             "drift": round(run.drift(moment), 5), "push": round(run.push(moment), 5) if act == 3 else None,
-            "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
-            "ms": round(moment.milliseconds, 2)})
+            "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())]})
 
     add(0, run.start, f"CLIP compares the picture with {len(run.settings.labels)} labels and finds “{clean}” likeliest"
         f" ({_percent(run.clean)}).{' It is not sure.' if run.clean.max() < 0.5 else ''}", 0, 0, eps)
@@ -132,16 +128,14 @@ def _attack_words(run: Run, moment: Moment, step: int) -> str:
 
 
 def _test_words(run: Run) -> str:
-    found = run.clean_signals if run.control or not run.attack_finished else run.attacked_signals
-    value, line = found[run.profile.gate], run.profile.threshold
-    digits = 2 if f"{value:.2f}" != f"{line:.2f}" else 4
-    engages = bool(run.profile.engages(torch.tensor(value)))
+    value, line = story.told_apart(run.tested[run.profile.gate], run.profile.threshold)
+    engages = bool(run.profile.engages(torch.tensor(run.tested[run.profile.gate])))
     if run.profile.gate == TAU:
-        what = f"A little noise moves its embedding by {value:.{digits}f} of its length"
-        why = f"below {line:.{digits}f} it is suspiciously still" if engages else f"not below {line:.{digits}f}, so it looks clean"
+        what = f"A little noise moves its embedding by {value} of its length"
+        why = f"below {line} it is suspiciously still" if engages else f"not below {line}, so it looks clean"
     else:
-        what = f"Nudged by one pixel or mirrored, its embedding moves by {value:.{digits}f} of its length"
-        why = f"over {line:.{digits}f} it is suspiciously unsteady" if engages else f"not over {line:.{digits}f}, so it looks clean"
+        what = f"Nudged by one pixel or mirrored, its embedding moves by {value} of its length"
+        why = f"over {line} it is suspiciously unsteady" if engages else f"not over {line}, so it looks clean"
     return f"Does it hold still? {what}: {why}."
 
 
@@ -161,11 +155,8 @@ def path_map(run: Run) -> dict:
     two dimensions hold; labels: for the labels that matter here [index, x, y], the direction in which a label's text
     lies from the mean of all labels, the longest of length one.
     """
-    attack = [] if run.control else list(run.attack)
-    defence = [*run.defence, *([run.final] if run.final else [])]
-    test = [run.before_defence] if run.attack_finished or run.control else []
-    moments = [run.start, *attack, *test, *defence]
-    unit = F.normalize(torch.cat([m.features for m in moments]).double().cpu(), dim=-1)
+    attack, defence = () if run.control else run.attack, run.counterattack
+    unit = F.normalize(torch.cat([m.features for m in run.moments]).double().cpu(), dim=-1)
     moves = unit - unit[0]
     basis = torch.linalg.svd(moves, full_matrices=False).Vh
     basis = F.pad(basis[:2], (0, 0, 0, max(0, 2 - len(basis))))
@@ -200,10 +191,8 @@ def made(scene: Scene, clip: ZeroShotCLIP | None = None) -> Run:
     """The scene's run, from beginning to end. Raises LabelError or ModelUnavailable."""
     clip = clip or load(scene.model)
     run = story.begin(clip, to_photo(open_picture(scene.example.path)), scene.settings, clip.profile)
-    if not scene.control:
-        surrogate = load(surrogate_of(scene.model)) if ATTACKS[scene.attack].transfer else None
-        run = list(story.attack(clip, run, surrogate))[-1]
-    return list(story.defend(clip, run, control=scene.control))[-1]
+    surrogate = load(surrogate_of(scene.model)) if ATTACKS[scene.attack].transfer else None
+    return list(story.whole(clip, run, surrogate, control=scene.control))[-1]
 
 
 def finished_scenes() -> dict[Scene, str]:
@@ -233,8 +222,6 @@ def store(scene: Scene, run: Run) -> None:
     kept |= {"steps": [run.attack_steps, run.profile.ttc.steps], "tops": [drift_top(run), signal_tops(run)]}
     kept["run"], kept["live"] = finished_scenes()[scene], False
     kept["verdict"]["note"] = "a finished run that came with the demo"
-    for frame in kept["frames"]:
-        frame["ms"] = None  # of another machine
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{finished_scenes()[scene]}.json.gz").write_bytes(
         gzip.compress(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode(), mtime=0))

@@ -108,7 +108,6 @@ def markdown(records: pd.DataFrame) -> str:
     return "\n\n".join(parts)
 
 
-@lru_cache
 def shipped(key: str) -> dict[str, pd.DataFrame]:
     """The records that come with a model of the table, by what was run for them."""
     folder = MODELS[key].folder
@@ -116,6 +115,7 @@ def shipped(key: str) -> dict[str, pd.DataFrame]:
     return {words: pd.read_csv(path, keep_default_na=False) for path, words in paths.items() if path.exists()}
 
 
+@lru_cache
 def shipped_markdown(key: str) -> str:
     """Their tables, each under its words; and how far two of them agree on what both have."""
     found = shipped(key)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from urllib.parse import parse_qs, urlencode
 
-from demo_core.clip import DEFAULT_MODEL
+from demo_core.attacks import ATTACKS
+from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.examples import EXAMPLES, Example
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
 from demo_core.story import Settings
@@ -16,6 +17,29 @@ from demo_core.story import Settings
 
 class SceneError(ValueError):
     """A link does not hold a scene. The message is one sentence that says what to do."""
+
+
+class InputError(ValueError):
+    """A setting cannot be used. The message is one sentence that says what to do."""
+
+
+def read_settings(labels: str, template: str, attack: str, eps: float, step_size: float, steps: float,
+                  target: str | None, seed: float, adaptive: bool = False) -> Settings:
+    """What the controls say, checked; sizes arrive in 1/255 and leave in pixel units."""
+    names = parse_labels(labels)
+    if attack not in ATTACKS:
+        raise InputError(f"There is no attack “{attack}”: choose one of {', '.join(ATTACKS)}.")
+    for name, value, low, high in (("eps", eps, 0, 255), ("step size", step_size, 0, 255), ("steps", steps, 1, 1000),
+                                   ("seed", seed, 0, 2**32 - 1)):
+        if value is None or not low <= value <= high:
+            raise InputError(f"Set {name} to a number from {low} to {high}.")
+    chosen = None
+    if ATTACKS[attack].targeted:
+        if target not in names:
+            raise InputError("Choose the label that the targeted attack should reach.")
+        chosen = names.index(target)
+    return Settings(names, check_template(template), attack, eps / 255, step_size / 255, int(steps), chosen,
+                    int(seed), bool(adaptive))
 
 
 @dataclass(frozen=True)
@@ -42,10 +66,9 @@ class Scene:
 
     @property
     def settings(self) -> Settings:
-        """As the run takes them. Raises LabelError where labels or template cannot be used."""
-        names = parse_labels(self.labels)
-        return Settings(names, check_template(self.template), self.attack, self.eps / 255, self.step_size / 255, self.steps,
-                        names.index(self.target) if self.target in names else None, self.seed, self.adaptive)
+        """As the run takes them. Raises LabelError or InputError where something cannot be used."""
+        return read_settings(self.labels, self.template, self.attack, self.eps, self.step_size, self.steps, self.target, self.seed,
+                             self.adaptive)
 
     def query(self) -> str:
         """The scene as the query of an address."""
@@ -67,6 +90,8 @@ class Scene:
                     scene = replace(scene, **{field.name: kind(int(given[field.name])) if kind is bool else kind(given[field.name])})
                 except ValueError:
                     raise SceneError(f"This link’s {field.name} cannot be read: open the page without it.") from None
+        if scene.model not in MODELS:
+            raise SceneError(f"This link names a model that is not here, “{scene.model[:40]}”: choose one of {', '.join(MODELS)}.")
         return scene
 
 

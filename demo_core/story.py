@@ -120,6 +120,22 @@ class Run:
         return self.start if self.control or not self.attack else self.attack[-1]
 
     @property
+    def tested(self) -> Signals:
+        """The signals of what the defence is given."""
+        return self.clean_signals if self.control else self.attacked_signals
+
+    @property
+    def counterattack(self) -> tuple[Moment, ...]:
+        """The steps of the defence, and what it made of them in the end."""
+        return (*self.defence, *filter(None, [self.final]))
+
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """All so far, act by act: the picture, the attack, the test, the counterattack."""
+        tested = [self.before_defence] if self.attack_finished or self.control else []
+        return (self.start, *(() if self.control else self.attack), *tested, *self.counterattack)
+
+    @property
     def defence_delta(self) -> torch.Tensor | None:
         """What the defence has added so far."""
         moment = self.final or (self.defence[-1] if self.defence else None)
@@ -325,10 +341,9 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     profile = run.profile
     run = replace(run, control=control, defence=(), final=None, defended=None)
     pixels = run.pixels + run.before_defence.delta
-    found = run.clean_signals if control else run.attacked_signals
     dice = torch.Generator().manual_seed(run.settings.seed + 1)
     noise = random_start(pixels, profile.noise_eps, dice)
-    run = replace(run, engaged=bool(profile.engages(torch.tensor(found[profile.gate]))))
+    run = replace(run, engaged=bool(profile.engages(torch.tensor(run.tested[profile.gate]))))
     yield run
 
     clock = _Clock(clip.device)
@@ -348,6 +363,14 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
         defended = judge(clip, pixels + delta, run.text, profile, dice).softmax(-1)[0].cpu()
         features = clip.encode(pixels + delta)
     yield replace(run, final=_moment(clip, run.text, delta, features, clock.tick()), defended=defended)
+
+
+def whole(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None, *, control: bool = False) -> Iterator[Run]:
+    """The attack, unless this is the control, and then the defence."""
+    if not control:
+        for run in attack(clip, run, surrogate):
+            yield run
+    yield from defend(clip, run, control=control)
 
 
 def stopped(run: Run) -> str:
@@ -373,17 +396,23 @@ def verdict(run: Run) -> str:
             return f"The attack{made} did not change the undefended prediction: “{clean}” stands."
         return f"The attack{made} turned “{clean}” into “{attacked}”."
 
-    signal = (run.clean_signals if run.control else run.attacked_signals)[run.profile.gate]
+    signal = run.tested[run.profile.gate]
     sign = "<" if (signal < run.profile.threshold) else ("=" if signal == run.profile.threshold else ">")
     name, unit = ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
-    digits = 2 if f"{signal:.2f}" != f"{run.profile.threshold:.2f}" else 4
-    measured = f"{name} {signal:.{digits}f} {sign} {run.profile.threshold:.{digits}f}"
+    value, line = told_apart(signal, run.profile.threshold)
+    measured = f"{name} {value} {sign} {line}"
     alone = "no counterattack" + (", only the probing noise" if run.profile.gate == TAU else "") + (
         f", but {run.profile.looks} random looks" if run.profile.looks else "")
     gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): {alone}."
     if run.defended is None:
         return gate
     return f"{gate} {outcome(run)}"
+
+
+def told_apart(value: float, line: float) -> tuple[str, str]:
+    """Two numbers with as many digits as they need to differ."""
+    digits = 2 if f"{value:.2f}" != f"{line:.2f}" else 4
+    return f"{value:.{digits}f}", f"{line:.{digits}f}"
 
 
 def outcome(run: Run) -> str:

@@ -62,7 +62,7 @@ def numbers(run: Run) -> dict:
         "engaged": run.engaged, "defended": run.defended.tolist() if run.defended is not None else None,
         "clean": run.clean.tolist(),
         "attack": [_moment(run, m) for m in run.attack],
-        "counterattack": [_moment(run, m) | {"push": run.push(m)} for m in (*run.defence, *filter(None, [run.final]))],
+        "counterattack": [_moment(run, m) | {"push": run.push(m)} for m in run.counterattack],
         "map": path_map(run)}
 
 
@@ -123,17 +123,15 @@ def _wrapped(draw: ImageDraw.ImageDraw, words: str, font: ImageFont.FreeTypeFont
 def run_gif(run: Run, study: Study | None = None) -> bytes:
     """The run as an animation for slides: the picture, the perturbation, what CLIP says, and the story."""
     found = frames(run)
-    moments = [run.start, *(() if run.control else run.attack), *([run.before_defence] if run.attack_finished or run.control else []),
-               *run.defence, *filter(None, [run.final])]
     slides = []
-    for frame, moment in zip(found, moments, strict=True):
+    for frame, moment in zip(found, run.moments, strict=True):
         slide = Image.new("RGB", SLIDE, "white")
         draw, act = ImageDraw.Draw(slide), frame["act"]
         colour = (CLEAN, ATTACKED, ATTACKED, DEFENDED)[act]
         seen = run.photo + F.interpolate((moment.delta + (run.before_defence.delta if act == 3 else 0)).cpu(), PHOTO_SIDE)[0]
         picture = Image.fromarray((seen.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
         slide.paste(picture.resize((320, 320), Image.Resampling.BOX), (24, 24))
-        budget = run.profile.ttc.eps if act == 3 else run.settings.eps
+        budget = frame["scale"] / 255
         slide.paste(enlarged(moment.delta, budget).resize((150, 150), Image.Resampling.NEAREST), (626, 24))
         draw.text((626, 180), f"perturbation, ±{budget * 255:g}/255", "black", _font(11))
         draw.text((366, 24), ACTS[act], colour, _font(21, bold=True))

@@ -6,7 +6,6 @@ Starts the app in this process, drives it with an installed Chromium, and runs P
 example. The model's work is the time inside its encoder's forward and backward passes.
 """
 import argparse
-import shutil
 import statistics
 import time
 
@@ -15,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from demo_core.clip import DEFAULT_MODEL, ZeroShotCLIP
 from demo_core.ui import lab
+from tests.e2e import CHROMIUM
 
 CLICK = """() => new Promise((resolve) => {
   const stage = document.querySelector(".stage"), then = performance.now();
@@ -50,10 +50,9 @@ def main() -> None:
     page = lab.build()
     lab.model(DEFAULT_MODEL)
     _, url, _ = page.queue(default_concurrency_limit=4).launch(prevent_thread_lock=True, quiet=True, **lab.launch_options())
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     waits, shares = [], []
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1440, "height": 900})
         tab.goto(url)
         tab.wait_for_selector(".stage[data-done=true]")

@@ -44,7 +44,8 @@ def test_a_short_link_means_the_defaults_and_none_means_nothing():
     assert Scene.read("view=benchmark") is None
 
 
-@pytest.mark.parametrize("query, why", [("picture=dragon", "not here"), ("picture=cat&eps=much", "eps cannot be read")])
+@pytest.mark.parametrize("query, why", [("picture=dragon", "not here"), ("picture=cat&eps=much", "eps cannot be read"),
+                                         ("picture=cat&model=nope", "names a model that is not here")])
 def test_a_link_that_cannot_be_read_says_so(query, why):
     with pytest.raises(SceneError, match=why):
         Scene.read(query)

@@ -13,8 +13,23 @@ from demo_core.attacks import ATTACKS
 from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS
+from demo_core.scenes import read_settings
 from demo_core.story import Run
 from demo_core.takeaway import attacked_picture, defended_picture
+
+
+# The arguments of whatever attacks, as tools read them in a docstring.
+ATTACKING = f"""picture: The picture to attack, as a file.
+            labels: Candidate labels, one a line; at least two.
+            attack: The method: one of {', '.join(ATTACKS)}.
+            eps: The most that any pixel may change, in 1/255.
+            step_size: How far one step moves a pixel, in 1/255.
+            steps: The number of gradient steps.
+            target: The label that a targeted attack should reach; empty otherwise.
+            seed: The same seed gives the same answer.
+            model: The CLIP: one of {', '.join(MODELS)}.
+            template: The prompt, with {{}} where the label goes.
+            adaptive: Whether the attacker knows the defence, and attacks through it; in the arena each defence meets its own."""
 
 
 def _named(run: Run, probabilities) -> dict[str, float]:
@@ -26,8 +41,8 @@ def _signals(found: story.Signals) -> dict[str, float]:
     return {"tau": found.tau, "view_drift": found.view_drift}
 
 
-def add(begin: Callable, read_settings: Callable, attacked: Callable, bad_input: tuple[type[Exception], ...], queue: dict) -> None:
-    """Put the endpoints into the page under construction. begin, read_settings, attacked: the Lab's; bad_input: what they
+def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], ...], queue: dict) -> None:
+    """Put the endpoints into the page under construction. begin, attacked: the Lab's; bad_input: what they
     raise with a sentence for the caller; queue: the place for all that computes."""
     def start(picture, labels, template, attack, eps, step_size, steps, target, seed, model_key, adaptive=False):
         return begin(picture, model_key, read_settings(labels, template, attack, eps, step_size, steps, target, seed, adaptive))
@@ -40,6 +55,7 @@ def add(begin: Callable, read_settings: Callable, attacked: Callable, bad_input:
             except bad_input as error:
                 raise gr.Error(str(error), print_exception=False) from None
 
+        answered.__doc__ = endpoint.__doc__.replace("<attacking>", ATTACKING)
         return answered
 
     @told
@@ -48,17 +64,7 @@ def add(begin: Callable, read_settings: Callable, attacked: Callable, bad_input:
         """Attack a picture so that CLIP sees something else in it.
 
         Args:
-            picture: The picture to attack, as a file.
-            labels: Candidate labels, one a line; at least two.
-            attack: The method: a key of the table of attacks, such as pgd, fgsm, targeted_pgd, cw, apgd_ce, transfer, noise.
-            eps: The most that any pixel may change, in 1/255.
-            step_size: How far one step moves a pixel, in 1/255.
-            steps: The number of gradient steps.
-            target: The label that a targeted attack should reach; empty otherwise.
-            seed: The same seed gives the same perturbation.
-            model: The CLIP: pocket, pocket-tecoa, vit-b-32, vit-b-16 or vit-l-14.
-            template: The prompt, with {} where the label goes.
-            adaptive: Whether the attacker knows the defence, and attacks through it.
+            <attacking>
 
         Returns:
             A report with the probabilities before and after, the drift of the embedding step by step, and the stability
@@ -97,17 +103,7 @@ def add(begin: Callable, read_settings: Callable, attacked: Callable, bad_input:
         """Attack a picture and run every defence on it and, as a control, on the clean picture.
 
         Args:
-            picture: The picture to attack, as a file.
-            labels: Candidate labels, one a line; at least two.
-            attack: The method: a key of the table of attacks, such as pgd, fgsm, targeted_pgd, cw, apgd_ce, transfer, noise.
-            eps: The most that any pixel may change, in 1/255.
-            step_size: How far one step moves a pixel, in 1/255.
-            steps: The number of gradient steps.
-            target: The label that a targeted attack should reach; empty otherwise.
-            seed: The same seed gives the same answers.
-            model: The CLIP: pocket, pocket-tecoa, vit-b-32, vit-b-16 or vit-l-14.
-            template: The prompt, with {} where the label goes.
-            adaptive: Whether each defence meets an attacker who knows it.
+            <attacking>
 
         Returns:
             For each defence its name, its label for the attacked and for the clean picture, the probability of the clean

@@ -11,7 +11,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import gradio as gr
@@ -57,7 +56,6 @@ def choices() -> list[tuple[str, str]]:
     return [*((f"your folder “{p.name}”", str(p)) for p in folders), *rows]
 
 
-@lru_cache
 def shipped() -> str:
     """The tables of the results that come with the demo, recomputed from their records."""
     found = {row.title: shipped_markdown(key) for key, row in MODELS.items()}

@@ -17,13 +17,11 @@ from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, study_of, surrogate_of
 from demo_core.examples import EXAMPLES
-from demo_core.labels import (
-    DEFAULT_TEMPLATE, PRESETS, LabelError, check_template, list_labels, parse_labels,
-)
+from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, LabelError, list_labels, parse_labels
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
 from demo_core.reel import made, reel, stored
-from demo_core.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.scenes import FIRST, SCENES, InputError, Scene, SceneError, read_settings, scene_of
 from demo_core.story import Drifts, Run, Settings
 from demo_core.takeaway import TAKEAWAYS, NotThere
 from demo_core.ui import api, bench
@@ -51,10 +49,6 @@ class Photo(gr.Image):
         if payload is None or (payload.url and payload.url.startswith("data:")):
             return super().preprocess(payload)
         return payload.path
-
-
-class InputError(ValueError):
-    """A setting cannot be used. The message is one sentence that says what to do."""
 
 
 BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError, NotThere)
@@ -85,25 +79,6 @@ def device_name(clip: ZeroShotCLIP) -> str:
     return torch.cuda.get_device_name(clip.device) if clip.device.type == "cuda" else "CPU"
 
 
-def read_settings(labels: str, template: str, attack: str, eps: float, step_size: float, steps: float,
-                  target: str | None, seed: float, adaptive: bool = False) -> Settings:
-    """What the controls say, checked; sizes arrive in 1/255 and leave in pixel units."""
-    names = parse_labels(labels)
-    if attack not in ATTACKS:
-        raise InputError(f"There is no attack “{attack}”: choose one of {', '.join(ATTACKS)}.")
-    for name, value, low, high in (("eps", eps, 0, 255), ("step size", step_size, 0, 255), ("steps", steps, 1, 1000),
-                                   ("seed", seed, 0, 2**32 - 1)):
-        if value is None or not low <= value <= high:
-            raise InputError(f"Set {name} to a number from {low} to {high}.")
-    chosen = None
-    if ATTACKS[attack].targeted:
-        if target not in names:
-            raise InputError("Choose the label that the targeted attack should reach.")
-        chosen = names.index(target)
-    return Settings(names, check_template(template), attack, eps / 255, step_size / 255, int(steps), chosen,
-                    int(seed), bool(adaptive))
-
-
 def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
     """The model, and the clean picture before it. Raises one of BAD_INPUT."""
     if not photo:
@@ -115,17 +90,14 @@ def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP
     return clip, story.begin(clip, picture, settings, MODELS[key].profile)
 
 
+def surrogate_for(run: Run, key: str) -> ZeroShotCLIP | None:
+    """The model that the run's attack is crafted on, where it is a transfer attack on the model called key."""
+    return model(surrogate_of(key)) if ATTACKS[run.settings.attack].transfer else None
+
+
 def attacked(clip: ZeroShotCLIP, run: Run, key: str) -> Iterator[Run]:
-    """The chosen attack, step by step, with the surrogate that a transfer attack needs."""
-    return story.attack(clip, run, model(surrogate_of(key)) if ATTACKS[run.settings.attack].transfer else None)
-
-
-def whole(clip: ZeroShotCLIP, run: Run, key: str, control: bool = False) -> Iterator[Run]:
-    """The attack, unless this is the control, and then the defence, step by step."""
-    if not control:
-        for run in attacked(clip, run, key):
-            yield run
-    yield from story.defend(clip, run, control=control)
+    """The chosen attack, step by step."""
+    return story.attack(clip, run, surrogate_for(run, key))
 
 
 def note(clip: ZeroShotCLIP, run: Run) -> str:
@@ -233,9 +205,9 @@ def build() -> gr.Blocks:
         inputs = [title, photo, kind, *settings]
         outputs = [session, stage, arena, link, views]
 
-        def frames(clip: ZeroShotCLIP, runs: Iterator[Run], made_from: tuple, picture: str | None) -> Iterator[dict]:
+        def frames(clip: ZeroShotCLIP, runs: Iterator[Run], made_from: tuple, picture: str | None, also: dict = {}) -> Iterator[dict]:
             """What changes on the page, at most every PAUSE seconds; the last of the runs is never left out. picture: the
-            title of the example, if it is one."""
+            title of the example, if it is one; also: what else changes with the first of them."""
             study, then, run, name = study_of(made_from[1]), 0.0, None, token_hex(4)
 
             def changed(run: Run, done: bool = False) -> dict:
@@ -244,10 +216,10 @@ def build() -> gr.Blocks:
 
             for found in runs:
                 if run and time.monotonic() - then >= PAUSE:
-                    yield changed(run)
-                    then = time.monotonic()
+                    yield also | changed(run)
+                    also, then = {}, time.monotonic()
                 run = found
-            yield changed(run, done=True)
+            yield also | changed(run, done=True)
 
         def handler(generate: Callable[..., Iterator[dict]]) -> Callable[..., Iterator[dict]]:
             """Bad input becomes one sentence, and nothing on the page is lost."""
@@ -271,14 +243,12 @@ def build() -> gr.Blocks:
         def attack_only(name, *controls) -> Iterator[dict]:
             """Attack a picture step by step."""
             clip, run, made_from = fresh(name, *controls)
-            for changed in frames(clip, attacked(clip, run, controls[1]), made_from, name):
-                yield cleared(controls[1]) | changed
+            yield from frames(clip, attacked(clip, run, controls[1]), made_from, name, cleared(controls[1]))
 
         def attack_and_counterattack(name, *controls) -> Iterator[dict]:
             """Attack a picture, then counterattack, step by step."""
             clip, run, made_from = fresh(name, *controls)
-            for changed in frames(clip, whole(clip, run, controls[1]), made_from, name):
-                yield cleared(controls[1]) | changed
+            yield from frames(clip, story.whole(clip, run, surrogate_for(run, controls[1])), made_from, name, cleared(controls[1]))
 
         def attacked_before(kept: Session | None, name, photo, kind, *chosen) -> Session:
             """The session with an attack that still fits the controls; one that came with the demo is made now."""
@@ -365,28 +335,19 @@ def build() -> gr.Blocks:
                 scene = Scene.read(query)
                 if scene is None:
                     return {stage: gr.skip()}
+                scene.settings  # what cannot be run is refused before anything on the page changes
                 known = open_scene(scene)
-                if stage not in known:
-                    settings_of(scene)
-                    known[pending] = query
-                return known
+                return known if stage in known else known | {pending: query}
             except BAD_INPUT as error:
                 gr.Warning(str(error), title="Not yet")
                 return {stage: gr.skip()}
 
-        def settings_of(scene: Scene) -> Settings:
-            """The scene's settings, checked like a visitor's."""
-            if scene.model not in MODELS:
-                raise InputError(f"There is no model “{scene.model}”: choose one of {', '.join(MODELS)}.")
-            return read_settings(scene.labels, scene.template, scene.attack, scene.eps, scene.step_size, scene.steps, scene.target,
-                                 scene.seed, scene.adaptive)
-
         def run_link(query: str) -> Iterator[dict]:
             """Make the run that a link asks for."""
             scene = Scene.read(query)
-            clip, run = begin(scene.example.path, scene.model, settings_of(scene))
+            clip, run = begin(scene.example.path, scene.model, scene.settings)
             made_from = (scene.example.path, scene.model, scene.labels, scene.template)
-            yield from frames(clip, whole(clip, run, scene.model, scene.control), made_from, scene.picture)
+            yield from frames(clip, story.whole(clip, run, surrogate_for(run, scene.model), control=scene.control), made_from, scene.picture)
 
         streaming = dict(show_progress="hidden", api_visibility="undocumented", **QUEUE)  # programs have endpoints of their own
         running = [
@@ -450,7 +411,7 @@ def build() -> gr.Blocks:
 
         kind.select(model_changed, kind, [kind, gate, views, arena], api_visibility="private", show_progress="hidden", **QUEUE)
         page.load(open_link, None, [*everything, pending], **speaking)
-        api.add(begin, read_settings, attacked, BAD_INPUT, QUEUE)
+        api.add(begin, attacked, BAD_INPUT, QUEUE)
         bench.add(model, QUEUE)
     return page
 

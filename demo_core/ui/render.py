@@ -1,8 +1,6 @@
 """Pieces of the page as HTML. Every word of a person's (labels) is escaped."""
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 
 from PIL import ImageOps
@@ -10,7 +8,7 @@ from PIL import ImageOps
 from demo_core.clip import MODELS, ModelRow
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
 from demo_core.examples import EXAMPLES
-from demo_core.pictures import open_picture
+from demo_core.pictures import as_url, open_picture
 from demo_core.plots import DEFENDED
 from demo_core.story import Bout, Run
 
@@ -33,9 +31,7 @@ def examples_html() -> str:
     """The example photographs as buttons."""
     buttons = ""
     for example in EXAMPLES:
-        file = io.BytesIO()
-        ImageOps.fit(open_picture(example.path), (THUMBNAIL, THUMBNAIL)).save(file, "WEBP", quality=85)
-        source = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+        source = as_url(ImageOps.fit(open_picture(example.path), (THUMBNAIL, THUMBNAIL)), quality=85)
         buttons += (f'<button type="button" data-title="{escape(example.title)}"><img src="{source}" alt="{escape(example.title)}"'
                     f' title="{escape(example.title)}"></button>')
     return f'<div class="examples" role="group" aria-label="example photographs"><p class="small">Or one of these photographs</p>{buttons}</div>'

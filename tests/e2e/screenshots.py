@@ -3,21 +3,21 @@
 Start `python app.py` first. Needs an installed Chromium. Desktop, phone and talk mode, light and dark.
 """
 import io
-import shutil
 import sys
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from tests.e2e import CHROMIUM
+
 SIZES = {"desktop": (1440, 900, ""), "phone": (390, 844, ""), "talk": (1920, 1080, "&talk=1")}
 
 
 def main(url: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for name, (width, height, query) in SIZES.items():
             for theme in ("light", "dark"):
                 page = browser.new_page(viewport={"width": width, "height": height})

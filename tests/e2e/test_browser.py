@@ -1,7 +1,6 @@
 """The page in a real headless Chromium, started as the README says."""
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,8 +16,8 @@ from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
 from demo_core.scenes import SCENES, scene_of
 from demo_core.takeaway import TAKEAWAYS
+from tests.e2e import CHROMIUM
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed (Debian: apt-get install chromium)", allow_module_level=True)
 
