@@ -4,12 +4,12 @@
     accelerate launch -m demo_core.benchmark --data DIR --model vit-b-32 --datasets CIFAR10 DTD --out runs/b32 --download
     python -m demo_core.benchmark --report runs/pocket
 
-DIR holds the data sets, or gets them with --download; a data set may also be a folder of your own, by its path. A run
+DIR holds the data sets, or gets them with --download; a data set may also be a folder of your own, by its path or, where
+it lies in DIR, by its name. A run
 that was stopped goes on where it stopped, under the same settings only; started by `accelerate launch`, every process
 takes a share of the pictures. What a picture is dealt (start noise, targets, the defences' dice) follows from the seed
 and its index alone, and pictures go through the model in tiles of one size: neither the batch nor the number of
-processes changes a prediction. (What a defence costs is its batch's. On a GPU the backward passes of some resampling
-kernels are not deterministic, so attacks through defences that resample may differ in a few pictures there.)
+processes changes a prediction. (What a defence costs is its batch's. On a GPU this has not been measured.)
 
 An attack is written NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it
 from the model's own clean prediction instead of the true label; `+adaptive` makes it through each defence it then
@@ -26,9 +26,10 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -203,8 +204,8 @@ class Records:
         if process == 0:  # the others wait for it, see main
             self._agree(settings, joining or {})
             for path in folder.glob("records-*.csv"):  # a kill may have cut the last line short
-                content = path.read_bytes()
-                path.write_bytes(content[: content.rfind(b"\n") + 1])
+                if (whole := len(whole_lines(path))) < path.stat().st_size:
+                    os.truncate(path, whole)
 
     def _agree(self, settings: dict, joining: dict[str, dict]) -> None:
         place = self.folder / "settings.json"
@@ -230,9 +231,16 @@ class Records:
             os.fsync(file.fileno())
 
 
+def whole_lines(path: Path) -> bytes:
+    """A file without what a kill, or a process that is just writing, left of its last line."""
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1]
+
+
 def read_records(folder: Path) -> pd.DataFrame:
     """All records in a folder, of every process that wrote."""
-    parts = [pd.read_csv(path, keep_default_na=False, dtype={"dataset": str}) for path in sorted(folder.glob("records-*.csv")) if path.stat().st_size]
+    found = filter(None, map(whole_lines, sorted(folder.glob("records-*.csv"))))
+    parts = [pd.read_csv(BytesIO(content), keep_default_na=False, dtype={"dataset": str}) for content in found]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
@@ -277,7 +285,7 @@ def run(bench: Bench, dataset: str, records: Records, stored: pd.DataFrame, tria
                 if new.any():
                     made.append(bench.answers(pictures[new], pixels[new.to(pixels.device)], defense))
         except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+            if not out_of_memory(error):
                 raise
             made = None
         if made is None:
@@ -295,6 +303,12 @@ def run(bench: Bench, dataset: str, records: Records, stored: pd.DataFrame, tria
     bar.close()
 
 
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether it is one of the ways to say so: accelerate knows most of them."""
+    said = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return should_reduce_batch_size(error) or any(words in str(error) for words in said)
+
+
 def identity(clip: ZeroShotCLIP) -> str:
     """A fingerprint of the weights, and of the original's."""
     digest = hashlib.sha256()
@@ -309,8 +323,16 @@ def open_records(folder: Path, key: str, clip: ZeroShotCLIP, surrogate: ZeroShot
     settings = {"model": key, "weights": identity(clip), "seed": seed, "precision": precision, "tile": tile}
     joining = {"defenses": {name: str(DEFENSES[name].config(clip.profile)) for name in defenses},
                "datasets": {name: pile.description for name, pile in piles.items()},
+               "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
                "surrogate": {"weights": identity(surrogate)} if surrogate else {}}
     return Records(folder, settings, joining, process)
+
+
+def positive(text: str) -> int:
+    """A number of something, from the command line."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"“{text}” is no number of pictures: write a whole number from 1")
+    return int(text)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -320,16 +342,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--report", type=Path, help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and do nothing else")
     parser.add_argument("--store", type=Path, help="with --report: also write the records to this .csv.gz or .csv.xz")
     parser.add_argument("--data", type=Path, help="the folder that holds the data sets")
-    parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(DATASETS)}; or folders of your own")
+    parser.add_argument("--datasets", nargs="+", default=["TinyImageNet"], help=f"of {', '.join(DATASETS)}; or folders of your own (default: TinyImageNet)")
     parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
-    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
-    parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
-    parser.add_argument("--attacks", nargs="+", default=[str(t) for t in default_trials()])
-    parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES))
-    parser.add_argument("--limit", type=int, help="pictures of each data set, chosen at random by the seed; else all")
-    parser.add_argument("--batch", type=int, default=128, help="pictures worked on at once; halved where memory is too small")
-    parser.add_argument("--tile", type=int, default=TILE, help="pictures that go through a model at a time; the batch changes no prediction, this may")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="the folder of the records; a run that was stopped goes on there (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS), help="default: %(default)s")
+    parser.add_argument("--attacks", nargs="+", default=[str(t) for t in default_trials()], help=f"clean, or attacks by {', '.join(ATTACKS)}, written as above (default: {' '.join(map(str, default_trials()))})")
+    parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES), help="default: all of them")
+    parser.add_argument("--limit", type=positive, help="pictures of each data set, chosen at random by the seed; else all")
+    parser.add_argument("--batch", type=positive, default=128, help="pictures worked on at once; halved where memory is too small (default: %(default)s)")
+    parser.add_argument("--tile", type=positive, default=TILE, help="pictures that go through a model at a time; the batch changes no prediction, this may (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of start noise, targets, the defences' dice, and which pictures --limit takes (default: %(default)s)")
     parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="; ".join(f"{k}: {v}" for k, v in PRECISIONS.items()))
     args = parser.parse_args(argv)
     try:
@@ -354,11 +376,15 @@ def finished(folder: Path, store: Path | None) -> pd.DataFrame:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Meanwhile nobody else writes into the folder. Raises BenchmarkError where somebody does."""
+def alone_in(folder: Path, process: int = 0) -> Iterator[None]:
+    """Meanwhile nobody else writes what this process writes into the folder; the first one sees to it that nothing is
+    left of another run either. Raises BenchmarkError where somebody else writes."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / "lock", timeout=0):
+        for other in folder.glob("lock-*") if process == 0 else ():
+            with FileLock(other, timeout=0):
+                pass
+        with FileLock(folder / f"lock-{process}", timeout=0):
             yield
     except Timeout:
         raise BenchmarkError(f"Another run is writing into {folder}: wait for it, or choose another --out.") from None
@@ -366,20 +392,29 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     """The run that the command line asks for; all its records, where this is the first process."""
-    if args.data is None:
+    keys = dict.fromkeys(_found(key, args.data) for key in args.datasets)
+    if args.data is None and any(key in DATASETS for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
-    if unknown := [key for key in args.datasets if key not in DATASETS and not Path(key).is_dir()]:
-        raise BenchmarkError(f"“{unknown[0]}” is no data set and no folder: choose of {', '.join(DATASETS)}, or name a folder.")
-    keys = dict.fromkeys(key if key in DATASETS else str(Path(key).resolve()) for key in args.datasets)
     trials = [Trial.read(text) for text in args.attacks]
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))  # a download, or the slowest, takes long
-    with alone_in(args.out) if state.is_main_process else nullcontext():
-        return _together(args, keys, trials, state)
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True  # float32 means float32, on a GPU too
+    with ExitStack() as held:
+        return _together(args, keys, trials, state, held)
 
 
-def _together(args: argparse.Namespace, keys: Iterable[str], trials: list[Trial], state: PartialState) -> pd.DataFrame | None:
-    """What every process does."""
+def _found(key: str, data: Path | None) -> str:
+    """A data set of the table by its key, or the path of a folder of one's own."""
+    folder = next((path for path in (Path(key), *([data / key] if data else [])) if path.is_dir()), None)
+    if key not in DATASETS and folder is None:
+        raise BenchmarkError(f"“{key}” is no data set and no folder: choose from {', '.join(DATASETS)}, or name a folder.")
+    return key if key in DATASETS else str(folder.resolve())
+
+
+def _together(args: argparse.Namespace, keys: Iterable[str], trials: list[Trial], state: PartialState, held: ExitStack
+              ) -> pd.DataFrame | None:
+    """What every process does; held: what it lets go of in the end."""
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
+        held.enter_context(alone_in(args.out, state.process_index))
         clip = load(args.model, state.device)
         piles = {key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download) for key in keys}
         surrogate = load(surrogate_of(args.model), state.device) if any(t.transfers for t in trials) else None

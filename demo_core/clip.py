@@ -169,7 +169,7 @@ class ZeroShotCLIP(nn.Module):
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the pixels."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16.get()):
-            features = _tiled(self.model.encode_image, (pixels - self.mean) / self.std).float()
+            features = _tiled(lambda part: self.model.encode_image((part - self.mean) / self.std), pixels).float()
         if passes := _counted.get():
             passes.see(features)
         return features

@@ -1,20 +1,21 @@
 """Data sets to benchmark with: DATASETS, the sixteen of the paper, Tiny ImageNet, the app's examples, and a folder of
 your own.
 
-Each row follows the protocol of the paper's code: its split, its prompts, and for every picture resize to 256 on the
-shorter side, bilinear, and the central 224 (in proportion where a model takes another size). torchvision reads the
-files. To add a data set is to add a row.
+Each row follows the protocol of the paper's code: its split, its prompts with its class names (the class names of
+TeCoA's code, on which the paper's is built), and for every picture resize to 256 on the shorter side, bilinear, and the
+central 224 (in proportion where a model takes another size). torchvision reads the files. To add a data set is to add a
+row.
 """
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pycountry
 import torch
-from babel import Locale
 from PIL import Image
 from torch.utils.data import Subset
 from torchvision import datasets as tv
@@ -41,22 +42,31 @@ Opened = tuple[Sequence[tuple[Image.Image, int]], Sequence[str]]
 class Dataset:
     """A row of the table.
 
-    title: as papers print it. open: (root folder, whether to download) -> Opened. classes: how many there are; None
-    where the folder says. layout: what must lie under the root folder. template: the prompt, with {} for a class name.
-    by_hand: it cannot be downloaded.
+    title: as papers print it. open: (root folder, whether to download) -> Opened. classes, pictures: how many the whole
+    split has; None where the folder says. layout: what must lie under the root folder. template: the prompt, with {} for
+    a class name. by_hand: it cannot be downloaded. whole: pictures of the model's own size are taken as they are, neither
+    resized nor cut. departs: how it is not what the authors ran, where it is not.
     """
 
     title: str
     open: Callable[[Path, bool], Opened]
     classes: int | None
+    pictures: int | None
     layout: str
     template: str = PHOTO
     by_hand: bool = False
+    whole: bool = False
+    departs: str = ""
 
 
 def plain(name: str) -> str:
-    """A class name as the authors write it in a prompt: lower case, no underscores, hyphens or slashes."""
-    return " ".join(name.lower().translate(str.maketrans("_-/", "   ")).split())
+    """A class name as the authors write it into most of their prompts: lower case, no underscores or hyphens."""
+    return " ".join(name.lower().translate(str.maketrans("_-", "  ")).split())
+
+
+def _test_part(kind: type) -> type:
+    """A torchvision data set that does not ask for its training files where only the test files are read."""
+    return type(kind.__name__, (kind,), {"train_list": []})
 
 
 def _simple(kind: type, name: Callable[[str], str] = plain, **options) -> Callable[[Path, bool], Opened]:
@@ -75,7 +85,7 @@ def _imagenet(root: Path, download: bool) -> Opened:
 
 def _caltech101(root: Path, download: bool) -> Opened:
     found = tv.Caltech101(str(root), download=download)  # leaves BACKGROUND_Google out
-    return found, [plain(name) for name in found.categories]
+    return found, ["person" if name in ("Faces", "Faces_easy") else name for name in found.categories]
 
 
 def _caltech256(root: Path, download: bool) -> Opened:
@@ -86,29 +96,45 @@ def _caltech256(root: Path, download: bool) -> Opened:
 def _sun397(root: Path, download: bool) -> Opened:
     found = tv.SUN397(str(root), download=download)
     in_order = sorted(range(len(found)), key=lambda i: str(found._image_files[i]))  # torchvision's is the disk's
-    return Subset(found, in_order), [plain(name) for name in found.classes]
+    return Subset(found, in_order), found.classes
 
 
 def _country211(root: Path, download: bool) -> Opened:
     found = tv.Country211(str(root), split="test", download=download)
-    territories = Locale("en").territories
-    return found, [territories[code].replace("&", "and").removesuffix(" SAR China") for code in found.classes]
+    names = {country.alpha_2: country.name for country in pycountry.countries} | {"XK": "Kosovo"}
+    return found, [names[code].replace("-", " ") for code in found.classes]
+
+
+def _flowers102(root: Path, download: bool) -> Opened:
+    return tv.Flowers102(str(root), split="test", download=download), [plain(name) for name in FLOWERS]
 
 
 def _cars(name: str) -> str:
     """Without the year, which comes last."""
-    return name.rsplit(" ", 1)[0]
+    return plain(name.rsplit(" ", 1)[0])
 
 
 def _aircraft(name: str) -> str:
     """Variants that start with a 7 are Boeings."""
-    return f"Boeing {name}" if name.startswith("7") else name
+    return (f"Boeing {name}" if name.startswith("7") else name).lower().replace("_", " ")
 
 
-SATELLITE = {"AnnualCrop": "annual crop land", "Forest": "forest", "HerbaceousVegetation": "brushland or shrubland",
-             "Highway": "highway or road", "Industrial": "industrial buildings or commercial buildings",
-             "Pasture": "pasture land", "PermanentCrop": "permanent crop land",
-             "Residential": "residential buildings or homes or apartments", "River": "river", "SeaLake": "lake or sea"}
+SATELLITE = {"AnnualCrop": "annual crop land", "Forest": "a forest", "HerbaceousVegetation": "brushland or shrubland",
+             "Highway": "a highway or a road", "Industrial": "industrial buildings", "Pasture": "pasture land",
+             "PermanentCrop": "permanent crop land", "Residential": "residential buildings", "River": "a river",
+             "SeaLake": "a sea or a lake"}
+FLOWERS = """pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold, tiger lily, moon orchid,
+bird of paradise, monkshood, globe thistle, snapdragon, colts foot, king protea, spear thistle, yellow iris, globe-flower,
+purple coneflower, peruvian lily, balloon flower, giant white arum lily, fire lily, pincushion flower, fritillary, red ginger,
+grape hyacinth, corn poppy, prince of wales feathers, stemless gentian, artichoke, sweet william, carnation, garden phlox,
+love in the mist, mexican aster, alpine sea holly, ruby-lipped cattleya, cape flower, great masterwort, siam tulip, lenten rose,
+barbeton daisy, daffodil, sword lily, poinsettia, bolero deep blue, wallflower, marigold, buttercup, oxeye daisy,
+common dandelion, petunia, wild pansy, primula, sunflower, pelargonium, bishop of llandaff, gaura, geranium, orange dahlia,
+pink-yellow dahlia?, cautleya spicata, japanese anemone, black-eyed susan, silverbush, californian poppy, osteospermum,
+spring crocus, bearded iris, windflower, tree poppy, gazania, azalea, water lily, rose, thorn apple, morning glory,
+passion flower, lotus, toad lily, anthurium, frangipani, clematis, hibiscus, columbine, desert-rose, tree mallow, magnolia,
+cyclamen, watercress, canna lily, hippeastrum, bee balm, ball moss, foxglove, bougainvillea, camellia, mallow, mexican petunia,
+bromelia, blanket flower, trumpet creeper, blackberry lily""".replace("\n", " ").split(", ")
 
 
 def _pcam(root: Path, download: bool) -> Opened:
@@ -149,44 +175,49 @@ def _examples(root: Path, download: bool) -> Opened:
 
 
 DATASETS: dict[str, Dataset] = {
-    "CIFAR10": Dataset("CIFAR10", _simple(tv.CIFAR10, train=False), 10, "cifar-10-batches-py/test_batch"),
-    "CIFAR100": Dataset("CIFAR100", _simple(tv.CIFAR100, train=False), 100, "cifar-100-python/test"),
-    "STL10": Dataset("STL10", _simple(tv.STL10, split="test"), 10, "stl10_binary/test_X.bin, test_y.bin and class_names.txt"),
-    "ImageNet": Dataset("ImageNet", _imagenet, 1000, "imagenet/ILSVRC2012_img_val.tar and"
-                        " imagenet/ILSVRC2012_devkit_t12.tar.gz (from image-net.org, after signing in)", by_hand=True),
-    "Caltech101": Dataset("Caltech101", _caltech101, 101, "caltech101/101_ObjectCategories/<class>/image_0001.jpg"),
-    "Caltech256": Dataset("Caltech256", _caltech256, 257, "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg",
+    "CIFAR10": Dataset("CIFAR10", _simple(_test_part(tv.CIFAR10), str, train=False), 10, 10_000,
+                       "cifar-10-batches-py/test_batch and cifar-10-batches-py/batches.meta"),
+    "CIFAR100": Dataset("CIFAR100", _simple(_test_part(tv.CIFAR100), str, train=False), 100, 10_000,
+                        "cifar-100-python/test and cifar-100-python/meta"),
+    "STL10": Dataset("STL10", _simple(_test_part(tv.STL10), str, split="test"), 10, 8_000,
+                     "stl10_binary/test_X.bin, test_y.bin and class_names.txt"),
+    "ImageNet": Dataset("ImageNet", _imagenet, 1000, 50_000, "imagenet/ILSVRC2012_img_val.tar and"
+                        " imagenet/ILSVRC2012_devkit_t12.tar.gz (from image-net.org, after signing in)", by_hand=True,
+                        departs="classes have the first of ImageNet’s own synonyms; the authors have a list that they cleaned by hand"),
+    "Caltech101": Dataset("Caltech101", _caltech101, 101, 8_677, "caltech101/101_ObjectCategories/<class>/image_0001.jpg"),
+    "Caltech256": Dataset("Caltech256", _caltech256, 257, 30_607, "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg",
                           "A photo of a {}."),
-    "OxfordPets": Dataset("OxfordPets", _simple(tv.OxfordIIITPet, str, split="test"), 37,
+    "OxfordPets": Dataset("OxfordPets", _simple(tv.OxfordIIITPet, split="test"), 37, 3_669,
                           "oxford-iiit-pet/images and oxford-iiit-pet/annotations/test.txt", "A photo of a {}, a type of pet."),
-    "Flowers102": Dataset("Flowers102", _simple(tv.Flowers102, str, split="test"), 102,
+    "Flowers102": Dataset("Flowers102", _flowers102, 102, 6_149,
                           "flowers-102/jpg, flowers-102/imagelabels.mat and flowers-102/setid.mat", "A photo of a {}, a type of flower."),
     "FGVCAircraft": Dataset("FGVCAircraft", _simple(tv.FGVCAircraft, _aircraft, split="test", annotation_level="variant"), 100,
-                            "fgvc-aircraft-2013b/data", "A photo of a {}, a type of aircraft."),
-    "StanfordCars": Dataset("StanfordCars", _simple(tv.StanfordCars, _cars, split="test"), 196,
+                            3_333, "fgvc-aircraft-2013b/data", "A photo of a {}, a type of aircraft."),
+    "StanfordCars": Dataset("StanfordCars", _simple(tv.StanfordCars, _cars, split="test"), 196, 8_041,
                             "stanford_cars/cars_test, stanford_cars/devkit and stanford_cars/cars_test_annos_withlabels.mat"
                             " (its site is gone; mirrors have it)", "A photo of a {}.", by_hand=True),
-    "SUN397": Dataset("SUN397", _sun397, 397, "SUN397/ClassName.txt and SUN397/a/abbey/sun_….jpg"),
-    "Country211": Dataset("Country211", _country211, 211, "country211/test/<two-letter code>", "A photo I took in {}."),
-    "Food101": Dataset("Food101", _simple(tv.Food101, split="test"), 101, "food-101/images and food-101/meta/test.json",
+    "SUN397": Dataset("SUN397", _sun397, 397, 108_754, "SUN397/ClassName.txt and SUN397/a/abbey/sun_….jpg"),
+    "Country211": Dataset("Country211", _country211, 211, 21_100, "country211/test/<two-letter code>", "A photo I took in {}."),
+    "Food101": Dataset("Food101", _simple(tv.Food101, split="test"), 101, 25_250, "food-101/images and food-101/meta/test.json",
                        "A photo of {}, a type of food."),
-    "EuroSAT": Dataset("EuroSAT", _simple(tv.EuroSAT, SATELLITE.get), 10, "eurosat/2750/<class>", "A centered satellite photo of {}."),
-    "DTD": Dataset("DTD", _simple(tv.DTD, split="test", partition=1), 47, "dtd/dtd/images and dtd/dtd/labels/test1.txt",
+    "EuroSAT": Dataset("EuroSAT", _simple(tv.EuroSAT, SATELLITE.get), 10, 27_000, "eurosat/2750/<class>", "A centered satellite photo of {}."),
+    "DTD": Dataset("DTD", _simple(tv.DTD, split="test", partition=1), 47, 1_880, "dtd/dtd/images and dtd/dtd/labels/test1.txt",
                    "A surface with a {} texture."),
-    "PCAM": Dataset("PCAM", _pcam, 2, "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5"),
-    "TinyImageNet": Dataset("Tiny ImageNet", _tiny_imagenet, 200, "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
-                            DEFAULT_TEMPLATE),
-    "Examples": Dataset("The app’s example photographs", _examples, 8, "nothing: they come with installed packages", DEFAULT_TEMPLATE),
+    "PCAM": Dataset("PCAM", _pcam, 2, 32_768, "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5"),
+    "TinyImageNet": Dataset("Tiny ImageNet", _tiny_imagenet, 200, 10_000, "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
+                            DEFAULT_TEMPLATE, whole=True),
+    "Examples": Dataset("The app’s example photographs", _examples, 8, 9, "nothing: they come with installed packages", DEFAULT_TEMPLATE),
 }
+PAPERS = tuple(DATASETS)[:16]  # the paper's, over which it averages
 # What any other key stands for: the path of a folder.
-OWN = Dataset("A folder of your own", _folder, None, "one sub-folder a class, named like the class, with pictures in it", by_hand=True)
+OWN = Dataset("A folder of your own", _folder, None, None, "one sub-folder a class, named like the class, with pictures in it", by_hand=True)
 
 
-def fitted(picture: Image.Image, side: int) -> torch.Tensor:
-    """uint8 [3,side,side]: the shorter side resized to 256/224 of the model's, bilinear, and the centre cut out. A
-    picture of the model's own size is taken whole (Tiny ImageNet before the embedded models)."""
+def fitted(picture: Image.Image, side: int, whole: bool = False) -> torch.Tensor:
+    """uint8 [3,side,side]: the shorter side resized to 256/224 of the model's, bilinear, and the centre cut out. whole: a
+    picture of the model's own size is taken as it is (Tiny ImageNet before the embedded models)."""
     picture = picture.convert("RGB")
-    if picture.size != (side, side):
+    if not whole or picture.size != (side, side):
         picture = vision.center_crop(vision.resize(picture, [round(side * 256 / 224)], vision.InterpolationMode.BILINEAR), [side, side])
     return vision.pil_to_tensor(picture)
 
@@ -211,7 +242,7 @@ class Pile:
     """Pictures of a data set: what a benchmark works through.
 
     indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt; load:
-    rows of the pile [B] -> Batch.
+    rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a folder's.
     """
 
     indices: torch.Tensor
@@ -219,12 +250,17 @@ class Pile:
     template: str
     load: Callable[[torch.Tensor], Batch]
     size: int = 0
+    files: str = ""
 
     @property
     def description(self) -> dict:
-        """What records of this data set have in common: its size, its classes and its prompt."""
-        words = hashlib.sha256("\n".join((self.template, *self.names)).encode()).hexdigest()[:16]
-        return {"size": self.size, "classes": len(self.names), "words": words}
+        """What records of this data set have in common: its size, its classes and its prompt, its files."""
+        found = {"size": self.size, "classes": len(self.names), "words": fingerprint((self.template, *self.names))}
+        return found | ({"files": self.files} if self.files else {})
+
+
+def fingerprint(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def held(pictures: torch.Tensor, labels: torch.Tensor, names: Sequence[str], indices: torch.Tensor | None = None,
@@ -234,25 +270,26 @@ def held(pictures: torch.Tensor, labels: torch.Tensor, names: Sequence[str], ind
     return Pile(everything.indices, tuple(names), template, everything.__getitem__, len(labels))
 
 
-def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int = 0, download: bool = False) -> Pile:
+def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int = 0, download: bool = False,
+            hint: str = ", or add --download") -> Pile:
     """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random by the
-    seed, or all. Raises DatasetUnavailable."""
+    seed, or all. hint: what else helps where one that can be downloaded is not there. Raises DatasetUnavailable."""
     row, place = (DATASETS[key], root) if key in DATASETS else (OWN, Path(key))
     try:
         found, names = row.open(place, download and not row.by_hand)
     except Exception as error:  # torchvision, the download and the file formats raise many kinds
-        advice = "" if row.by_hand or download else ", or add --download"
+        advice = "" if row.by_hand or download else hint
         failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
-        raise DatasetUnavailable(f"{row.title}{failed}: put into {place} {row.layout}{advice}.") from error
+        raise DatasetUnavailable(f"{row.title}{failed}: put {row.layout} into {place}{advice}.") from error
     if row.classes and len(names) != row.classes:
-        raise DatasetUnavailable(f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put into"
-                                 f" {place} {row.layout}.")
+        raise DatasetUnavailable(f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
+                                 f" {row.layout} into {place}.")
     chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
 
     def one(index: int) -> tuple[torch.Tensor, int]:
         try:
             picture, label = found[index]
-            return fitted(picture, side), label
+            return fitted(picture, side, row.whole), label
         except (OSError, ValueError, SyntaxError) as error:  # what PIL raises where a file is broken
             raise DatasetUnavailable(f"Picture {index} of {row.title} under {place} cannot be read ({error}): replace it.") from error
 
@@ -261,4 +298,5 @@ def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int
             pictures, labels = zip(*pool.map(one, chosen[rows].tolist()))
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
-    return Pile(chosen, tuple(names), row.template, load, len(found))
+    listed = [Path(path).relative_to(place).as_posix() for path, _ in getattr(found, "samples", ())]  # torchvision's folders have them
+    return Pile(chosen, tuple(names), row.template, load, len(found), fingerprint(listed) if listed else "")

@@ -171,14 +171,17 @@ class Defended:
         return self.logits.softmax(-1)
 
 
+def left_alone(noise: torch.Tensor, profile: Profile) -> torch.Tensor:
+    """What is added [B,3,H,W] to pictures that the gate leaves alone: under tau the probing noise, as in the authors'
+    code; under the view gate nothing, for nothing was added to probe them."""
+    return noise.clone() if profile.gate == TAU else torch.zeros_like(noise)
+
+
 def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engaged: torch.Tensor,
              profile: Profile, unroll: bool = False) -> torch.Tensor:
-    """The pictures [B,3,H,W] after the counterattack on the rows where `engaged` [B] is true.
-
-    As in the authors' code, a picture that the tau gate leaves alone keeps the probing noise. One that the view gate
-    leaves alone is not touched at all, for nothing was added to probe it.
-    """
-    delta = noise.clone() if profile.gate == TAU else torch.zeros_like(noise)
+    """The pictures [B,3,H,W] after the counterattack on the rows where `engaged` [B] is true; see `left_alone` for the
+    others."""
+    delta = left_alone(noise, profile)
     if engaged.any():
         path = counterattack(encode, pixels[engaged], noise[engaged], profile.ttc, unroll=unroll)
         delta[engaged] = weigh([step.delta for step in path], profile.ttc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -316,26 +317,28 @@ def to_svg(figure: Figure, description: str) -> str:
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
 
 
-def accuracy_figure(found: pd.DataFrame) -> Figure:
-    """A benchmark's table (report.table) as dots: a row a defence, a dot an attack with its 95 % interval; clean, static
-    and adaptive attacks apart by colour. One chart a data set; for a file, on white."""
-    kinds = {"clean": (CLEAN, lambda attack: attack == "clean"), "attacked by someone who knows the defence": (KNOWING, lambda attack: "+adaptive" in attack),
-             "attacked": (ATTACKED, lambda attack: True)}
-    datasets = list(found.index.unique("dataset"))
-    figure = Figure(figsize=(6.4, 0.6 + len(datasets) * (0.9 + 0.32 * found.index.unique("defense").size)), layout="constrained", dpi=150)
-    for axes, dataset in zip(figure.subplots(len(datasets), 1, squeeze=False)[:, 0], datasets):
-        mine = found.xs(dataset, level="dataset")
-        keys = in_order(mine.index.unique("defense"))
-        for (defense, attack), row in mine.iterrows():
-            kind, (colour, _) = next((name, of) for name, of in kinds.items() if of[1](attack))
-            axes.errorbar(row["accuracy"], keys.index(defense) + 0.22 * (list(kinds).index(kind) - 1),
-                          xerr=[[row["accuracy"] - row["low"]], [row["high"] - row["accuracy"]]], fmt="o", color=colour,
-                          markersize=4, linewidth=0.8, alpha=0.8, label=kind)
-        axes.set_yticks(range(len(keys)), map(title_of, keys))
-        axes.invert_yaxis()
-        axes.set(title=dataset, xlabel="accuracy in percent", xlim=(0, 100))
-        axes.grid(axis="x", alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    labelled = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
-    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+def accuracy_figure(found: pd.DataFrame, title_of_attack: Callable[[str], str] = str) -> Figure:
+    """A benchmark's table (report.table, its attacks in the order wanted) as dots: a row an attack, a dot a defence with
+    its 95 % interval; each defence keeps its colour and its mark. One chart a data set; for a file, on white."""
+    keys = in_order(found.index.unique("defense"))
+    colours = ["#000000", "#999999", "#E69F00", "#56B4E9", KNOWING, CLEAN, "#8C6D31", ATTACKED, DEFENDED]  # none first, ours last
+    looks = {key: {"color": colours[i % len(colours)], "marker": "osD^v<>Ph"[i % 9]} for i, key in enumerate(in_order([*DEFENSES, *keys]))}
+    piles = {name: pile.droplevel("dataset") for name, pile in found.groupby("dataset", sort=False)}
+    attacks = {name: list(pile.index.unique("attack")) for name, pile in piles.items()}
+    room = 0.16 + 0.09 * len(keys)  # inches for an attack
+    with matplotlib.rc_context(_PLAIN):
+        heights = [0.8 + room * len(attacks[name]) for name in piles]
+        figure = Figure(figsize=(7.2, sum(heights) + 0.6), layout="constrained", dpi=150)
+        for axes, (name, pile) in zip(figure.subplots(len(piles), 1, squeeze=False, height_ratios=heights)[:, 0], piles.items()):
+            for (defense, attack), row in pile.iterrows():
+                place = attacks[name].index(attack) + (keys.index(defense) - (len(keys) - 1) / 2) * 0.8 / len(keys)
+                axes.errorbar(row["accuracy"], place, xerr=[[row["accuracy"] - row["low"]], [row["high"] - row["accuracy"]]],
+                              linestyle="none", markersize=4, linewidth=0.8, label=title_of(defense), **looks[defense])
+            for edge in range(1, len(attacks[name])):
+                axes.axhline(edge - 0.5, color="0.85", linewidth=0.6, zorder=0)
+            axes.set_yticks(range(len(attacks[name])), map(title_of_attack, attacks[name]))
+            axes.set(title=name, xlabel="accuracy in percent", xlim=(-2, 102), ylim=(len(attacks[name]) - 0.5, -0.5))
+            axes.grid(axis="x", alpha=0.3)
+        labelled = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
+        figure.legend([labelled[title_of(key)] for key in keys], map(title_of, keys), loc="outside lower center", ncols=5, fontsize=8)
     return figure

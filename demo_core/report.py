@@ -3,15 +3,19 @@ papers printed. Whatever stands in a table is computed from records alone."""
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
-from demo_core.benchmark import CLEAN, Trial, default_trials, read_records
+from demo_core.attacks import ATTACKS
+from demo_core.benchmark import CLEAN, PRECISIONS, Trial, default_trials, read_records
 from demo_core.clip import ASSETS, MODELS, RECORDS
-from demo_core.datasets import DATASETS
+from demo_core.datasets import DATASETS, PAPERS
 from demo_core.defenses import DEFENSES, in_order, title_of
 from demo_core.plots import accuracy_figure
 
@@ -24,12 +28,14 @@ COSTS = ["forward", "backward", "milliseconds"]
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy in percent with the ends of its bootstrap 95 % interval, passes and milliseconds a picture, for every
-    data set, defence and attack."""
+    """Accuracy in percent with the ends of its bootstrap 95 % interval (of the exact one, Clopper and Pearson's, where
+    answers are all right or all wrong), passes and milliseconds a picture, for every data set, defence and attack."""
     def summarise(group: pd.DataFrame) -> pd.Series:
         right = (group["predicted"] == group["label"]).to_numpy(float) * 100
         # Resampled means of noughts and ones are binomial: this is the percentile bootstrap with endless resamples.
         low, high = binom.ppf((0.025, 0.975), len(right), right.mean() / 100) / len(right) * 100
+        if low == high:  # all answers alike: resamples say nothing of what was not met; the exact interval does
+            low, high = binomtest(int(right.sum() / 100), len(right)).proportion_ci(0.95) * np.array(100)
         return pd.Series({"accuracy": right.mean(), "low": low, "high": high, "pictures": len(group), **group[COSTS].mean()})
 
     return records.groupby(["dataset", "defense", "attack"], sort=False)[[*records.columns]].apply(summarise)
@@ -52,14 +58,18 @@ def worst_cases(records: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found)
 
 
+def in_table_order(attacks: Iterable[str]) -> list[str]:
+    """Attacks as the default ones stand, then others, then the worst of all."""
+    order = {str(t): i for i, t in enumerate(default_trials())}
+    return sorted(attacks, key=lambda a: (a.startswith(WORST), order.get(a, len(order)), a))
+
+
 def accuracies(records: pd.DataFrame) -> pd.DataFrame:
     """One data set's accuracies as text: a row an attack, the last the worst of all attacks of an eps; a column a defence,
     the first how many pictures there are; in percent with half the 95 % interval."""
     found = table(pd.concat([records, worst_cases(records)])).droplevel("dataset")
-    order = {str(t): i for i, t in enumerate(default_trials())}
-    attacks = sorted(found.index.unique("attack"), key=lambda a: (a.startswith(WORST), order.get(a, len(order)), a))
     rows = {}
-    for attack in attacks:
+    for attack in in_table_order(found.index.unique("attack")):
         mine = found.xs(attack, level="attack")
         title = f"the worst of all at {attack.split('@')[1]}/255" if attack.startswith(WORST) else Trial.read(attack).title
         rows[title] = {"how many": f"{int(mine['pictures'].min()):,}"} | {
@@ -78,15 +88,32 @@ def costs(records: pd.DataFrame) -> pd.DataFrame:
     return frame.mask(frame.map(lambda text: "nan" in text), "")
 
 
+def mean_table(records: pd.DataFrame) -> pd.DataFrame:
+    """`table` over data sets: for each defence and attack that met all of them, the mean in which every data set weighs
+    the same, with its 95 % interval (data sets err independently of each other). Empty where there is one data set."""
+    found = table(records)
+    datasets = found.index.unique("dataset")
+    met = found.groupby(["defense", "attack"], sort=False).filter(lambda group: len(group) == len(datasets) > 1)
+    if met.empty:
+        return met
+    by = met.assign(squared=((met["high"] - met["low"]) / 2) ** 2).groupby(["defense", "attack"], sort=False)
+    mean, half = by[["accuracy", *COSTS]].mean(), by["squared"].sum() ** 0.5 / len(datasets)
+    mean = mean.assign(low=(mean["accuracy"] - half).clip(0), high=(mean["accuracy"] + half).clip(upper=100), pictures=by["pictures"].sum())
+    key = f"{AVERAGE}-{len(datasets)}" if set(datasets) == set(PAPERS) else AVERAGE  # as the published table calls it
+    return pd.concat({key: mean[found.columns]}, names=["dataset"])
+
+
 def averages(records: pd.DataFrame) -> pd.DataFrame:
-    """Mean accuracy over data sets, for every attack and defence that met all of them, as text."""
-    found = table(records)["accuracy"].unstack("dataset").dropna()
-    wide = found.mean(axis=1).unstack("defense")
-    wide = wide.reindex(columns=[key for key in in_order(records["defense"]) if key in wide]).rename(columns=title_of)
-    return wide.rename(index=lambda attack: Trial.read(attack).title).map(lambda v: "" if pd.isna(v) else f"{v:.1f}")
+    """mean_table as text: a row an attack, a column a defence."""
+    found = mean_table(records)
+    text = (found["accuracy"].map("{:.1f}".format) + " ± " + ((found["high"] - found["low"]) / 2).map("{:.1f}".format)).droplevel("dataset")
+    wide = text.unstack("defense").reindex(index=in_table_order(text.index.unique("attack")), columns=[key for key in in_order(records["defense"]) if key in text.index.unique("defense")])
+    return wide.rename(columns=title_of, index=lambda attack: Trial.read(attack).title).fillna("")
 
 
 def dataset_title(key: str) -> str:
+    if key.startswith(AVERAGE):
+        return "Mean over the data sets"
     return DATASETS[key].title if key in DATASETS else Path(key).name
 
 
@@ -103,7 +130,7 @@ def markdown(records: pd.DataFrame) -> str:
     for dataset, mine in records.groupby("dataset", sort=False):
         both = pd.concat([accuracies(mine), costs(mine)]).fillna("")
         parts.append((f"**{dataset_title(dataset)}**\n\n" if several else "") + _lines(both, "pictures"))
-    if several:
+    if several and len(mean_table(records)):
         parts.append(f"**Mean over {records['dataset'].nunique()} data sets**\n\n" + _lines(averages(records), "pictures"))
     return "\n\n".join(parts)
 
@@ -116,23 +143,29 @@ def shipped(key: str) -> dict[str, pd.DataFrame]:
 
 
 @lru_cache
-def shipped_markdown(key: str) -> str:
-    """Their tables, each under its words; and how far two of them agree on what both have."""
+def shipped_markdown(key: str, folded: bool = False) -> str:
+    """Their tables, each under its words; and how far two of them agree on what both have. folded: all but the first
+    are shown when they are asked for."""
     found = shipped(key)
-    parts = [f"*{words}.*\n\n{markdown(records)}" for words, records in found.items()]
+    parts: list[str] = []
+    for words, records in found.items():
+        before, after = ("<details><summary>", "</summary>") if folded and parts else ("*", ".*")
+        parts.append(f"{before}{words}{after}\n\n{markdown(records)}" + "\n\n</details>" * (before != "*"))
     if len(found) == 2:
         both = pd.merge(*found.values(), on=["dataset", "index", "attack", "defense"], suffixes=("", "_other"))
         right = both.assign(one=both["predicted"] == both["label"], other=both["predicted_other"] == both["label"])
         apart = right.groupby(["attack", "defense"])[["one", "other"]].mean().mul(100).diff(axis=1)["other"].abs()
-        parts.append(f"Both hold {len(both):,} answers of the same pictures, attacks and defences: {(both['predicted'] == both['predicted_other']).mean():.1%}"
+        parts.append(f"Both tables hold {len(both):,} answers to the same pictures, attacks and defences: {(both['predicted'] == both['predicted_other']).mean():.1%}"
                      f" of them agree, and no accuracy is further apart than {apart.max():.1f} points.")
     return "\n\n".join(parts)
 
 
 def latex(records: pd.DataFrame) -> str:
-    """The accuracies of each data set as LaTeX (booktabs)."""
-    return "\n\n".join(accuracies(mine).to_latex(escape=True, caption=dataset_title(dataset))
-                       for dataset, mine in records.groupby("dataset", sort=False))
+    """The accuracies of each data set, and their means, as LaTeX (booktabs)."""
+    tables = [(dataset_title(dataset), accuracies(mine)) for dataset, mine in records.groupby("dataset", sort=False)]
+    if len(mean_table(records)):
+        tables.append((dataset_title(AVERAGE), averages(records)))
+    return "\n\n".join(frame.to_latex(escape=True, caption=re.sub(r"([&%$#_{}])", r"\\\1", title)) for title, frame in tables)
 
 
 def published() -> pd.DataFrame:
@@ -140,10 +173,20 @@ def published() -> pd.DataFrame:
     return pd.read_csv(PUBLISHED, keep_default_na=False, na_values=[""]).fillna({"note": ""})
 
 
+def published_titles() -> pd.DataFrame:
+    """The same in words, for a screen."""
+    ours = {theirs: key for key, theirs in PUBLISHED_DEFENSES.items()}
+    attacks = {"bpda": "BPDA"} | {key: row.title for key, row in ATTACKS.items()}
+    found = published().assign(defense=lambda f: f["defense"].map(lambda name: title_of(ours.get(name, name))),
+                               attack=lambda f: f["attack"].map(lambda name: attacks.get(name, name)),
+                               dataset=lambda f: f["dataset"].str.replace("average-", "Mean over "))
+    return found.set_axis(["data set", "defence", "attack", "eps, /255", "attack steps", "clean", "attacked", "source", "note"], axis=1)
+
+
 def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
     """A row for each published figure that the records have a counterpart of: ours, theirs, the difference in points,
     the source, and why the two cannot be compared, where they cannot. settings: those of the run."""
-    printed, found = published(), table(records)
+    printed, found = published(), pd.concat([table(records), mean_table(records)])
     known = {trial: Trial.read(trial) for trial in records["attack"].unique()}
     rows = []
     for (dataset, defense, attack), mine in found.iterrows():
@@ -155,14 +198,18 @@ def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
             theirs = printed[(printed["attack"] == name) & (printed["eps_255"] == trial.eps)]
         departs = DEFENSES[defense].departs if defense in DEFENSES else ""
         theirs = theirs[(theirs["dataset"] == dataset) & (theirs["defense"] == PUBLISHED_DEFENSES.get(defense, defense))]
+        behind = PAPERS if dataset.startswith(AVERAGE) else [dataset]
+        whole = sum(DATASETS[key].pictures for key in behind) if len(theirs) else 0  # officially; on a disk may lie a part of it
         for _, row in theirs.iterrows():
             value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
             reasons = [text for text, is_so in (
                 (f"the model is {settings['model']}, not OpenAI’s ViT-B/32", settings["model"] != PUBLISHED_MODEL),
                 ("the attack starts from the predicted label", trial.predicted),
                 (f"{trial.steps} steps instead of {row['attack_steps']}", trial.attack != CLEAN and trial.steps != row["attack_steps"]),
-                (f"{int(mine['pictures']):,} of {settings['datasets'][dataset]['size']:,} pictures", mine["pictures"] < settings["datasets"][dataset]["size"]),
-                ("not everything is in float32", settings["precision"] != "float32"),
+                ("the attacker here keeps what does most of the plain attack, BPDA and the unrolled one", trial.adaptive),
+                (f"{int(mine['pictures']):,} of {whole:,} pictures", mine["pictures"] < whole),
+                (PRECISIONS.get(settings["precision"], settings["precision"]), settings["precision"] != "float32"),
+                *((f"{DATASETS[key].title}: {DATASETS[key].departs}", key in DATASETS and DATASETS[key].departs) for key in behind),
                 (f"our {title_of(defense)}: {departs}", departs),
                 (f"theirs: {row['note']}", row["note"]),
             ) if is_so]
@@ -173,19 +220,44 @@ def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def beside_published(records: pd.DataFrame, folder: Path) -> str:
+    """against_published as Markdown, or why there is nothing to show."""
+    if not (folder / "settings.json").exists():
+        return "Nothing is compared with what papers printed: without the run’s settings.json it is not known what was run."
+    known = json.loads((folder / "settings.json").read_text())
+    found = against_published(records, known["fixed"] | {"datasets": known["datasets"]})
+    return _lines(found.set_index("dataset").astype(str), "dataset") if len(found) else "No paper printed a figure for what was run here."
+
+
+def _to_draw(found: pd.DataFrame) -> pd.DataFrame:
+    """`table` with titles of data sets, and attacks in order."""
+    order = {attack: i for i, attack in enumerate(in_table_order(found.index.unique("attack")))}
+    return found.rename(index=dataset_title, level="dataset").sort_index(level="attack", key=lambda a: a.map(order), sort_remaining=False)
+
+
+UNIT = "Accuracy in percent, ± half the bootstrap 95 % interval (the exact one where answers are all right or all wrong)."
+
+
+def heading(records: pd.DataFrame, folder: Path) -> str:
+    """What a folder's tables are of: the data sets, the model and the settings, and the unit."""
+    names = ", ".join(map(dataset_title, records["dataset"].unique()))
+    if not (folder / "settings.json").exists():
+        return f"**{names}.** {UNIT}"
+    fixed = json.loads((folder / "settings.json").read_text())["fixed"]
+    title = MODELS[fixed["model"]].title if fixed["model"] in MODELS else fixed["model"]
+    return f"**{names}: {title}**, seed {fixed.get('seed')}, {PRECISIONS.get(fixed['precision'], fixed['precision'])}. {UNIT}"
+
+
 def write(folder: Path) -> list[Path]:
     """The report of a folder of records, into the folder: tables as Markdown, CSV and LaTeX, a figure, and the comparison
     with what papers printed. The files written."""
     records = read_records(folder)
-    known = json.loads((folder / "settings.json").read_text())
-    beside = against_published(records, known["fixed"] | {"datasets": known["datasets"]})
-    beside = _lines(beside.set_index("dataset").astype(str), "dataset") if len(beside) else "No paper printed a figure for what was run here."
     found = table(records)
-    texts = {"table.md": markdown(records) + "\n", "table.csv": found.reset_index().to_csv(index=False),
-             "table.tex": latex(records), "published.md": beside + "\n"}
+    texts = {"table.md": f"{heading(records, folder)}\n\n{markdown(records)}\n", "table.csv": pd.concat([found, mean_table(records)]).reset_index().to_csv(index=False),
+             "table.tex": latex(records), "published.md": beside_published(records, folder) + "\n"}
     for name, text in texts.items():
         (folder / name).write_text(text)
-    figure, pictures = accuracy_figure(found), ("accuracy.svg", "accuracy.png")
+    figure, pictures = accuracy_figure(_to_draw(found), lambda attack: Trial.read(attack).title), ("accuracy.svg", "accuracy.png")
     for name in pictures:
         figure.savefig(folder / name)
     return [folder / name for name in (*texts, *pictures)]

@@ -16,7 +16,7 @@ from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.counterattack import counterattack, relative_drift, weigh
 from demo_core.defenses import (
-    DEFENSES, TAU, VIEW_DRIFT, VIEWS, Profile, informed, judge, view_drift, view_features,
+    DEFENSES, TAU, VIEW_DRIFT, VIEWS, Profile, informed, judge, left_alone, view_drift, view_features,
 )
 from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
@@ -358,7 +358,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
             clock.tick()
         delta = weigh([moment.delta for moment in run.defence], profile.ttc)
     else:
-        delta = noise if profile.gate == TAU else torch.zeros_like(noise)
+        delta = left_alone(noise, profile)
     with torch.no_grad():
         defended = judge(clip, pixels + delta, run.text, profile, dice).softmax(-1)[0].cpu()
         features = clip.encode(pixels + delta)

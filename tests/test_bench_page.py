@@ -49,7 +49,7 @@ def test_a_live_run_counts_its_records(clip, tmp_path):
 
 @pytest.mark.parametrize("wrong, why", [(dict(datasets=[]), "at least one"), (dict(attacks=[]), "at least one"), (dict(limit=0), "pictures"),
                                         (dict(limit=None), "pictures"), (dict(seed=-1), "seed"), (dict(attacks=["pgd"]), "pgd@4"),
-                                        (dict(datasets=["/etc"]), "of the list")])
+                                        (dict(datasets=["/etc"]), "from the list")])
 def test_what_cannot_run_is_said(clip, tmp_path, wrong, why):
     with pytest.raises(BenchmarkError, match=why):
         run(clip, tmp_path, **wrong)

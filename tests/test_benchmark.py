@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -63,6 +64,20 @@ def test_stopped_anywhere_it_goes_on_to_the_same_records(bench, tmp_path):
     with records.path.open("a") as file:
         file.write("photographs,7,1,pgd@4x2,no")  # a line that a kill cut short
     pd.testing.assert_frame_equal(whole[EXACT], finish(bench, tmp_path / "cut")[EXACT])
+
+
+def test_whole_records_are_not_written_again_by_a_start(tmp_path, monkeypatch):
+    """A kill in the middle of that would lose them."""
+    records = Records(tmp_path, SETTINGS)
+    records.append(pd.DataFrame([("photographs", 1, 1, "clean", "none", 1, 1.0, 0.0, 1.0)], columns=COLUMNS))
+    for torn in ("", "photographs,7,1,pgd@4x2,no"):
+        with records.path.open("a") as file:
+            file.write(torn)
+        size, node = records.path.stat().st_size - len(torn), records.path.stat().st_ino
+        opened: list[str] = []
+        monkeypatch.setattr(Path, "write_bytes", lambda self, content: opened.append(self.name))  # empties the file first
+        Records(tmp_path, SETTINGS)
+        assert (records.path.stat().st_size, records.path.stat().st_ino) == (size, node) and len(records.read()) == 1 and not opened
 
 
 def test_a_kill_while_the_first_line_is_written_loses_nothing(bench, tmp_path):
@@ -207,24 +222,32 @@ def uninterrupted(pictures, tmp_path_factory) -> pd.DataFrame:
     return found
 
 
-def test_killed_in_the_middle_and_resumed_nothing_is_lost_or_doubled(pictures, uninterrupted, tmp_path):
-    process = subprocess.Popen(command(pictures, tmp_path, "--batch", "2"), cwd=benchmark.__file__.rsplit("/", 2)[0],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+# As `accelerate launch` starts them where there are several GPUs; on a CPU it would ask for MPI.
+TWO = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
+
+
+@pytest.mark.parametrize("first, then", [((), ()), ((), TWO), (TWO, ())], ids=["1 then 1", "1 then 2", "2 then 1"])
+def test_killed_in_the_middle_and_resumed_nothing_is_lost_or_doubled(pictures, uninterrupted, tmp_path, first, then):
+    process = subprocess.Popen(command(pictures, tmp_path, "--batch", "2", launcher=first), cwd=benchmark.__file__.rsplit("/", 2)[0],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     for _ in range(3000):
         if len(read_records(tmp_path)) >= 40:
             break
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    for child in psutil.process_iter():  # a launcher gives its processes sessions of their own
+        if str(tmp_path) in child.cmdline():
+            child.kill()
+            child.wait(10)
     assert 40 <= len(read_records(tmp_path)) < len(uninterrupted)
-    finished(command(pictures, tmp_path, "--batch", "3"))
+    finished([sys.executable, "-m", "demo_core.benchmark", "--report", str(tmp_path)])
+    finished(command(pictures, tmp_path, "--batch", "3", launcher=then))
     pd.testing.assert_frame_equal(in_order(read_records(tmp_path))[EXACT], uninterrupted[EXACT])
 
 
 def test_two_processes_give_the_records_of_one(pictures, uninterrupted, tmp_path):
-    """As `accelerate launch` starts them where there are several GPUs; on a CPU it would ask for MPI."""
-    launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
-    finished(command(pictures, tmp_path, "--batch", "5", launcher=launcher))
+    finished(command(pictures, tmp_path, "--batch", "5", launcher=TWO))
     assert len(list(tmp_path.glob("records-*.csv"))) == 2
     pd.testing.assert_frame_equal(in_order(read_records(tmp_path))[EXACT], uninterrupted[EXACT])
 
@@ -237,14 +260,37 @@ def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
     assert "PGD-5, 4/255" in capsys.readouterr().out
     stored = pd.read_csv(tmp_path / "records.csv.gz", keep_default_na=False)
     pd.testing.assert_frame_equal(in_order(stored)[COLUMNS], in_order(read_records(tmp_path))[COLUMNS])
-    assert json.loads((tmp_path / "settings.json").read_text())["datasets"][str(pictures)]["size"] == 24
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["datasets"][str(pictures)]["size"] == 24 and settings["classes"][str(pictures)] == ["cat", "race car"]
+    assert (tmp_path / "table.md").read_text().startswith(f"**{pictures.name}: Pocket CLIP")
     for name in ("table.md", "table.csv", "table.tex", "published.md", "accuracy.svg", "accuracy.png"):
         assert (tmp_path / name).stat().st_size
 
 
+def test_a_folder_of_ones_own_is_found_by_its_path_or_beside_the_data_sets(pictures):
+    for key, data in ((str(pictures), None), (str(pictures), Path("nowhere")), (pictures.name, pictures.parent)):
+        assert benchmark._found(key, data) == str(pictures.resolve())
+    assert benchmark._found("DTD", None) == "DTD"
+
+
 def test_two_runs_do_not_write_into_one_folder(pictures, tmp_path):
-    with benchmark.alone_in(tmp_path), pytest.raises(SystemExit, match="Another run is writing"):
-        benchmark.main(command(pictures, tmp_path)[3:])
+    for process in (0, 1):  # the second of a run whose first was killed may still be there
+        with benchmark.alone_in(tmp_path, process), pytest.raises(SystemExit, match="Another run is writing"):
+            benchmark.main(command(pictures, tmp_path)[3:])
+
+
+@pytest.mark.parametrize("said, is_so", [("CUDA out of memory. Tried to allocate 2 GiB", True), ("CUDA error: out of memory\nCUDA kernel errors", True),
+                                         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling", True), ("shapes cannot be multiplied", False)])
+def test_what_is_short_of_memory(said, is_so):
+    assert benchmark.out_of_memory(RuntimeError(said)) is is_so
+
+
+@pytest.mark.parametrize("flag", ["--limit", "--batch", "--tile"])
+@pytest.mark.parametrize("value", ["0", "-1", "many"])
+def test_numbers_of_pictures_start_at_one(flag, value, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(["--data", ".", flag, value])
+    assert "write a whole number from 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments, why", [

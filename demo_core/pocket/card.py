@@ -76,7 +76,7 @@ def overview() -> str:
         report = json.loads((ASSETS / row.folder / MEASURED_FILE).read_text())
         parts.append(f"**{row.title}**: top-1 over 200 names {report['zero_shot_top1_200_names']:.1f} % (10,000 pictures); PGD-10"
                      f" flips half of the pictures at an eps of {study.median_flip_eps:.2f}/255.\n\n"
-                     + shipped_markdown(key))
+                     + shipped_markdown(key, folded=True))
     return "\n\n".join(parts)
 
 

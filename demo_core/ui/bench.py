@@ -7,6 +7,7 @@ handler checks it again.
 from __future__ import annotations
 
 import hmac
+import html
 import os
 import tempfile
 import time
@@ -21,7 +22,7 @@ from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
 from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
-from demo_core.report import markdown, published, shipped_markdown
+from demo_core.report import UNIT, heading, markdown, published, published_titles, shipped_markdown
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
 TILE = 16  # small, so that rows appear steadily
@@ -31,7 +32,25 @@ NAV = ('<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-curren
        "<style>.head, .lab { display: none !important; } .views { display: flex; gap: 1.2rem; } .bench h1 { font-size: 1.7rem; margin: 0; }"
        " #shipped, #bench-table { overflow-x: auto; }"
        " :is(#shipped, #bench-table) :is(th, td) { white-space: nowrap; font-variant-numeric: tabular-nums; padding: .3rem .5rem !important;"
-       " font-size: .85rem; }</style>")
+       " font-size: .85rem; }"
+       " :is(#shipped, #bench-table) :is(th, td):first-child { white-space: normal; min-width: 7.5rem; position: sticky; left: 0;"
+       " background: var(--body-background-fill); }"
+       " .bench details { margin: .4rem 0; } .bench summary { cursor: pointer; } .bench dt { font-weight: 600; } .bench dd { margin: 0 0 .4rem 1rem; }</style>")
+# What stands in the tables, in words.
+WORDS = {
+    "from the predicted label": "the attack starts from what the model says of the clean picture, which leaks nothing of the true label.",
+    "knows the defence": "the attacker has the defence’s code, though not its dice, and attacks through it; of that and the plain"
+                         " attack he keeps what does most.",
+    "the worst of all": "a picture counts as right only where it withstood every attack of that eps.",
+    "passes": "through the image encoder, the honest cost; milliseconds are those of one machine, to be compared with each other only.",
+}
+
+
+def legend() -> str:
+    """How to read the tables."""
+    rows = {row.title: row.help for row in DEFENSES.values()} | WORDS
+    listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in rows.items())
+    return f"<p>{UNIT} Each is recomputed from one record for each picture, attack and defence.</p><details><summary>What the rows and columns mean</summary><dl>{listed}</dl></details>"
 
 
 def allowed(request: gr.Request) -> bool:
@@ -70,15 +89,15 @@ def live(model: Callable, key: str, datasets: list[str], attacks: list[str], def
     """
     if not datasets or not attacks or not defenses:
         raise BenchmarkError("Choose at least one data set, one attack and one defence.")
-    if not limit or not 1 <= limit <= MOST_PICTURES:
-        raise BenchmarkError(f"Set the number of pictures to one from 1 to {MOST_PICTURES:,}.")
-    if seed is None or not 0 <= seed < 2**31:
-        raise BenchmarkError("Set the seed to a number from 0 to 2147483647.")
+    if not limit or not 1 <= limit <= MOST_PICTURES or limit != int(limit):
+        raise BenchmarkError(f"Set the number of pictures to a whole number from 1 to {MOST_PICTURES:,}.")
+    if seed is None or not 0 <= seed < 2**31 or seed != int(seed):
+        raise BenchmarkError("Set the seed to a whole number from 0 to 2147483647.")
     offered = {d for _, d in choices()}
     if unknown := [d for d in datasets if d not in offered]:  # no reading of other folders
-        raise BenchmarkError(f"There is no data set “{unknown[0]}”: choose one of the list.")
+        raise BenchmarkError(f"There is no data set “{unknown[0]}”: choose from the list.")
     trials, clip, seed = [Trial.read(text) for text in attacks], model(key), int(seed)
-    piles = {d: pile_of(d, data_folder(), clip.image_size, int(limit), seed) for d in datasets}
+    piles = {d: pile_of(d, data_folder(), clip.image_size, int(limit), seed, hint="") for d in datasets}
     surrogate = model(surrogate_of(key)) if any(t.transfers for t in trials) else None
     records = open_records(folder, key, clip, surrogate, piles, defenses, seed, "float32", TILE)
     total = sum(len(pile.indices) for pile in piles.values()) * len(trials) * len(defenses)
@@ -89,6 +108,10 @@ def live(model: Callable, key: str, datasets: list[str], attacks: list[str], def
             left = (time.monotonic() - then) / len(found) * (total - len(found))
             words = f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left"
             yield f"{len(found):,} of {total:,} records; about {words}." if len(found) < total else f"Done: {total:,} records.", found
+
+
+def status(words: str) -> str:
+    return f'<p role="status">{html.escape(words)}</p>'
 
 
 def add(model: Callable, queue: dict) -> None:
@@ -102,15 +125,17 @@ def add(model: Callable, queue: dict) -> None:
 def _build(model: Callable, queue: dict) -> None:
     given = {"interactive": True}  # what is built late is not found out to be an input
     gr.HTML(NAV)
-    gr.HTML("<h1>Benchmark</h1><p>Every table here is recomputed from one record for each picture, attack and defence. An attack"
-            " “from the predicted label” leaks nothing of the true one; one from the true label does.</p>", elem_classes="bench")
+    gr.HTML("<h1>Benchmark</h1><p>Many pictures, every attack, every defence: what papers printed, what was measured with this demo,"
+            " and a run of your own.</p>", elem_classes="bench")
     with gr.Tabs():
         with gr.Tab("Results that come with the demo"):
+            gr.HTML(legend(), elem_classes="bench", elem_id="legend")
             gr.Markdown(shipped(), elem_id="shipped")
         with gr.Tab("What papers printed"):
-            gr.HTML("<p>OpenAI’s ViT-B/32 throughout. These figures are other people’s; each names its source. “Second-hand”"
-                    " ones are cited by another paper.</p>")
-            gr.Dataframe(published(), interactive=False, show_search="filter", wrap=True, max_height=560, elem_id="published")
+            gr.HTML("<p>OpenAI’s ViT-B/32 throughout, accuracies in percent. These figures are other people’s; each names its source."
+                    " “Second-hand” ones are cited by another paper.</p>")
+            gr.Dataframe(published_titles(), interactive=False, show_search="filter", wrap=True, max_height=560, elem_id="published",
+                         column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 260])
         with gr.Tab("Run"):
             with gr.Row():
                 kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model", **given)
@@ -125,7 +150,7 @@ def _build(model: Callable, queue: dict) -> None:
             with gr.Row():
                 start = gr.Button("Run the benchmark", variant="primary", elem_id="bench-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="bench-stop")
-            progress = gr.HTML('<p role="status">Nothing has run yet.</p>', elem_id="bench-progress")
+            progress = gr.HTML(status("Nothing has run yet."), elem_id="bench-progress")
             found = gr.Markdown(elem_id="bench-table")
             with gr.Row():
                 table = gr.DownloadButton("Download the table (Markdown)", interactive=False, elem_id="bench-download")
@@ -137,22 +162,24 @@ def _build(model: Callable, queue: dict) -> None:
             raise gr.Error("The benchmark is not open to this visit: open the page with ?view=benchmark"
                            " (where the operator has set one, with his secret).")
         with tempfile.TemporaryDirectory() as place:
+            folder, shown = Path(place), 0.0
             try:
-                shown = -PAUSE
-                for words, rows in live(model, key, names, chosen, against, count, start_seed, Path(place)):
-                    status = f'<p role="status">{words}</p>'
-                    if time.monotonic() - shown < PAUSE and not words.startswith("Done"):
-                        yield status, gr.skip(), gr.skip(), gr.skip()
+                yield status("Getting ready …"), gr.skip(), gr.skip(), gr.skip()
+                for words, rows in live(model, key, names, chosen, against, count, start_seed, folder):
+                    done = words.startswith("Done")
+                    if shown and time.monotonic() - shown < PAUSE and not done:
+                        yield status(words), gr.skip(), gr.skip(), gr.skip()
                         continue
-                    shown, path = time.monotonic(), Path(place) / "table.md"
-                    path.write_text(markdown(rows) + "\n")
-                    yield (status, path.read_text(), gr.update(value=str(path), interactive=True),
-                           gr.update(value=str(Path(place) / "records-0.csv"), interactive=True))
+                    shown, path = time.monotonic(), folder / "table.md"
+                    unfinished = "" if done else f"**Not finished: {words}**\n\n"
+                    path.write_text(f"{heading(rows, folder)}\n\n{unfinished}{markdown(rows)}\n")
+                    yield (status(words), path.read_text(), gr.update(value=str(path), interactive=True),
+                           gr.update(value=str(folder / "records-0.csv"), interactive=True))
             except (BenchmarkError, DatasetUnavailable, ModelUnavailable, LabelError) as error:
                 gr.Warning(str(error), title="Not yet")
-                yield f'<p role="status">{error}</p>', gr.skip(), gr.skip(), gr.skip()
+                yield status(f"{'It ended early' if shown else 'Nothing was run'}. {error}"), gr.skip(), gr.skip(), gr.skip()
 
     running = start.click(go, [kind, datasets, attacks, defenses, limit, seed], [progress, found, table, records],
                           api_visibility="private", show_progress="hidden", **queue)
-    stop.click(lambda: '<p role="status">Stopped. What is shown stays, and can be downloaded.</p>', None, progress, cancels=[running],
+    stop.click(lambda: status("Stopped. What is shown stays, and can be downloaded; another run begins anew."), None, progress, cancels=[running],
                api_visibility="private", queue=False, show_progress="hidden")

@@ -468,6 +468,7 @@ def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp
         tab.locator("#bench-stop").click()
     expect(tab.locator("#bench-progress")).to_contain_text("Stopped", timeout=PATIENCE)
     tab.wait_for_timeout(1000)  # a click while the page still waits for the cancelled run is dropped
+    expect(tab.locator("#bench-progress")).to_contain_text("Stopped")  # a run that went on would say how far it is
     tab.locator("#bench-run").click()
     expect(tab.locator("#bench-progress")).to_contain_text("Done: 450 records.", timeout=4 * PATIENCE)
     expect(tab.locator("#bench-table")).to_contain_text("PGD-10, 4/255")
