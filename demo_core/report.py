@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy.stats import binom, binomtest
 
 from demo_core.attacks import ATTACKS
@@ -229,10 +230,11 @@ def beside_published(records: pd.DataFrame, folder: Path) -> str:
     return _lines(found.set_index("dataset").astype(str), "dataset") if len(found) else "No paper printed a figure for what was run here."
 
 
-def _to_draw(found: pd.DataFrame) -> pd.DataFrame:
-    """`table` with titles of data sets, and attacks in order."""
+def drawn(found: pd.DataFrame) -> Figure:
+    """`table` as a figure."""
     order = {attack: i for i, attack in enumerate(in_table_order(found.index.unique("attack")))}
-    return found.rename(index=dataset_title, level="dataset").sort_index(level="attack", key=lambda a: a.map(order), sort_remaining=False)
+    found = found.rename(index=dataset_title, level="dataset").sort_index(level="attack", key=lambda a: a.map(order), sort_remaining=False)
+    return accuracy_figure(found, lambda attack: Trial.read(attack).title)
 
 
 UNIT = "Accuracy in percent, ± half the bootstrap 95 % interval (the exact one where answers are all right or all wrong)."
@@ -257,7 +259,7 @@ def write(folder: Path) -> list[Path]:
              "table.tex": latex(records), "published.md": beside_published(records, folder) + "\n"}
     for name, text in texts.items():
         (folder / name).write_text(text)
-    figure, pictures = accuracy_figure(_to_draw(found), lambda attack: Trial.read(attack).title), ("accuracy.svg", "accuracy.png")
+    figure, pictures = drawn(found), ("accuracy.svg", "accuracy.png")
     for name in pictures:
         figure.savefig(folder / name)
     return [folder / name for name in (*texts, *pictures)]

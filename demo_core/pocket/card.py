@@ -3,7 +3,8 @@
     python -m demo_core.pocket.card
 
 Reads, for every embedded model: measured.json (demo_core.pocket.measure), its records (demo_core.benchmark) and the
-study (demo_core.pocket.study). Writes between the marks of each document and nowhere else.
+study (demo_core.pocket.study). Writes between the marks of each document and nowhere else; and the chart of each model's
+largest table.
 """
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from demo_core.clip import ASSETS, MEASURED_FILE, MODELS, study_of
 from demo_core.drift import CLEAN_PILE, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.examples import EXAMPLES
-from demo_core.report import shipped_markdown
+from demo_core.report import drawn, shipped, shipped_markdown, table
 
 EMBEDDED = [key for key, row in MODELS.items() if row.folder]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -74,10 +75,16 @@ def overview() -> str:
     for key in EMBEDDED:
         row, study = MODELS[key], study_of(key)
         report = json.loads((ASSETS / row.folder / MEASURED_FILE).read_text())
-        parts.append(f"**{row.title}**: top-1 over 200 names {report['zero_shot_top1_200_names']:.1f} % (10,000 pictures); PGD-10"
+        parts.append(f"### {row.title}\n\nTop-1 over 200 names {report['zero_shot_top1_200_names']:.1f} % (10,000 pictures); PGD-10"
                      f" flips half of the pictures at an eps of {study.median_flip_eps:.2f}/255.\n\n"
+                     f"![Accuracy of every defence under every attack that met all pictures; the table below has the numbers]({chart(key).relative_to(ASSETS.parent).as_posix()})\n\n"
                      + shipped_markdown(key, folded=True))
     return "\n\n".join(parts)
+
+
+def chart(key: str) -> Path:
+    """Where the chart of a model's largest table lies."""
+    return ASSETS / MODELS[key].folder / "accuracy.png"
 
 
 def insert(document: Path, text: str) -> None:
@@ -95,6 +102,9 @@ def documents() -> dict[Path, str]:
 def main() -> None:
     for document, text in documents().items():
         insert(document, text)
+    for key in EMBEDDED:
+        records = next(iter(shipped(key).values()))
+        drawn(table(records)).savefig(chart(key))
 
 
 if __name__ == "__main__":

@@ -38,11 +38,11 @@ NAV = ('<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-curren
        " .bench details { margin: .4rem 0; } .bench summary { cursor: pointer; } .bench dt { font-weight: 600; } .bench dd { margin: 0 0 .4rem 1rem; }</style>")
 # What stands in the tables, in words.
 WORDS = {
-    "from the predicted label": "the attack starts from what the model says of the clean picture, which leaks nothing of the true label.",
-    "knows the defence": "the attacker has the defence’s code, though not its dice, and attacks through it; of that and the plain"
+    "from the predicted label": "The attack starts from what the model says of the clean picture, which leaks nothing of the true label.",
+    "knows the defence": "The attacker has the defence’s code, though not its dice, and attacks through it; of that and the plain"
                          " attack he keeps what does most.",
-    "the worst of all": "a picture counts as right only where it withstood every attack of that eps.",
-    "passes": "through the image encoder, the honest cost; milliseconds are those of one machine, to be compared with each other only.",
+    "the worst of all": "A picture counts as right only where it withstood every attack of that eps.",
+    "passes": "Through the image encoder, the honest cost; milliseconds are those of one machine, to be compared with each other only.",
 }
 
 
@@ -128,14 +128,14 @@ def _build(model: Callable, queue: dict) -> None:
     gr.HTML("<h1>Benchmark</h1><p>Many pictures, every attack, every defence: what papers printed, what was measured with this demo,"
             " and a run of your own.</p>", elem_classes="bench")
     with gr.Tabs():
-        with gr.Tab("Results that come with the demo"):
+        with gr.Tab("Measured here"):
             gr.HTML(legend(), elem_classes="bench", elem_id="legend")
             gr.Markdown(shipped(), elem_id="shipped")
-        with gr.Tab("What papers printed"):
+        with gr.Tab("In papers"):
             gr.HTML("<p>OpenAI’s ViT-B/32 throughout, accuracies in percent. These figures are other people’s; each names its source."
                     " “Second-hand” ones are cited by another paper.</p>")
             gr.Dataframe(published_titles(), interactive=False, show_search="filter", wrap=True, max_height=560, elem_id="published",
-                         column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 260])
+                         column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 430])
         with gr.Tab("Run"):
             with gr.Row():
                 kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model", **given)

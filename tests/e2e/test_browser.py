@@ -444,7 +444,7 @@ def own_pictures(folder: Path) -> None:
 
 def test_the_benchmark_is_hidden_until_asked_for(page):
     sent = page.content() + page.evaluate("JSON.stringify(window.gradio_config.components)")
-    assert "bench-" not in sent and "view=benchmark" not in sent and "What papers printed" not in sent
+    assert "bench-" not in sent and "view=benchmark" not in sent and "In papers" not in sent
     assert page.get_by_text("Benchmark", exact=True).count() == 0
 
 
@@ -454,7 +454,7 @@ def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp
     tab.goto(f"{url}/?view=benchmark")
     expect(tab.locator("#shipped")).to_contain_text("Pocket CLIP", timeout=PATIENCE)
     expect(tab.locator("#both")).to_be_hidden()
-    tab.get_by_role("tab", name="What papers printed").click()
+    tab.get_by_role("tab", name="In papers").click()
     expect(tab.locator("#published")).to_contain_text("arXiv", timeout=PATIENCE)
     tab.get_by_role("tab", name="Run").click()
     tab.locator("#bench-data input").click()
