@@ -298,5 +298,5 @@ def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int
             pictures, labels = zip(*pool.map(one, chosen[rows].tolist()))
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
-    listed = [Path(path).relative_to(place).as_posix() for path, _ in getattr(found, "samples", ())]  # torchvision's folders have them
+    listed = ["/".join(Path(path).parts[-2:]) for path, _ in getattr(found, "samples", ())]  # torchvision's folders have them
     return Pile(chosen, tuple(names), row.template, load, len(found), fingerprint(listed) if listed else "")
