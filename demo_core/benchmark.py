@@ -5,11 +5,11 @@
     python -m demo_core.benchmark --report runs/pocket
 
 DIR holds the data sets, or gets them with --download; a data set may also be a folder of your own, by its path or, where
-it lies in DIR, by its name. A run
-that was stopped goes on where it stopped, under the same settings only; started by `accelerate launch`, every process
-takes a share of the pictures. What a picture is dealt (start noise, targets, the defences' dice) follows from the seed
-and its index alone, and pictures go through the model in tiles of one size: neither the batch nor the number of
-processes changes a prediction. (What a defence costs is its batch's. On a GPU this has not been measured.)
+it lies in DIR, by its name. A run that was stopped goes on where it stopped, under the same settings only; started by
+`accelerate launch`, every process takes a share of the pictures. What a picture is dealt (start noise, targets, the
+defences' dice) follows from the seed and its index alone, and pictures go through the model in tiles of one size: neither
+the batch nor the number of processes changes a prediction. (What a defence costs is its batch's. On a GPU this has not
+been measured.)
 
 An attack is written NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted` starts it
 from the model's own clean prediction instead of the true label; `+adaptive` makes it through each defence it then
@@ -397,7 +397,7 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = [Trial.read(text) for text in args.attacks]
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))  # a download, or the slowest, takes long
-    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True  # float32 means float32, on a GPU too
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True  # on a GPU, too, float32 is float32, and the same twice
     with ExitStack() as held:
         return _together(args, keys, trials, state, held)
 
