@@ -35,7 +35,7 @@ NAV = ('<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-curren
        " font-size: .85rem; }"
        " :is(#shipped, #bench-table) :is(th, td):first-child { white-space: normal; min-width: 7.5rem; position: sticky; left: 0;"
        " background: var(--body-background-fill); }"
-       " .bench details { margin: .4rem 0; } .bench summary { cursor: pointer; } .bench dt { font-weight: 600; } .bench dd { margin: 0 0 .4rem 1rem; }</style>")
+       " #bench-data { overflow-wrap: anywhere; } .bench details { margin: .4rem 0; } .bench summary { cursor: pointer; } .bench dt { font-weight: 600; } .bench dd { margin: 0 0 .4rem 1rem; }</style>")
 # What stands in the tables, in words.
 WORDS = {
     "from the predicted label": "The attack starts from what the model says of the clean picture, which leaks nothing of the true label.",
@@ -138,8 +138,8 @@ def _build(model: Callable, queue: dict) -> None:
                          column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 430])
         with gr.Tab("Run"):
             with gr.Row():
-                kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model", **given)
-                datasets = gr.Dropdown(choices(), value=["Examples"], multiselect=True, label="Data sets", elem_id="bench-data", **given,
+                kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model", min_width=220, **given)
+                datasets = gr.Dropdown(choices(), value=["Examples"], multiselect=True, label="Data sets", elem_id="bench-data", min_width=220, **given,
                                        info=f"Read from the folder “{data_folder()}” ({DATA} names another).")
                 limit = gr.Number(50, precision=0, label="Pictures of each", elem_id="bench-limit", **given)
                 seed = gr.Number(0, precision=0, label="Seed", **given)
