@@ -53,6 +53,7 @@ KEYS = ["dataset", "attack", "defense"]
 COLUMNS = ["dataset", "index", "label", "attack", "defense", "predicted", "forward", "backward", "milliseconds"]
 START, TARGET, DEFENCE, ATTACKER = range(4)  # what dice are rolled for
 TILE = 32
+SETTINGS_FILE = "settings.json"
 PRECISIONS = {"float32": "everything in float32", "bf16-attacks": "image features in bfloat16 while an attack is made; what it"
               " made is judged in float32", "bf16": "image features in bfloat16 throughout"}
 
@@ -208,14 +209,14 @@ class Records:
                     os.truncate(path, whole)
 
     def _agree(self, settings: dict, joining: dict[str, dict]) -> None:
-        place = self.folder / "settings.json"
-        known = json.loads(place.read_text()) if place.exists() else {"fixed": settings}
+        known = settings_of(self.folder) or {"fixed": settings}
         clash = known["fixed"] != settings or any(known.get(kind, {}).get(key, value) != value
                                                   for kind, found in joining.items() for key, value in found.items())
         if clash:
             raise BenchmarkError(f"{self.folder} holds records of other settings, weights, data or defences: choose another"
                                  " --out, or delete it.")
         merged = known | {kind: known.get(kind, {}) | found for kind, found in joining.items()}
+        place = self.folder / SETTINGS_FILE
         part = place.with_suffix(".part")
         part.write_text(json.dumps(merged, indent=1) + "\n")
         part.rename(place)
@@ -235,6 +236,12 @@ def whole_lines(path: Path) -> bytes:
     """A file without what a kill, or a process that is just writing, left of its last line."""
     content = path.read_bytes()
     return content[: content.rfind(b"\n") + 1]
+
+
+def settings_of(folder: Path) -> dict | None:
+    """What the records in a folder were made under; None where that is not written down there."""
+    place = folder / SETTINGS_FILE
+    return json.loads(place.read_text()) if place.exists() else None
 
 
 def read_records(folder: Path) -> pd.DataFrame:

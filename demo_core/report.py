@@ -2,7 +2,6 @@
 papers printed. Whatever stands in a table is computed from records alone."""
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binom, binomtest
 
 from demo_core.attacks import ATTACKS
-from demo_core.benchmark import CLEAN, PRECISIONS, Trial, default_trials, read_records
+from demo_core.benchmark import CLEAN, PRECISIONS, SETTINGS_FILE, Trial, default_trials, read_records, settings_of
 from demo_core.clip import ASSETS, MODELS, RECORDS
 from demo_core.datasets import DATASETS, PAPERS
 from demo_core.defenses import DEFENSES, in_order, title_of
@@ -89,10 +88,9 @@ def costs(records: pd.DataFrame) -> pd.DataFrame:
     return frame.mask(frame.map(lambda text: "nan" in text), "")
 
 
-def mean_table(records: pd.DataFrame) -> pd.DataFrame:
-    """`table` over data sets: for each defence and attack that met all of them, the mean in which every data set weighs
+def mean_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Of a `table`, its rows over data sets: for each defence and attack that met all of them, the mean in which every data set weighs
     the same, with its 95 % interval (data sets err independently of each other). Empty where there is one data set."""
-    found = table(records)
     datasets = found.index.unique("dataset")
     met = found.groupby(["defense", "attack"], sort=False).filter(lambda group: len(group) == len(datasets) > 1)
     if met.empty:
@@ -105,8 +103,10 @@ def mean_table(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def averages(records: pd.DataFrame) -> pd.DataFrame:
-    """mean_table as text: a row an attack, a column a defence."""
-    found = mean_table(records)
+    """mean_table of records as text: a row an attack, a column a defence; empty where there is one data set."""
+    found = mean_table(table(records)) if records["dataset"].nunique() > 1 else pd.DataFrame()
+    if found.empty:
+        return found
     text = (found["accuracy"].map("{:.1f}".format) + " ± " + ((found["high"] - found["low"]) / 2).map("{:.1f}".format)).droplevel("dataset")
     wide = text.unstack("defense").reindex(index=in_table_order(text.index.unique("attack")), columns=[key for key in in_order(records["defense"]) if key in text.index.unique("defense")])
     return wide.rename(columns=title_of, index=lambda attack: Trial.read(attack).title).fillna("")
@@ -131,8 +131,8 @@ def markdown(records: pd.DataFrame) -> str:
     for dataset, mine in records.groupby("dataset", sort=False):
         both = pd.concat([accuracies(mine), costs(mine)]).fillna("")
         parts.append((f"**{dataset_title(dataset)}**\n\n" if several else "") + _lines(both, "pictures"))
-    if several and len(mean_table(records)):
-        parts.append(f"**Mean over {records['dataset'].nunique()} data sets**\n\n" + _lines(averages(records), "pictures"))
+    if len(means := averages(records)):
+        parts.append(f"**Mean over {records['dataset'].nunique()} data sets**\n\n" + _lines(means, "pictures"))
     return "\n\n".join(parts)
 
 
@@ -150,8 +150,8 @@ def shipped_markdown(key: str, folded: bool = False) -> str:
     found = shipped(key)
     parts: list[str] = []
     for words, records in found.items():
-        before, after = ("<details><summary>", "</summary>") if folded and parts else ("*", ".*")
-        parts.append(f"{before}{words}{after}\n\n{markdown(records)}" + "\n\n</details>" * (before != "*"))
+        text = markdown(records)
+        parts.append(f"<details><summary>{words}</summary>\n\n{text}\n\n</details>" if folded and parts else f"*{words}.*\n\n{text}")
     if len(found) == 2:
         both = pd.merge(*found.values(), on=["dataset", "index", "attack", "defense"], suffixes=("", "_other"))
         right = both.assign(one=both["predicted"] == both["label"], other=both["predicted_other"] == both["label"])
@@ -164,8 +164,8 @@ def shipped_markdown(key: str, folded: bool = False) -> str:
 def latex(records: pd.DataFrame) -> str:
     """The accuracies of each data set, and their means, as LaTeX (booktabs)."""
     tables = [(dataset_title(dataset), accuracies(mine)) for dataset, mine in records.groupby("dataset", sort=False)]
-    if len(mean_table(records)):
-        tables.append((dataset_title(AVERAGE), averages(records)))
+    if len(means := averages(records)):
+        tables.append((dataset_title(AVERAGE), means))
     return "\n\n".join(frame.to_latex(escape=True, caption=re.sub(r"([&%$#_{}])", r"\\\1", title)) for title, frame in tables)
 
 
@@ -187,7 +187,8 @@ def published_titles() -> pd.DataFrame:
 def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
     """A row for each published figure that the records have a counterpart of: ours, theirs, the difference in points,
     the source, and why the two cannot be compared, where they cannot. settings: those of the run."""
-    printed, found = published(), pd.concat([table(records), mean_table(records)])
+    printed, found = published(), table(records)
+    found = pd.concat([found, mean_table(found)])
     known = {trial: Trial.read(trial) for trial in records["attack"].unique()}
     rows = []
     for (dataset, defense, attack), mine in found.iterrows():
@@ -221,11 +222,10 @@ def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def beside_published(records: pd.DataFrame, folder: Path) -> str:
-    """against_published as Markdown, or why there is nothing to show."""
-    if not (folder / "settings.json").exists():
-        return "Nothing is compared with what papers printed: without the run’s settings.json it is not known what was run."
-    known = json.loads((folder / "settings.json").read_text())
+def beside_published(records: pd.DataFrame, known: dict | None) -> str:
+    """against_published as Markdown, or why there is nothing to show. known: the folder's settings_of."""
+    if known is None:
+        return f"Nothing is compared with what papers printed: without the run’s {SETTINGS_FILE} it is not known what was run."
     found = against_published(records, known["fixed"] | {"datasets": known["datasets"]})
     return _lines(found.set_index("dataset").astype(str), "dataset") if len(found) else "No paper printed a figure for what was run here."
 
@@ -240,12 +240,12 @@ def drawn(found: pd.DataFrame) -> Figure:
 UNIT = "Accuracy in percent, ± half the bootstrap 95 % interval (the exact one where answers are all right or all wrong)."
 
 
-def heading(records: pd.DataFrame, folder: Path) -> str:
-    """What a folder's tables are of: the data sets, the model and the settings, and the unit."""
+def heading(records: pd.DataFrame, known: dict | None) -> str:
+    """What a folder's tables are of: the data sets, the model and the settings, and the unit. known: its settings_of."""
     names = ", ".join(map(dataset_title, records["dataset"].unique()))
-    if not (folder / "settings.json").exists():
+    if known is None:
         return f"**{names}.** {UNIT}"
-    fixed = json.loads((folder / "settings.json").read_text())["fixed"]
+    fixed = known["fixed"]
     title = MODELS[fixed["model"]].title if fixed["model"] in MODELS else fixed["model"]
     return f"**{names}: {title}**, seed {fixed.get('seed')}, {PRECISIONS.get(fixed['precision'], fixed['precision'])}. {UNIT}"
 
@@ -253,10 +253,11 @@ def heading(records: pd.DataFrame, folder: Path) -> str:
 def write(folder: Path) -> list[Path]:
     """The report of a folder of records, into the folder: tables as Markdown, CSV and LaTeX, a figure, and the comparison
     with what papers printed. The files written."""
-    records = read_records(folder)
+    records, known = read_records(folder), settings_of(folder)
     found = table(records)
-    texts = {"table.md": f"{heading(records, folder)}\n\n{markdown(records)}\n", "table.csv": pd.concat([found, mean_table(records)]).reset_index().to_csv(index=False),
-             "table.tex": latex(records), "published.md": beside_published(records, folder) + "\n"}
+    texts = {"table.md": f"{heading(records, known)}\n\n{markdown(records)}\n",
+             "table.csv": pd.concat([found, mean_table(found)]).reset_index().to_csv(index=False),
+             "table.tex": latex(records), "published.md": beside_published(records, known) + "\n"}
     for name, text in texts.items():
         (folder / name).write_text(text)
     figure, pictures = drawn(found), ("accuracy.svg", "accuracy.png")

@@ -42,7 +42,7 @@ def test_the_interval_is_the_bootstraps():
 
 def test_the_interval_of_a_mean_is_the_bootstraps():
     answers = {"DTD": [1] * 60 + [0] * 140, "EuroSAT": [1] * 90 + [0] * 10}
-    found = mean_table(records({(dataset, "clean", "none"): a for dataset, a in answers.items()})).iloc[0]
+    found = mean_table(table(records({(dataset, "clean", "none"): a for dataset, a in answers.items()}))).iloc[0]
     dice = np.random.default_rng(0)
     resampled = np.mean([dice.choice(a, (10_000, len(a))).mean(1) * 100 for a in answers.values()], 0)
     assert found["accuracy"] == 60

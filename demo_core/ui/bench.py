@@ -17,7 +17,7 @@ from pathlib import Path
 import gradio as gr
 import pandas as pd
 
-from demo_core.benchmark import CLEAN, COLUMNS, Bench, BenchmarkError, Trial, default_trials, open_records, run
+from demo_core.benchmark import CLEAN, COLUMNS, Bench, BenchmarkError, Trial, default_trials, open_records, run, settings_of
 from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
 from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
@@ -172,7 +172,7 @@ def _build(model: Callable, queue: dict) -> None:
                         continue
                     shown, path = time.monotonic(), folder / "table.md"
                     unfinished = "" if done else f"**Not finished: {words}**\n\n"
-                    path.write_text(f"{heading(rows, folder)}\n\n{unfinished}{markdown(rows)}\n")
+                    path.write_text(f"{heading(rows, settings_of(folder))}\n\n{unfinished}{markdown(rows)}\n")
                     yield (status(words), path.read_text(), gr.update(value=str(path), interactive=True),
                            gr.update(value=str(folder / "records-0.csv"), interactive=True))
             except (BenchmarkError, DatasetUnavailable, ModelUnavailable, LabelError) as error:
