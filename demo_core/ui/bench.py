@@ -22,7 +22,7 @@ from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
 from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
-from demo_core.report import UNIT, heading, markdown, published, published_titles, shipped_markdown
+from demo_core.report import UNIT, heading, markdown, published_titles, shipped_markdown
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
 TILE = 16  # small, so that rows appear steadily
