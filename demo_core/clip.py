@@ -20,26 +20,23 @@ import huggingface_hub
 import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.model import CustomTextCLIP
-from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import load_file
 from torch import nn
 
-import demo_core.pocket.tower  # noqa: F401  (registers the embedded model's image tower with timm)
 from demo_core.defenses import Profile
 from demo_core.drift import Study
+from demo_core.fit import Fit
 from demo_core.labels import LabelError
+from demo_core.photo import (
+    IMAGE_SIZE, MEAN, STD, WEIGHTS_VARIABLE, PhotoCLIP, Visual, WeightsMissing, locked_weights, read_projection,
+)
+from demo_core.texts import load_texts
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-IMAGE_FILE, TEXT_FILE, MERGES_FILE = "image.safetensors", "text.safetensors", "bpe_merges.txt.gz"
-CLASSES_FILE, PROFILE_FILE, CONFIG_FILE = "classes.json", "profile.json", "open_clip_config.json"
-MEASURED_FILE = "measured.json"
-RECORDS = {  # files of a model's folder -> what was run for them
-    "records-full.csv.xz": "All 10,000 validation pictures, everything in bfloat16",
-    "records.csv.gz": "Every attack, on a thousand of these pictures and fewer; attacks in bfloat16, answers in float32",
-}
-STUDY_FOLDER = "pocket/study"
-WEIGHTS_VARIABLE = "CLIP_WEIGHTS_DIR"
+EMBEDDED = ASSETS / "embedded"  # what the models in the box share; each has a folder of its own in it
+TOWER_FILE, PROFILE_FILE, STUDY_FILE, FIT_FILE = "image.safetensors", "profile.json", "study.json", "fit.json"
+SHARED_FILE = "model.json"
+RECORDS_FILE = "records.csv.xz"
 
 
 class ModelUnavailable(RuntimeError):
@@ -48,32 +45,28 @@ class ModelUnavailable(RuntimeError):
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A row of the table: either an embedded folder of `assets/`, or an open_clip name with its pretrained tag.
+    """A row of the table: either a model in the box, or an open_clip name with its pretrained tag.
 
-    original: the key of the model whose image tower this one was fine-tuned from. They share the text tower's files,
-    and the original's encoder probes the stability signals (so does the paper's code for its fine-tuned CLIPs).
+    embedded: it is in the box, its own files in the folder of its key under `assets/embedded`. original: the key of the
+    model whose image tower this one was fine-tuned from; the original's encoder probes the stability signals (so does
+    the paper's code for its fine-tuned CLIPs).
     """
 
     title: str
-    folder: str | None = None
+    embedded: bool = False
     original: str | None = None
     open_clip_name: str | None = None
     pretrained: str | None = None
     summary: str = ""
 
-    @property
-    def profile(self) -> Profile:
-        """How this model is defended by default: calibrated beside embedded weights, the paper's values otherwise."""
-        if self.folder and (ASSETS / self.folder / PROFILE_FILE).exists():
-            return Profile.read(ASSETS / self.folder / PROFILE_FILE)
-        return Profile()
-
 
 MODELS: dict[str, ModelRow] = {
-    "pocket": ModelRow("Pocket CLIP (64 px, in the box)", folder="pocket",
-                       summary="A small CLIP trained for this demo on Tiny ImageNet; answers at once on a CPU."),
-    "pocket-tecoa": ModelRow("Pocket CLIP, adversarially fine-tuned (64 px, in the box)", folder="pocket-tecoa", original="pocket",
-                             summary="The same model after adversarial fine-tuning of its image tower (TeCoA, eps 1/255)."),
+    "photo": ModelRow("Photo CLIP (224 px, in the box)", embedded=True,
+                      summary="Knows photographs of thousands of things; a CLIP-form model over a locked"
+                      " EfficientNet-Lite0, not OpenAI’s CLIP. Answers at once on a CPU."),
+    "photo-fare": ModelRow("Photo CLIP, adversarially fine-tuned (224 px, in the box)", embedded=True, original="photo",
+                           summary="The same model after adversarial fine-tuning of its image tower"
+                           " (FARE, eps 1/255)."),
     "vit-b-32": ModelRow("OpenAI CLIP ViT-B/32 (224 px)", open_clip_name="ViT-B-32-quickgelu", pretrained="openai",
                          summary="The paper's main model. Downloaded from the Hugging Face Hub at first use (0.6 GB)."),
     "vit-b-16": ModelRow("OpenAI CLIP ViT-B/16 (224 px)", open_clip_name="ViT-B-16-quickgelu", pretrained="openai",
@@ -81,7 +74,18 @@ MODELS: dict[str, ModelRow] = {
     "vit-l-14": ModelRow("OpenAI CLIP ViT-L/14 (224 px)", open_clip_name="ViT-L-14-quickgelu", pretrained="openai",
                          summary="Large: a GPU is advisable. Downloaded from the Hugging Face Hub at first use (1.7 GB)."),
 }
-DEFAULT_MODEL = "pocket"
+DEFAULT_MODEL = "photo"
+
+
+def folder_of(key: str) -> Path:
+    """Where a model's own files lie: profile, study and records, where it has them."""
+    return EMBEDDED / key
+
+
+def profile_of(key: str) -> Profile:
+    """How a model is defended by default: calibrated where it is in the box, the paper's values otherwise."""
+    path = folder_of(key) / PROFILE_FILE
+    return Profile.read(path) if path.exists() else Profile()
 
 
 @dataclass
@@ -144,13 +148,13 @@ class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned from;
-    profile: how it is defended by default.
+    profile: how it is defended by default; fit: what tells whether any label fits, where it is calibrated for that.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float],
                  original: ZeroShotCLIP | None = None, profile: Profile = Profile()):
         super().__init__()
-        self.original, self.profile = original, profile
+        self.original, self.profile, self.fit = original, profile, None
         self.model = model.float().eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.image_size = model.visual.image_size[0]
@@ -204,37 +208,23 @@ class ZeroShotCLIP(nn.Module):
         return lambda pixels: self.logits(self.encode(pixels), text)
 
 
-def _config(folder: Path) -> dict:
-    return json.loads((folder / CONFIG_FILE).read_text())
-
-
-def build_embedded(folder: Path) -> CustomTextCLIP:
-    """The architecture that the folder's JSON config describes, at random weights."""
-    config = _config(folder)["model_cfg"]
-    config.pop("custom_text")
-    return CustomTextCLIP(**config)
-
-
-def embedded_tokenizer(folder: Path) -> SimpleTokenizer:
-    """open_clip's tokenizer over the folder's shortened list of BPE merges."""
-    length = _config(folder)["model_cfg"]["text_cfg"]["context_length"]
-    return SimpleTokenizer(bpe_path=str(folder / MERGES_FILE), context_length=length)
-
-
-def load_embedded(folder: Path, original_folder: Path | None = None) -> ZeroShotCLIP:
-    """An embedded model from its folder; the text tower and tokenizer, and the probing encoder, from the folder of the
-    original where it has one. Raises ModelUnavailable where a file is missing."""
-    original, text_folder = (load_embedded(original_folder), original_folder) if original_folder else (None, folder)
+def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
+    """A model in the box. image_size: pixels a side; it was made for 224, and takes other multiples of 32 with another
+    accuracy. Raises ModelUnavailable where a file is missing or another."""
+    original = MODELS[key].original and load_embedded(MODELS[key].original, image_size)
     try:
-        model = build_embedded(folder)
-        model.visual.load_state_dict({k: v.float() for k, v in load_file(folder / IMAGE_FILE).items()})
-        model.text.load_state_dict({k: v.float() for k, v in load_file(text_folder / TEXT_FILE).items()})
+        weights = locked_weights()
+        if original:
+            weights = weights | {k: v.float() for k, v in load_file(folder_of(key) / TOWER_FILE).items()}
+        shared = json.loads((EMBEDDED / SHARED_FILE).read_text())
+        text, tokenizer = load_texts(EMBEDDED)
+        model = PhotoCLIP(Visual(weights, read_projection(EMBEDDED), image_size), text, shared["logit_scale"])
+    except WeightsMissing as missing:
+        raise ModelUnavailable(str(missing)) from missing
     except FileNotFoundError as missing:
-        raise ModelUnavailable(
-            f"{missing.filename or missing} is missing: clone the repository again, or train the model with"
-            " `python -m demo_core.pocket.train`.") from missing
-    preprocess = _config(folder)["preprocess_cfg"]
-    return ZeroShotCLIP(model, embedded_tokenizer(text_folder), preprocess["mean"], preprocess["std"], original)
+        raise ModelUnavailable(f"{missing.filename or missing} is missing: clone the repository again, or make the model"
+                               " anew as its card says.") from missing
+    return ZeroShotCLIP(model, tokenizer, MEAN, STD, original or None)
 
 
 def _weights_on_disk(name: str, pretrained: str) -> str | None:
@@ -283,23 +273,27 @@ def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
 
 
 def surrogate_of(key: str) -> str:
-    """The model that transfer attacks on this one are crafted on: another embedded one."""
-    return next(other for other, row in MODELS.items() if row.folder and other != key)
+    """The model that transfer attacks on this one are crafted on: another one in the box."""
+    return next(other for other, row in MODELS.items() if row.embedded and other != key)
 
 
 @lru_cache
 def study_of(key: str) -> Study | None:
-    """The study of a model of the table, where one was made (`python -m demo_core.pocket.study`)."""
-    path = ASSETS / STUDY_FOLDER / f"{key}.json"
+    """The study of a model of the table, where one was made (`python -m demo_core.embedded.study`)."""
+    path = folder_of(key) / STUDY_FILE
     return Study.read(path) if path.exists() else None
+
+
+@lru_cache
+def fit_of(key: str) -> Fit | None:
+    """What tells whether any label fits a picture, where a model was calibrated for it."""
+    path = folder_of(MODELS[key].original or key) / FIT_FILE
+    return Fit.read(path) if path.exists() else None
 
 
 def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> ZeroShotCLIP:
     """A model of the table by its key, on a GPU where there is one. Raises KeyError or ModelUnavailable."""
     row = MODELS[key]
-    if row.folder:
-        clip = load_embedded(ASSETS / row.folder, ASSETS / MODELS[row.original].folder if row.original else None)
-    else:
-        clip = load_open_clip(row.open_clip_name, row.pretrained, row.title)
-    clip.profile = row.profile
+    clip = load_embedded(key) if row.embedded else load_open_clip(row.open_clip_name, row.pretrained, row.title)
+    clip.profile, clip.fit = profile_of(key), fit_of(key)
     return clip.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

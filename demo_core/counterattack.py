@@ -15,14 +15,20 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class TTCConfig:
-    """The paper's settings. beta: how steeply the later steps outweigh the earlier ones; tau_threshold: below it a
-    picture counts as falsely stable."""
+class Budget:
+    """What a counterattack may spend; the paper's values. eps, step_size: in pixel units; beta: how steeply the later
+    steps outweigh the earlier ones."""
 
     eps: float = 4 / 255
     step_size: float = 1 / 255
     steps: int = 2
     beta: float = 2.0
+
+
+@dataclass(frozen=True)
+class TTCConfig(Budget):
+    """The paper's settings. tau_threshold: below it a picture counts as falsely stable."""
+
     tau_threshold: float = 0.2
 
 
@@ -37,7 +43,7 @@ def stability(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor) -> torc
     return relative_drift(encode(pixels + noise), encode(pixels))
 
 
-def counterattack(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TTCConfig, *,
+def counterattack(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: Budget, *,
                   anchor: torch.Tensor | None = None, advance: Callable | None = None, unroll: bool = False
                   ) -> Iterator[Step]:
     """Push the embedding away from where it is: raise ‖f(x+delta) - f(x)‖², ungated and unweighted.
@@ -51,13 +57,13 @@ def counterattack(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, con
                   eps=config.eps, step_size=config.step_size, steps=config.steps, advance=advance, unroll=unroll)
 
 
-def step_weights(config: TTCConfig) -> torch.Tensor:
+def step_weights(config: Budget) -> torch.Tensor:
     """The weight [steps + 1] of each step in the result: softmax(beta * step). Sums to one, so the weighted
     perturbation stays inside the budget and the pixel range."""
     return torch.softmax(config.beta * torch.arange(config.steps + 1, dtype=torch.float32), 0)
 
 
-def weigh(deltas: list[torch.Tensor], config: TTCConfig) -> torch.Tensor:
+def weigh(deltas: list[torch.Tensor], config: Budget) -> torch.Tensor:
     """The weighted sum of delta_0 ... delta_N."""
     return sum(w * delta for w, delta in zip(step_weights(config).tolist(), deltas, strict=True))
 

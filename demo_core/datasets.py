@@ -23,8 +23,6 @@ from torchvision.transforms.v2 import functional as vision
 
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE
-from demo_core.pocket.captions import read_vocabulary
-from demo_core.pocket.photographs import list_split
 
 PHOTO = "This is a photo of a {}."
 READERS = 8  # threads that read and decode pictures
@@ -159,8 +157,11 @@ def _tiny_imagenet(root: Path, download: bool) -> Opened:
     folder = root / "tiny-imagenet-200"
     if download and not folder.is_dir():
         tv.utils.download_and_extract_archive("http://cs231n.stanford.edu/tiny-imagenet-200.zip", str(root))
-    vocabulary = read_vocabulary(folder)
-    return _Listed(*list_split(folder, "val", vocabulary.wnids)), vocabulary.names
+    wnids = sorted((folder / "wnids.txt").read_text().split())
+    words = dict(line.split("\t") for line in (folder / "words.txt").read_text().strip().splitlines())
+    rows = [line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text().strip().splitlines()]
+    paths = [folder / "val" / "images" / row[0] for row in rows]
+    return _Listed(paths, [wnids.index(row[1]) for row in rows]), [words[wnid].split(",")[0] for wnid in wnids]
 
 
 def _folder(root: Path, download: bool) -> Opened:
@@ -169,7 +170,7 @@ def _folder(root: Path, download: bool) -> Opened:
 
 
 def _examples(root: Path, download: bool) -> Opened:
-    words = [example.title.split()[-1] for example in EXAMPLES]
+    words = [example.expected for example in EXAMPLES]
     names = list(dict.fromkeys(words))
     return _Listed([Path(example.path) for example in EXAMPLES], [names.index(word) for word in words]), names
 
@@ -206,7 +207,7 @@ DATASETS: dict[str, Dataset] = {
     "PCAM": Dataset("PCAM", _pcam, 2, 32_768, "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5"),
     "TinyImageNet": Dataset("Tiny ImageNet", _tiny_imagenet, 200, 10_000, "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
                             DEFAULT_TEMPLATE, whole=True),
-    "Examples": Dataset("The app’s example photographs", _examples, 8, 9, "nothing: they come with installed packages", DEFAULT_TEMPLATE),
+    "Examples": Dataset("The app’s example photographs", _examples, len({e.expected for e in EXAMPLES}), len(EXAMPLES), "nothing: they come with installed packages", DEFAULT_TEMPLATE),
 }
 PAPERS = tuple(DATASETS)[:16]  # the paper's, over which it averages
 # What any other key stands for: the path of a folder.

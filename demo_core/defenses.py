@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as vision
 
 from demo_core.ascent import Dice, Step, ascend, last, random_start, uniform
-from demo_core.counterattack import TTCConfig, counterattack, purify, relative_drift, stability, weigh
+from demo_core.counterattack import Budget, TTCConfig, counterattack, purify, relative_drift, stability, weigh
 
 TAU, VIEW_DRIFT = "tau", "view_drift"
 ENGAGED = "engaged"
@@ -49,15 +49,17 @@ class Profile:
     """A model's default defence. The defaults here are the paper's.
 
     gate: TAU (engage where it is below the threshold) or VIEW_DRIFT (engage where it is above).
-    threshold: of that signal. ttc: the counterattack's own settings. looks: classify by the probabilities averaged over
-    the defended picture and so many random looks at it; 0: by the picture alone. auc: how well each signal told
-    attacked from clean pictures where this was calibrated. note: where the numbers come from, in words for the screen.
-    doc: how DOC, another row of the table, is set on this model.
+    threshold: of that signal. budget: the counterattack's. aim: names of VIEWS; the counterattack pushes away the mean
+    embedding of the picture and these views of it, (): of the picture alone. looks: classify by the probabilities
+    averaged over the defended picture and so many random looks at it; 0: by the picture alone. auc: how well each
+    signal told attacked from clean pictures where this was calibrated. note: where the numbers come from, in words for
+    the screen. doc: how DOC, another row of the table, is set on this model.
     """
 
     gate: str = TAU
-    threshold: float = 0.2
-    ttc: TTCConfig = field(default_factory=TTCConfig)
+    threshold: float = TTCConfig().tau_threshold
+    budget: Budget = Budget()
+    aim: tuple[str, ...] = ()
     looks: int = 0
     auc: dict[str, float] = field(default_factory=dict)
     note: str = "The paper’s own rule and values."
@@ -67,7 +69,7 @@ class Profile:
     def noise_eps(self) -> float:
         """The size of the noise that the counterattack starts from. Under the tau gate it is also the probe, so it is
         the noise that tau is defined with (the paper's), whatever the budget."""
-        return TTCConfig().eps if self.gate == TAU else self.ttc.eps
+        return TTCConfig().eps if self.gate == TAU else self.budget.eps
 
     def engages(self, signal: torch.Tensor) -> torch.Tensor:
         """[B] bool: does this signal [B] call for the counterattack?"""
@@ -76,7 +78,8 @@ class Profile:
     @staticmethod
     def read(path: Path) -> Profile:
         fields = json.loads(path.read_text())
-        return Profile(**{**fields, "ttc": TTCConfig(**fields["ttc"]), "doc": DOCConfig(**fields["doc"])})
+        return Profile(**{**fields, "budget": Budget(**fields["budget"]), "aim": tuple(fields["aim"]),
+                          "doc": DOCConfig(**fields["doc"])})
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
@@ -177,14 +180,32 @@ def left_alone(noise: torch.Tensor, profile: Profile) -> torch.Tensor:
     return noise.clone() if profile.gate == TAU else torch.zeros_like(noise)
 
 
+def pushed(encode: Callable, pixels: torch.Tensor, start: torch.Tensor, profile: Profile, unroll: bool = False
+           ) -> Iterator[Step]:
+    """The profile's counterattack, ungated and unweighted: raise ‖F(x+delta) − F(x)‖², F being the mean embedding of
+    the picture and the views that the profile aims at (with none of them this is counterattack.counterattack).
+
+    A perturbation that moves all of these away at once moves the thing in the picture, not one grid of pixels. Step.output holds
+    the features [B,1 + views,D], the picture's own first.
+    """
+    def seen(x: torch.Tensor) -> torch.Tensor:
+        stack = torch.stack([x, *(VIEWS[name](x) for name in profile.aim)], 1)
+        return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
+
+    with torch.set_grad_enabled(unroll):
+        anchor = mean_of(seen(pixels).unbind(1))
+    return ascend(seen, lambda features: (mean_of(features.unbind(1)) - anchor).pow(2).sum(-1), pixels, start,
+                  eps=profile.budget.eps, step_size=profile.budget.step_size, steps=profile.budget.steps, unroll=unroll)
+
+
 def purified(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, engaged: torch.Tensor,
              profile: Profile, unroll: bool = False) -> torch.Tensor:
     """The pictures [B,3,H,W] after the counterattack on the rows where `engaged` [B] is true; see `left_alone` for the
     others."""
     delta = left_alone(noise, profile)
     if engaged.any():
-        path = counterattack(encode, pixels[engaged], noise[engaged], profile.ttc, unroll=unroll)
-        delta[engaged] = weigh([step.delta for step in path], profile.ttc)
+        path = pushed(encode, pixels[engaged], noise[engaged], profile, unroll)
+        delta[engaged] = weigh([step.delta for step in path], profile.budget)
     return pixels + delta
 
 
@@ -311,14 +332,14 @@ def doc_delta(clip, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None) 
         return step.delta + config.step_size * momentum.sign()
 
     return last(counterattack(clip.encode, pixels, random_start(pixels, config.eps, dice),
-                              TTCConfig(config.eps, config.step_size, config.steps), advance=advance)).delta
+                              Budget(config.eps, config.step_size, config.steps), advance=advance)).delta
 
 
 @dataclass(frozen=True)
 class MACConfig:
     """MAC's settings: the counterattack's budget, and middle and width of the soft gate over the corruption degree."""
 
-    ttc: TTCConfig = TTCConfig(eps=8 / 255, step_size=2 / 255, steps=4)
+    budget: Budget = Budget(eps=8 / 255, step_size=2 / 255, steps=4)
     middle: float = 0.7
     width: float = 0.01
 
@@ -362,9 +383,9 @@ def mac(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, confi
         with torch.no_grad():
             anchor = clip.encode(still)
             degree = relative_drift(clip.encode(augmented(still, dice)), anchor)
-        path = counterattack(clip.encode, still, random_start(still, config.ttc.eps, dice), config.ttc, anchor=anchor)
+        path = counterattack(clip.encode, still, random_start(still, config.budget.eps, dice), config.budget, anchor=anchor)
         weight = torch.sigmoid((degree - config.middle) / config.width).view(-1, 1, 1, 1)
-        delta = weight * weigh([step.delta for step in path], config.ttc)
+        delta = weight * weigh([step.delta for step in path], config.budget)
         found.append(none(clip, view + delta, text)), degrees.append(degree)
     return Defended(found[0].pixels, mean_of([f.logits for f in found]),
                     {"corruption degree": degrees[0], "corruption degree of the view": degrees[1]})

@@ -1,7 +1,7 @@
 """How far the embedding moves: over noise strengths and over views; and the Study, a model's record of both.
 
 A study is a table of rows, one for each pile of pictures (clean, or attacked at some eps), encoder and probe (noise
-of some strength, a view, or one of the two gating signals). It is made by `python -m demo_core.pocket.study`.
+of some strength, a view, one of the two gating signals, or the growth of the drift from weak noise to strong). It is made by `python -m demo_core.embedded.study`.
 """
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from demo_core.counterattack import TTCConfig, relative_drift
 from demo_core.defenses import MAC_VIEW, VIEWS, augmented
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
-NOISE_STRENGTHS = (1, 2, 4, 8, 16, 32)  # in 1/255
+NOISE_STRENGTHS = (0.5, 1, 2, 4, 8, 16, 32)  # in 1/255
 TAU_STRENGTH = round(TTCConfig().eps * 255)  # the one of these that tau is defined with
+WEAK_STRENGTH, STRONG_STRENGTH = 0.5, 8  # attacked pictures are still under the one and unsteady under the other
+GROWTH = "growth"  # the drift under strong noise over that under weak noise
 LEVELS = tuple(i / 20 for i in range(21))  # of the quantiles that a study keeps
 CLEAN_PILE = "clean"
 OWN, ORIGINAL = "own", "original"  # whose encoder measures the drift
@@ -62,6 +64,12 @@ def noise_drifts(encode: Encode, pixels: torch.Tensor, unit_noise: torch.Tensor,
     """Relative drift [S,B] from anchor = encode(pixels) [B,D] under one noise in [-1, 1], scaled to each of
     NOISE_STRENGTHS and cut to the pixel range."""
     return _drifts(encode, [(pixels + unit_noise * s / 255).clamp(0, 1) for s in NOISE_STRENGTHS], anchor)
+
+
+def growth(over_noise: torch.Tensor) -> torch.Tensor:
+    """How much further strong noise moves the embedding than weak noise: noise_drifts [S,B] -> [B]."""
+    strong, weak = (over_noise[NOISE_STRENGTHS.index(s)] for s in (STRONG_STRENGTH, WEAK_STRENGTH))
+    return strong / weak.clamp_min(1e-12)
 
 
 def view_drifts(encode: Encode, pixels: torch.Tensor, views: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The example photographs: all come with installed packages, so none has to be stored here."""
+"""The example photographs: nearly all come with installed packages, so that few have to be stored here."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,28 +8,37 @@ from pathlib import Path
 # Found without importing the packages: this list is read where no page is built too.
 _SKIMAGE = Path(find_spec("skimage").origin).parent / "data"
 _GRADIO = Path(find_spec("gradio").origin).parent / "media_assets" / "images"
+_HERE = Path(__file__).resolve().parent.parent / "assets" / "photographs"
+_FROM_GRADIO = "comes with Gradio, whose licence is Apache-2.0"
 
 
 @dataclass(frozen=True)
 class Example:
-    """title: what it shows; path: the file; preset: the labels it is offered with; expected: the label of that preset
-    that is right or, for what the embedded model never learned, nearest; recognised: that model says so too."""
+    """title: what it shows; path: the file; preset: the labels it is offered with; expected: the one of them
+    that is right; author, licence: of the photograph; recognised: the model in the box says what is right."""
 
     title: str
     path: str
     preset: str
     expected: str
+    author: str
+    licence: str
     recognised: bool = True
 
 
 EXAMPLES: tuple[Example, ...] = (
-    Example("lion", str(_GRADIO / "lion.jpg"), "Animals", "lion"),
-    Example("cat", str(_SKIMAGE / "chelsea.png"), "Animals", "tabby cat"),
-    Example("cheetah", str(_GRADIO / "cheetah1.jpg"), "Kinds of things", "animal"),
-    Example("cup of coffee", str(_SKIMAGE / "coffee.png"), "Food and drink", "coffee"),
-    Example("tower", str(_GRADIO / "tower.jpg"), "Kinds of things", "tower"),
-    Example("rocket", str(_SKIMAGE / "rocket.jpg"), "Vehicles", "rocket"),
-    Example("astronaut", str(_SKIMAGE / "astronaut.png"), "Kinds of things", "clothes", recognised=False),
-    Example("motorcycle", str(_SKIMAGE / "motorcycle_left.png"), "Kinds of things", "vehicle"),
-    Example("running cheetah", str(_GRADIO / "cheetah.jpg"), "Kinds of things", "animal"),
+    Example("lion", str(_GRADIO / "lion.jpg"), "Animals", "lion", "unknown", _FROM_GRADIO),
+    Example("cat", str(_SKIMAGE / "chelsea.png"), "Dogs and cats", "tabby cat", "Stéfan van der Walt", "CC0"),
+    Example("cheetah", str(_GRADIO / "cheetah1.jpg"), "Animals", "cheetah", "unknown", _FROM_GRADIO),
+    Example("cup of coffee", str(_SKIMAGE / "coffee.png"), "Food and drink", "espresso", "Rachel Michetti",
+            "CC0"),
+    Example("tower", str(_GRADIO / "tower.jpg"), "Sights", "tower", "unknown", _FROM_GRADIO),
+    Example("rocket", str(_SKIMAGE / "rocket.jpg"), "Vehicles", "rocket", "SpaceX", "public domain"),
+    Example("astronaut", str(_SKIMAGE / "astronaut.png"), "Clothes", "spacesuit", "NASA", "public domain"),
+    Example("motorcycle", str(_SKIMAGE / "motorcycle_left.png"), "Vehicles", "motorcycle",
+            "Daniel Scharstein et al., Middlebury College (their stereo data of 2014)",
+            "comes with scikit-image, whose licence is BSD-3-Clause"),
+    Example("running cheetah", str(_GRADIO / "cheetah.jpg"), "Animals", "cheetah", "unknown", _FROM_GRADIO),
+    Example("dahlia", str(_HERE / "dahlia.jpg"), "Plants", "dahlia",
+            "vultilion, flickr.com/photos/vultilion/6056698931", "CC BY 2.0", recognised=False),
 )

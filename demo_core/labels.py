@@ -4,23 +4,31 @@ from __future__ import annotations
 MAX_LABELS = 1000
 DEFAULT_TEMPLATE = "a photo of a {}."
 
-# Words that the embedded model was trained with; what it does not know ("astronaut") it cannot recognise. Within a
-# list the words are of one level ("cat" beside "lion" would win: it stands for more pictures). Which words made it
-# into a list was decided on training pictures.
+# Things that the embedded model was shown photographs of. Within a list the words are of one level: "cat" beside
+# "lion" would win, as it stands for more pictures.
 PRESETS: dict[str, tuple[str, ...]] = {
-    "Kinds of things": ("animal", "vehicle", "food", "drink", "tower", "bridge", "clothes", "furniture", "landscape",
-                        "ball"),
-    "Everyday": ("cat", "dog", "bird", "butterfly", "car", "train", "bridge", "tower", "fruit", "spider"),
-    "Animals": ("lion", "tabby cat", "golden retriever", "brown bear", "king penguin", "African elephant", "goldfish",
-                "bullfrog", "monarch butterfly", "ladybug"),
-    "Food and drink": ("coffee", "pizza", "orange", "cauliflower", "lemon", "mushroom", "bell pepper", "pretzel",
-                       "guacamole", "pomegranate"),
-    "Vehicles": ("sports car", "go-kart", "school bus", "bullet train", "tractor", "gondola", "rocket", "lifeboat",
-                 "trolleybus", "rickshaw"),
-    "Sights": ("lighthouse", "suspension bridge", "barn", "triumphal arch", "beach", "mountain", "coral reef",
-               "water tower", "cliff dwelling", "maypole"),
+    "Everyday": ("cat", "dog", "bird", "car", "bicycle", "cup of coffee", "flower", "chair", "house",
+                 "clock"),
+    "Animals": ("lion", "tiger", "cheetah", "tabby cat", "golden retriever", "brown bear", "zebra",
+                "African elephant", "goldfish", "bald eagle"),
+    "Dogs and cats": ("tabby cat", "Persian cat", "Siamese cat", "golden retriever", "beagle", "pug",
+                      "poodle", "dalmatian", "husky", "chihuahua"),
+    "Food and drink": ("espresso", "tea", "pizza", "cheeseburger", "ice cream", "red wine", "strawberry",
+                       "banana", "pretzel", "soup"),
+    "Vehicles": ("motorcycle", "bicycle", "sports car", "school bus", "fire engine", "steam locomotive",
+                 "airliner", "sailboat", "rocket", "tractor"),
+    "Sights": ("tower", "pagoda", "castle", "lighthouse", "suspension bridge", "palace", "church",
+               "windmill", "fountain", "beach"),
+    "Plants": ("dahlia", "daisy", "sunflower", "rose", "mushroom", "corn", "tulip", "fern", "acorn",
+               "cactus"),
+    "Clothes": ("spacesuit", "military uniform", "suit", "kimono", "wedding dress", "swimsuit", "jeans",
+                "raincoat", "cloak", "pyjamas"),
+    "At home": ("rocking chair", "sofa", "refrigerator", "toaster", "bookcase", "table lamp", "bathtub",
+                "teapot", "wall clock", "vacuum cleaner"),
+    "Music": ("acoustic guitar", "grand piano", "violin", "drum", "saxophone", "harp", "flute",
+              "trombone", "accordion", "cello"),
 }
-DEFAULT_PRESET = "Kinds of things"
+DEFAULT_PRESET = "Everyday"
 
 
 class LabelError(ValueError):

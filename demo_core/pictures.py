@@ -74,11 +74,11 @@ def _to_8_bit(picture: Image.Image) -> Image.Image:
 def to_photo(picture: Image.Image) -> torch.Tensor:
     """The centre square of an RGB picture as [3,P,P] in [0,1], P = 448.
 
-    The shorter side is brought to P by bicubic resampling; a square picture whose side divides P is enlarged by
-    repeating pixels, so that a tiny one reaches a model of its own size unchanged.
+    The shorter side is brought to P by bicubic resampling; a square picture of a model's own size is enlarged by
+    repeating pixels, so that it reaches that model unchanged. (A tiny one is not: blocks are no photograph.)
     """
     w, h = picture.size
-    if w == h and PHOTO_SIDE % w == 0:
+    if w == h and w in (PHOTO_SIDE, PHOTO_SIDE // 2):
         picture = picture.resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.NEAREST)
     else:
         picture = ImageOps.fit(picture, (PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BICUBIC)

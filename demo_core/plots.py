@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,12 +84,12 @@ def drift_backdrop(attack_steps: int, defence_steps: int, control: bool, top: fl
 
 def _draw_drift(figure: Figure, run: Run) -> None:
     """The embedding's relative drift from the clean picture over the steps, attack and counterattack in one plot."""
-    axes = _drift_axes(figure, run.attack_steps, run.profile.ttc.steps, run.control, drift_top(run))
+    axes = _drift_axes(figure, run.attack_steps, run.profile.budget.steps, run.control, drift_top(run))
     first = 0 if run.control else run.attack_steps + 1
     if run.attack and not run.control:
         axes.plot(range(len(run.attack)), run.attack_drift, "o-", color=ATTACKED, label="attack: from the clean picture")
     moments = run.counterattack
-    steps = [*range(first, first + len(run.defence)), *[first + run.profile.ttc.steps + 1] * (run.final is not None)]
+    steps = [*range(first, first + len(run.defence)), *[first + run.profile.budget.steps + 1] * (run.final is not None)]
     if moments and run.control:
         axes.plot(steps, list(map(run.push, moments)), "s-", color=DEFENDED, label="counterattack on the clean picture")
     elif moments:
@@ -202,14 +201,14 @@ def views_figure(drifts: dict[str, Drifts], profile: Profile, study: Study | Non
         for title, rule in rules.items():
             if rule is None:
                 continue
-            axes, place = (noise, math.log2(rule.noise)) if rule.noise else (views, probes.index(rule.view))
+            axes, place = (noise, np.interp(rule.noise, NOISE_STRENGTHS, x)) if rule.noise else (views, probes.index(rule.view))
             axes.plot([place - 0.4, place + 0.4], [rule.value] * 2, color=_INK, linewidth=1.5)
             axes.annotate(f"{title}: {'below' if rule.below else 'above'}", (place - 0.45, rule.value), fontsize=8.5,
                           va="center", ha="right")
         if drifts:
             noise.legend(loc="upper left", fontsize=9)
         noise.set(xlabel="noise, in 1/255", ylabel="relative drift", xlim=(-0.3, len(x) - 0.7))
-        noise.set_xticks(x, [str(s) for s in NOISE_STRENGTHS])
+        noise.set_xticks(x, [f"{s:g}" for s in NOISE_STRENGTHS])
         views.set_xlim(-0.6, len(at) - 0.4)
         views.set_xticks(at, [_broken(view) for view in STUDY_VIEWS] + ["mean of\nour views"], fontsize=8)
         _log_drift(noise)
@@ -299,7 +298,7 @@ def study_figure(study: Study) -> Figure:
             aucs.set(title="AUC, clean drifts further than attacked", xlabel="noise, in 1/255", ylim=(0, 1))
             aucs.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
             for axes in (noise, aucs):
-                axes.set_xticks(x, [f"{s}" for s in NOISE_STRENGTHS])
+                axes.set_xticks(x, [f"{s:g}" for s in NOISE_STRENGTHS])
                 axes.legend(fontsize=8)
         return figure
 

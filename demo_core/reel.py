@@ -2,9 +2,10 @@
 
     python -m demo_core.reel        makes the finished runs in assets/runs anew
 
-A reel holds one frame for each moment of the run's four acts (picture, attack, test, counterattack). Perturbations are
-whole numbers from -127 to 127 in units of their budget, three a pixel, in base64: precise enough to look at. For exact
-floats there is `demo_core.takeaway`.
+A reel holds one frame for each moment of the run's four acts (picture, attack, test, counterattack). A
+perturbation becomes whole numbers of at most 127 (see Grid): precise enough to look at. For exact floats
+there is `demo_core.takeaway`. A frame holds only what the frames of its act before it do not tell (see
+Grid.packed), and a message during a run only what earlier ones did not (see Messages).
 """
 from __future__ import annotations
 
@@ -12,101 +13,200 @@ import argparse
 import base64
 import gzip
 import json
-from dataclasses import asdict
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import islice
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import ASSETS, MODELS, ZeroShotCLIP, load, study_of, surrogate_of
+from demo_core.clip import ASSETS, ZeroShotCLIP, load, profile_of, study_of, surrogate_of
+from demo_core.counterattack import step_weights
 from demo_core.defenses import TAU
 from demo_core.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.pictures import as_url, open_picture, to_image, to_photo
-from demo_core.plots import SIGNAL_NAMES, drift_backdrop, drift_top, in_gate_order, signal_backdrop, signal_tops
+from demo_core.plots import (
+    SIGNAL_NAMES, drift_backdrop, drift_top, in_gate_order, signal_backdrop, signal_tops,
+)
 from demo_core.scenes import SCENES, Scene, scene_of
 from demo_core.story import Moment, Run
 
 FOLDER = ASSETS / "runs"
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
 SHOWN_LABELS = 6
+LOSSLESS_PHOTO = 450_000  # characters of a photo's address, beyond which it is sent with (unseen) losses
+FINEST, COARSEST = 127, 96  # how many whole numbers a budget is divided into: they are sent as signed bytes
 
 
-def reel(run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "") -> dict:
-    """The run so far. study: the model's, behind the signals; note: a few words on device and speed; done: nothing more
-    will come; name: another for every press of a button, by which a page tells late frames from its own."""
+def reel(run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "",
+         since: int = 0) -> dict:
+    """The run so far. study: the model's, behind the signals; note: a few words on device and speed; done:
+    nothing more will come; name: another for every press of a button, by which a page tells late frames from
+    its own; since: the first frame that it holds."""
     return {
-        "run": name, "live": True, "labels": list(run.settings.labels), "size": run.pixels.shape[-1], "acts": list(ACTS), "control": run.control,
-        "frames": frames(run), "signals": _signals(run), "map": path_map(run) if done else None,
-        "budgets": [run.settings.eps * 255, run.profile.ttc.eps * 255],
-        "verdict": {"text": story.verdict(run), "tone": tone(run), "note": note},
+        "run": name, "live": True, "labels": list(run.settings.labels), "size": run.pixels.shape[-1],
+        "acts": list(ACTS), "control": run.control, "since": since, "frames": frames(run, since),
+        "signals": _signals(run), "map": path_map(run) if done else None,
+        "budgets": [run.settings.eps * 255, run.profile.budget.eps * 255],
+        "verdict": {"text": story.verdict(run), "tone": story.tone(run), "note": note},
         "said": described(run), "done": done, "photo": photo_url(run.photo), **backdrops(run, study),
     }
+
+
+class Messages:
+    """A reel in parts, for a page that a run is streamed to: each message holds the frames that are new, from
+    the index `since` on, and of all else what has changed. A page that misses one (a browser that gets two at
+    once may hear of the second only) sees the gap, and asks for the whole reel."""
+
+    ALWAYS = ("run", "since", "frames", "done", "map")
+
+    def __init__(self, name: str, study: Study | None = None):
+        self.name, self.study = name, study
+        self._known: dict = {}
+        self._frames = 0
+
+    def next(self, run: Run, note: str = "", done: bool = False) -> dict:
+        """What is new since the last message."""
+        found = reel(run, self.study, note, done, self.name, self._frames)
+        self._frames += len(found["frames"])
+        new = {k: v for k, v in found.items() if k in self.ALWAYS or self._known.get(k) != v}
+        self._known |= {k: v for k, v in new.items() if k not in self.ALWAYS}
+        return new
 
 
 def backdrops(run: Run, study: Study | None) -> dict:
     """The plots' axes, which do not depend on what the run finds unless it goes off them."""
     eps = run.settings.eps * 255
-    return {"drift": asdict(drift_backdrop(run.attack_steps, run.profile.ttc.steps, run.control, drift_top(run))),
-            "signal": asdict(signal_backdrop(run.profile.gate, run.profile.threshold, study, eps, signal_tops(run)))}
+    drift = drift_backdrop(run.attack_steps, run.profile.budget.steps, run.control, drift_top(run))
+    signal = signal_backdrop(run.profile.gate, run.profile.threshold, study, eps, signal_tops(run))
+    return {"drift": asdict(drift), "signal": asdict(signal)}
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _photo_url(photo: bytes, side: int) -> str:
-    return as_url(to_image(torch.frombuffer(bytearray(photo), dtype=torch.float32).view(3, side, side)), lossless=True, method=0)
+    picture = to_image(torch.frombuffer(bytearray(photo), dtype=torch.float32).view(3, side, side))
+    exact = as_url(picture, lossless=True, method=1)
+    return exact if len(exact) <= LOSSLESS_PHOTO else as_url(picture, quality=95)
 
 
 def photo_url(photo: torch.Tensor) -> str:
-    """The photo [3,P,P], without loss, as an address that holds it."""
+    """The photo [3,P,P] as an address that holds it, to be shown: without loss unless that is much too long,
+    as of noise. Pictures to take away do not come from it."""
     return _photo_url(photo.numpy().tobytes(), photo.shape[-1])
 
 
-def tone(run: Run) -> str:
-    """Whether things stand well: "good", "bad", or "wait" where that is not yet known."""
-    found = run.defended if run.defended is not None else run.attacked
-    if found is None:
-        return "wait"
-    if run.label(found) != run.label(run.clean):
-        return "bad"
-    return "good" if run.defended is not None else "wait"
+@dataclass(frozen=True)
+class Grid:
+    """How the perturbations of an act are written: whole numbers from -levels to levels for -scale to scale
+    (in pixel units). stride: by how many of them one step of a signed attack moves a value; 0: its steps are
+    of no one size."""
+
+    scale: float
+    levels: int = FINEST
+    stride: int = 0
+
+    @staticmethod
+    def of(scale: float, step_size: float = 0.0) -> Grid:
+        """The finest grid on which a step is a whole number, or nearly: then of a step there is hardly more
+        to tell than its sign."""
+        if scale <= 0 or step_size <= 0:
+            return Grid(scale)
+        share = step_size / scale
+        levels = min(range(FINEST, COARSEST, -1), key=lambda n: round(abs(share * n - round(share * n)), 6))
+        return Grid(scale, levels, round(min(share, 2) * levels))
+
+    def values(self, delta: torch.Tensor) -> np.ndarray:
+        """A perturbation [1,3,S,S] as int16 [3,S,S]."""
+        whole = np.floor(delta[0].cpu().double().numpy() / max(self.scale, 1e-8) * self.levels + 0.5)
+        return whole.clip(-self.levels, self.levels).astype(np.int16)
+
+    def packed(self, values: np.ndarray, before: np.ndarray | None = None,
+               expected: np.ndarray | None = None) -> str:
+        """What values [3,S,S] tell beyond those of the step before, or beyond what is expected: deflated, in
+        base64.
+
+        By plain differences, in signed bytes that wrap around. After a signed step: first a bit for each
+        value, whether it went a stride up or down (the budget bounding it), eight to a byte, then the
+        differences from that, nearly all of them zero. The bits are a step's whole content, so shorter it
+        hardly gets.
+        """
+        bits = b""
+        if expected is None:
+            expected = 0 if before is None else before
+            if before is not None and self.stride:
+                up = (values > before) | ((values == before) & (before > 0))
+                expected = before + np.where(up, self.stride, -self.stride)
+                expected = expected.clip(-self.levels, self.levels)
+                bits = np.packbits(up).tobytes()
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        told = bits + (values - expected).astype(np.int8).tobytes()
+        return base64.b64encode(deflate.compress(told) + deflate.flush()).decode()
 
 
-def frames(run: Run) -> list[dict]:
-    """One frame for each moment so far, in order."""
-    eps, budget = run.settings.eps, run.profile.noise_eps if run.engaged is False else run.profile.ttc.eps
+def weighted(weights: list[float], steps: list[np.ndarray]) -> np.ndarray:
+    """What the weighted sum of an act's steps [3,S,S] should be, as int16; computed as the page does, to the
+    last bit."""
+    total = np.zeros(steps[0].shape)
+    for weight, values in zip(weights, steps, strict=True):
+        total += weight * values
+    return np.floor(total + 0.5).astype(np.int16)
+
+
+def frames(run: Run, since: int = 0, pictures: bool = True) -> list[dict]:
+    """One frame for each moment so far, in order, from the index `since` on. pictures: with perturbations."""
+    return [*islice(_frames(run, since if pictures else len(run.moments)), since, None)]
+
+
+def _frames(run: Run, since: int) -> Iterator[dict]:
+    """All frames; perturbations from the index `since` on."""
+    row, settings, budget = ATTACKS[run.settings.attack], run.settings, run.profile.budget
+    step_size = settings.eps if row.single_step else 0 if row.own_step_size else settings.step_size
+    attack = Grid.of(settings.eps, step_size)
+    defence = Grid.of(run.profile.noise_eps if run.engaged is False else budget.eps, budget.step_size)
     by = "counterattack" if run.engaged else "probing noise" if run.profile.gate == TAU else ""
-    clean, found = run.label(run.clean), []
+    count, labels = 0, settings.labels
 
-    def add(act: int, moment: Moment, say: str, step: int, of: int, scale: float, answer: torch.Tensor | None = None) -> None:
-        values, order = (moment.probabilities if answer is None else answer).topk(min(SHOWN_LABELS, len(run.settings.labels)))
-        found.append({
-            "act": act, "step": step, "of": of, "say": say, "scale": scale * 255, "by": (None, "attack", None, by)[act],
-            "delta": packed(moment.delta, scale) if act in (1, 3) else "",
-            "drift": round(run.drift(moment), 5), "push": round(run.push(moment), 5) if act == 3 else None,
-            "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())]})
+    def frame(act: int, moment: Moment, say: str, step: int = 0, of: int = 0, grid: Grid = attack,
+              before: tuple[Moment, ...] = (), answer: torch.Tensor | None = None) -> dict:
+        """before: the moments before it in its act; answer [K]: to be shown instead of the bare model's."""
+        nonlocal count
+        weights = step_weights(budget).tolist() if moment is run.final and before else None
+        delta, count = "", count + 1
+        if act in (1, 3) and count > since:
+            last = grid.values(before[-1].delta) if before else None
+            expected = weighted(weights, [grid.values(m.delta) for m in before]) if weights else None
+            delta = grid.packed(grid.values(moment.delta), last, expected)
+        shown = moment.probabilities if answer is None else answer
+        values, order = shown.topk(min(SHOWN_LABELS, len(labels)))
+        return {
+            "act": act, "step": step, "of": of, "say": say, "by": (None, "attack", None, by)[act],
+            "scale": grid.scale * 255, "levels": grid.levels, "stride": grid.stride, "weights": weights,
+            "delta": delta, "drift": round(run.drift(moment), 5),
+            "push": round(run.push(moment), 5) if act == 3 else None,
+            "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())]}
 
-    add(0, run.start, f"CLIP compares the picture with {len(run.settings.labels)} labels and finds “{clean}” likeliest"
-        f" ({_percent(run.clean)}).{' It is not sure.' if run.clean.max() < 0.5 else ''}", 0, 0, eps)
-    if not run.control:
-        for step, moment in enumerate(run.attack):
-            add(1, moment, _attack_words(run, moment, step), step, run.attack_steps, eps)
+    doubt = " It is not sure." if run.clean.max() < 0.5 else ""
+    yield frame(0, run.start, f"CLIP compares the picture with {len(labels)} labels and finds"
+                f" “{run.label(run.clean)}” likeliest ({_percent(run.clean)}).{doubt}")
+    for step, moment in enumerate(() if run.control else run.attack):
+        words = _attack_words(run, moment, step)
+        yield frame(1, moment, words, step, run.attack_steps, attack, run.attack[:step])
     if run.attack_finished or run.control:
-        add(2, run.before_defence, _test_words(run), 0, 0, eps)
+        yield frame(2, run.before_defence, _test_words(run))
+    where = "it was" if run.control else "the attacker left it"
     for step, moment in enumerate(run.defence):
-        add(3, moment, f"Step {step} of {run.profile.ttc.steps}: the same frozen model pushes the picture’s embedding away from where"
-            f" {'it was' if run.control else 'the attacker left it'}. It says “{run.label(moment.probabilities)}”"
-            f" ({_percent(moment.probabilities)}).", step, run.profile.ttc.steps, budget)
+        words = (f"Step {step} of {budget.steps}: the same frozen model pushes the picture’s embedding away from"
+                 f" where {where}. It says “{run.label(moment.probabilities)}” ({_percent(moment.probabilities)}).")
+        yield frame(3, moment, words, step, budget.steps, defence, run.defence[:step])
     if run.final is not None:
-        add(3, run.final, story.outcome(run), run.profile.ttc.steps + 1, run.profile.ttc.steps, budget, run.defended)
-    return found
-
-
-def packed(delta: torch.Tensor, scale: float) -> str:
-    """A perturbation [1,3,S,S] as bytes [S,S,3] in base64, -127 to 127 standing for -scale to scale."""
-    levels = (delta[0].cpu() / max(scale, 1e-8) * 127).round().clamp(-127, 127).to(torch.int8)
-    return base64.b64encode(levels.permute(1, 2, 0).contiguous().numpy().tobytes()).decode()
+        yield frame(3, run.final, story.outcome(run), budget.steps + 1, budget.steps, defence, run.defence,
+                    run.defended)
 
 
 def _percent(probabilities: torch.Tensor) -> str:
@@ -115,16 +215,20 @@ def _percent(probabilities: torch.Tensor) -> str:
 
 def _attack_words(run: Run, moment: Moment, step: int) -> str:
     row, eps = ATTACKS[run.settings.attack], f"{run.settings.eps * 255:g}/255"
-    hidden = run.settings.eps * 255 <= 4.5  # on pictures as small as the pocket model's, more can be seen
+    hidden = run.settings.eps * 255 <= 4.5  # of more, a keen eye sees something in smooth places
     which = "towards the target" if row.targeted else "the wrong way"
     says = f"“{run.label(moment.probabilities)}” ({_percent(moment.probabilities)})"
     if step == run.attack_steps and run.attack_finished:
         if run.label(moment.probabilities) == run.label(run.clean):
             return f"No pixel moved by more than {eps}, and CLIP still says {says}."
-        return f"No pixel moved by more than {eps}{', too little to see,' if hidden else ''} and CLIP says {says} instead of “{run.label(run.clean)}”."
+        unseen = ", too little to see," if hidden else ""
+        return (f"No pixel moved by more than {eps}{unseen} and CLIP says {says} instead of"
+                f" “{run.label(run.clean)}”.")
     if step == 0 and not row.single_step:
-        return f"{row.title} starts from random noise{' too faint to see' if hidden else ''}, at most {eps} a pixel. CLIP says {says}."
-    return f"Step {step} of {run.attack_steps}: every pixel is pushed a little further {which}, never beyond {eps}. CLIP says {says}."
+        faint = " too faint to see" if hidden else ""
+        return f"{row.title} starts from random noise{faint}, at most {eps} a pixel. CLIP says {says}."
+    return (f"Step {step} of {run.attack_steps}: every pixel is pushed a little further {which}, never beyond"
+            f" {eps}. CLIP says {says}.")
 
 
 def _test_words(run: Run) -> str:
@@ -148,12 +252,13 @@ def _signals(run: Run) -> dict:
 
 
 def path_map(run: Run) -> dict:
-    """The run's path in the embedding, in two dimensions: those in which its unit features move most from the clean
-    picture's (by singular value decomposition), turned so that the attack goes to the right and the counterattack up.
+    """The run's path in the embedding, in two dimensions: those in which its unit features move most from the
+    clean picture's (by singular value decomposition), turned so that the attack goes to the right and the
+    counterattack up.
 
-    points [T,2], one for each frame, the clean picture at the origin; kept: the share of the squared movement that the
-    two dimensions hold; labels: for the labels that matter here [index, x, y], the direction in which a label's text
-    lies from the mean of all labels, the longest of length one.
+    points [T,2], one for each frame, the clean picture at the origin; kept: the share of the squared movement
+    that the two dimensions hold; labels: for the labels that matter here [index, x, y], the direction in
+    which a label's text lies from the mean of all labels, the longest of length one.
     """
     attack, defence = () if run.control else run.attack, run.counterattack
     unit = F.normalize(torch.cat([m.features for m in run.moments]).double().cpu(), dim=-1)
@@ -203,23 +308,25 @@ def finished_scenes() -> dict[Scene, str]:
 
 @lru_cache(maxsize=64)
 def stored(scene: Scene) -> dict | None:
-    """The finished reel of a scene that came with the demo; None where it did not, or where its photograph is missing."""
+    """The finished reel of a scene that came with the demo; None where it did not, or where its photograph is
+    missing."""
     name = finished_scenes().get(scene)
     path = FOLDER / f"{name}.json.gz"
     if name is None or not path.exists():
         return None
     found = json.loads(gzip.decompress(path.read_bytes()))
-    row, steps, control, tops = MODELS[scene.model], found.pop("steps"), found["control"], found.pop("tops")
+    profile, steps, tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
+    gate, study = (profile.gate, profile.threshold), study_of(scene.model)
     return found | {
         "photo": photo_url(to_photo(open_picture(scene.example.path))),
-        "drift": asdict(drift_backdrop(*steps, control, tops[0])),
-        "signal": asdict(signal_backdrop(row.profile.gate, row.profile.threshold, study_of(scene.model), scene.eps, tuple(tops[1])))}
+        "drift": asdict(drift_backdrop(*steps, found["control"], tops[0])),
+        "signal": asdict(signal_backdrop(*gate, study, scene.eps, tuple(tops[1])))}
 
 
 def store(scene: Scene, run: Run) -> None:
     """Keep a run's reel, without what is there anyway: the photograph and the axes."""
     kept = {key: value for key, value in reel(run).items() if key not in ("photo", "drift", "signal")}
-    kept |= {"steps": [run.attack_steps, run.profile.ttc.steps], "tops": [drift_top(run), signal_tops(run)]}
+    kept |= {"steps": [run.attack_steps, run.profile.budget.steps], "tops": [drift_top(run), signal_tops(run)]}
     kept["run"], kept["live"] = finished_scenes()[scene], False
     kept["verdict"]["note"] = "a finished run that came with the demo"
     FOLDER.mkdir(exist_ok=True)

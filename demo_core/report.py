@@ -14,7 +14,7 @@ from scipy.stats import binom, binomtest
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark import CLEAN, PRECISIONS, SETTINGS_FILE, Trial, default_trials, read_records, settings_of
-from demo_core.clip import ASSETS, MODELS, RECORDS
+from demo_core.clip import ASSETS, RECORDS_FILE, folder_of
 from demo_core.datasets import DATASETS, PAPERS
 from demo_core.defenses import DEFENSES, in_order, title_of
 from demo_core.plots import accuracy_figure
@@ -136,29 +136,17 @@ def markdown(records: pd.DataFrame) -> str:
     return "\n\n".join(parts)
 
 
-def shipped(key: str) -> dict[str, pd.DataFrame]:
-    """The records that come with a model of the table, by what was run for them."""
-    folder = MODELS[key].folder
-    paths = {ASSETS / folder / name: words for name, words in RECORDS.items()} if folder else {}
-    return {words: pd.read_csv(path, keep_default_na=False) for path, words in paths.items() if path.exists()}
+def shipped(key: str) -> pd.DataFrame | None:
+    """The records that come with a model of the table."""
+    path = folder_of(key) / RECORDS_FILE
+    return pd.read_csv(path, keep_default_na=False) if path.exists() else None
 
 
 @lru_cache
-def shipped_markdown(key: str, folded: bool = False) -> str:
-    """Their tables, each under its words; and how far two of them agree on what both have. folded: all but the first
-    are shown when they are asked for."""
-    found = shipped(key)
-    parts: list[str] = []
-    for words, records in found.items():
-        text = markdown(records)
-        parts.append(f"<details><summary>{words}</summary>\n\n{text}\n\n</details>" if folded and parts else f"*{words}.*\n\n{text}")
-    if len(found) == 2:
-        both = pd.merge(*found.values(), on=["dataset", "index", "attack", "defense"], suffixes=("", "_other"))
-        right = both.assign(one=both["predicted"] == both["label"], other=both["predicted_other"] == both["label"])
-        apart = right.groupby(["attack", "defense"])[["one", "other"]].mean().mul(100).diff(axis=1)["other"].abs()
-        parts.append(f"Both tables hold {len(both):,} answers to the same pictures, attacks and defences: {(both['predicted'] == both['predicted_other']).mean():.1%}"
-                     f" of them agree, and no accuracy is further apart than {apart.max():.1f} points.")
-    return "\n\n".join(parts)
+def shipped_markdown(key: str) -> str:
+    """Their tables; empty where there are none."""
+    records = shipped(key)
+    return "" if records is None else markdown(records)
 
 
 def latex(records: pd.DataFrame) -> str:

@@ -24,8 +24,9 @@ class InputError(ValueError):
 
 
 def read_settings(labels: str, template: str, attack: str, eps: float, step_size: float, steps: float,
-                  target: str | None, seed: float, adaptive: bool = False) -> Settings:
-    """What the controls say, checked; sizes arrive in 1/255 and leave in pixel units."""
+                  target: str | None, seed: float, adaptive: bool = False, picture: str | None = None) -> Settings:
+    """What the controls say, checked; sizes arrive in 1/255 and leave in pixel units. picture: the title of an example
+    photograph, whose true label is known."""
     names = parse_labels(labels)
     if attack not in ATTACKS:
         raise InputError(f"There is no attack “{attack}”: choose one of {', '.join(ATTACKS)}.")
@@ -39,7 +40,13 @@ def read_settings(labels: str, template: str, attack: str, eps: float, step_size
             raise InputError("Choose the label that the targeted attack should reach.")
         chosen = names.index(target)
     return Settings(names, check_template(template), attack, eps / 255, step_size / 255, int(steps), chosen,
-                    int(seed), bool(adaptive))
+                    int(seed), bool(adaptive), truth_of(picture, names))
+
+
+def truth_of(picture: str | None, names: tuple[str, ...]) -> int | None:
+    """The place among the labels of what an example photograph shows; None where it is none, or is not among them."""
+    example = next((e for e in EXAMPLES if e.title == picture), None)
+    return names.index(example.expected) if example and example.expected in names else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Scene:
     def settings(self) -> Settings:
         """As the run takes them. Raises LabelError or InputError where something cannot be used."""
         return read_settings(self.labels, self.template, self.attack, self.eps, self.step_size, self.steps, self.target, self.seed,
-                             self.adaptive)
+                             self.adaptive, self.picture)
 
     def query(self) -> str:
         """The scene as the query of an address."""
@@ -115,16 +122,21 @@ class Preset:
 
 
 SCENES: dict[str, Preset] = {
-    "first": Preset("A first run", scene_of("cat"), "PGD at 4/255 makes the cat something else; the counterattack brings it back."),
-    "paper": Preset("The paper’s attack", scene_of("running cheetah", eps=1.0), "PGD-10 at eps 1/255, step 1/255, as in the paper’s tables;"
-                    " the defence is this model’s own."),
-    "strong": Preset("A strong attack", scene_of("cup of coffee", attack="apgd_ce", eps=8.0, steps=30),
-                     "Auto-PGD at 8/255, which finds its step size itself."),
-    "targeted": Preset("Make it say “goldfish”", scene_of("lion", attack="targeted_pgd", eps=8.0, steps=20, target="goldfish"),
+    "first": Preset("A first run", scene_of("cat"),
+                    "PGD at 4/255 makes the tabby cat another breed; the counterattack brings it back."),
+    "paper": Preset("The paper’s attack", scene_of("running cheetah", eps=1.0),
+                    "PGD-10 at eps 1/255, step 1/255, as in the paper’s tables; the defence is this model’s own."),
+    "strong": Preset("A strong attack", scene_of("cup of coffee", eps=8.0, steps=20),
+                     "PGD at 8/255: twice the usual budget, and twice the steps."),
+    "targeted": Preset("Make it say “goldfish”",
+                       scene_of("lion", attack="targeted_pgd", eps=8.0, steps=20, target="goldfish"),
                        "The attacker chooses what the model is to say."),
-    "control": Preset("Clean control", scene_of("rocket", control=True), "Nobody attacked: the defence should leave the picture as it is. The button Clean control does the same on any picture."),
-    "failure": Preset("A failure", scene_of("tower"), "The defence fights back and still ends at the wrong label."),
-    "adaptive": Preset("An attacker who knows the defence", scene_of("cat", adaptive=True, eps=4.0),
+    "control": Preset("Clean control", scene_of("rocket", control=True),
+                      "Nobody attacked: the defence should leave the picture as it is. The button Clean control does"
+                      " the same on any picture."),
+    "failure": Preset("A failure", scene_of("motorcycle"),
+                      "The defence fights back and still ends at the wrong label."),
+    "adaptive": Preset("An attacker who knows the defence", scene_of("cat", adaptive=True),
                        "He attacks through the defence itself, and often wins."),
 }
 FIRST = "first"

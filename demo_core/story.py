@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 
 from demo_core.ascent import Step, last, random_start, uniform
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
-from demo_core.counterattack import counterattack, relative_drift, weigh
+from demo_core.counterattack import relative_drift, weigh
 from demo_core.defenses import (
-    DEFENSES, TAU, VIEW_DRIFT, VIEWS, Profile, informed, judge, left_alone, view_drift, view_features,
+    DEFENSES, TAU, VIEW_DRIFT, VIEWS, Profile, informed, judge, left_alone, pushed, view_drift, view_features,
 )
 from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
@@ -25,7 +26,8 @@ from demo_core.pictures import to_pixels
 @dataclass(frozen=True)
 class Settings:
     """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's index;
-    adaptive: the attacker knows the defence and attacks through it."""
+    adaptive: the attacker knows the defence and attacks through it; truth: the index of the label that is known to be
+    right, None where nobody said."""
 
     labels: tuple[str, ...]
     template: str
@@ -36,6 +38,7 @@ class Settings:
     target: int | None = None
     seed: int = 0
     adaptive: bool = False
+    truth: int | None = None
 
     @property
     def knows_defence(self) -> bool:
@@ -73,7 +76,8 @@ class Run:
     photo [3,P,P]; pixels [1,3,S,S]; text [K,D]; start, the clean picture; attack and defence, a Moment for each step,
     the first before any gradient. attacked_signals: None until the attack has finished. control: the defence was run
     on the clean picture. defended: the defended answer [K], and defence_delta what the defence added in the end, which
-    is the weighted sum of its steps.
+    is the weighted sum of its steps. fit: the chance that any of the labels fits the clean picture; None where the model
+    was not calibrated for it.
     """
 
     settings: Settings
@@ -90,6 +94,7 @@ class Run:
     defence: tuple[Moment, ...] = ()
     final: Moment | None = None
     defended: torch.Tensor | None = None
+    fit: float | None = None
 
     @property
     def attack_steps(self) -> int:
@@ -162,6 +167,18 @@ class Run:
     def defence_drift(self) -> tuple[float, ...]:
         return tuple(map(self.drift, self.defence))
 
+    @property
+    def true_label(self) -> str | None:
+        """The label that is known to be right."""
+        return None if self.settings.truth is None else self.settings.labels[self.settings.truth]
+
+    @property
+    def understood(self) -> bool:
+        """Whether the model had the clean picture right, where that is known; else whether nothing says that it had not."""
+        if self.true_label is not None:
+            return self.label(self.clean) == self.true_label
+        return not (no_fit(self) or unsure(self))
+
     def label(self, probabilities: torch.Tensor) -> str:
         return self.settings.labels[int(probabilities.argmax())]
 
@@ -224,8 +241,11 @@ def begin(clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: 
     """The clean picture: its prediction and its signals."""
     pixels = to_pixels(photo, clip.image_size).to(clip.device)
     text = clip.text_features(settings.labels, settings.template)
-    start = _moment(clip, text, torch.zeros_like(pixels), clip.encode(pixels))
-    return Run(settings, profile, photo, pixels, text, start, signals(clip, pixels, settings.seed))
+    features = clip.encode(pixels)
+    start = _moment(clip, text, torch.zeros_like(pixels), features)
+    best = F.cosine_similarity(features, text, dim=-1).max()
+    return Run(settings, profile, photo, pixels, text, start, signals(clip, pixels, settings.seed),
+               fit=clip.fit.chance(best).item() if clip.fit else None)
 
 
 @torch.no_grad()
@@ -348,15 +368,16 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
 
     clock = _Clock(clip.device)
     if run.engaged:
-        for step in counterattack(clip.encode, pixels, noise, profile.ttc, anchor=run.before_defence.features):
-            features = step.output
-            if features is None:
+        for step in pushed(clip.encode, pixels, noise, profile):
+            if step.output is None:
                 with torch.no_grad():
                     features = clip.encode(pixels + step.delta)
+            else:
+                features = step.output[:, 0]  # the picture's own; the others are its views'
             run = replace(run, defence=(*run.defence, _moment(clip, run.text, step.delta, features, clock.tick())))
             yield run
             clock.tick()
-        delta = weigh([moment.delta for moment in run.defence], profile.ttc)
+        delta = weigh([moment.delta for moment in run.defence], profile.budget)
     else:
         delta = left_alone(noise, profile)
     with torch.no_grad():
@@ -378,12 +399,42 @@ def stopped(run: Run) -> str:
     if run.engaged is None and not run.attack_finished:
         return f"Stopped after step {max(len(run.attack) - 1, 0)} of {run.attack_steps} of the attack."
     if run.engaged is not None and run.defended is None:
-        return f"Stopped after step {max(len(run.defence) - 1, 0)} of {run.profile.ttc.steps} of the counterattack."
+        return f"Stopped after step {max(len(run.defence) - 1, 0)} of {run.profile.budget.steps} of the counterattack."
+    return ""
+
+
+UNSURE, SELDOM = 0.5, 0.5  # below these, an answer is unsure, and it is likelier that no label fits than that one does
+
+
+def no_fit(run: Run) -> bool:
+    """Whether it seems that none of the labels describes the clean picture."""
+    return run.fit is not None and run.fit < SELDOM
+
+
+def unsure(run: Run) -> bool:
+    """Whether the model's first answer is a guess among its labels."""
+    return run.clean.max().item() < UNSURE
+
+
+def caveat(run: Run) -> str:
+    """What has to be said before any verdict; empty where nothing has."""
+    clean = run.label(run.clean)
+    if run.true_label is not None and run.true_label != clean:
+        return f"CLIP had this picture wrong before any attack: it is “{run.true_label}”, and CLIP said “{clean}”."
+    if run.true_label is None and no_fit(run):
+        return (f"None of these labels seems to fit the picture (a chance of {run.fit:.0%} that one does): whatever CLIP"
+                " says of it is a guess. Write a label that names what you see.")
+    if run.true_label is None and unsure(run):
+        return f"CLIP was not sure before any attack: “{clean}” with {run.clean.max().item():.0%}."
     return ""
 
 
 def verdict(run: Run) -> str:
-    """Where the run stands, in one sentence or two."""
+    """Where the run stands, in a few sentences: first what puts it in doubt, then the gate, then what came of it."""
+    return " ".join(filter(None, [caveat(run), _standing(run)]))
+
+
+def _standing(run: Run) -> str:
     clean = run.label(run.clean)
     if run.engaged is None:
         if not run.attack_finished:
@@ -416,12 +467,41 @@ def told_apart(value: float, line: float) -> tuple[str, str]:
 
 
 def outcome(run: Run) -> str:
-    """What the defence came to, in one sentence."""
+    """What the defence came to, in one sentence. “Recovered” is said only of a label that is known to be right."""
     clean, final, attacked = map(run.label, (run.clean, run.defended, run.before_defence.probabilities))
+    truth = run.true_label
+    by = "" if run.engaged else " by the random looks alone" if run.profile.looks else " by the probing noise alone"
     if run.control:
-        return f"The clean picture keeps its prediction, “{clean}”." if final == clean else \
-            f"A cost of the defence: the clean picture changed from “{clean}” to “{final}”."
-    if final == clean:
-        by = "" if run.engaged else " by the random looks alone" if run.profile.looks else " by the probing noise alone"
-        return f"Recovered{by}: “{attacked}” is “{clean}” again." if attacked != clean else f"“{clean}” stands."
-    return f"Not recovered: the defended prediction is “{final}”, not “{clean}”."
+        if final == clean:
+            return f"The picture keeps its prediction, “{clean}”."
+        if truth is not None and final == truth:
+            return f"The defence put the answer right: “{clean}” became “{final}”."
+        cost = "A cost of the defence" if truth == clean else "The defence changed the answer"
+        return f"{cost}: the clean picture changed from “{clean}” to “{final}”."
+    if truth is None:
+        if final != clean:
+            return f"CLIP now says “{final}”; before the attack it said “{clean}”."
+        return (f"CLIP says “{clean}” again{by}, as before the attack." if attacked != clean else
+                f"CLIP says “{clean}” throughout.")
+    if final == truth:
+        return f"Recovered{by}: “{attacked}” is “{truth}” again." if attacked != truth and clean == truth else (
+            f"“{truth}” stands." if clean == truth else f"The defended prediction, “{truth}”, is right.")
+    if clean == truth:
+        return f"Not recovered: the defended prediction is “{final}”, not “{truth}”."
+    return f"The defended prediction is “{final}”, not right either." if final != clean else (
+        f"CLIP is back at its own mistake, “{clean}”.")
+
+
+def tone(run: Run) -> str:
+    """Whether things stand well: "good" only where a label that is known to be right is there after the defence,
+    "bad" where it is known to be gone, "same" or "other" where only the first answer is known to compare with, and
+    "wait" where the run has not come so far."""
+    answer = run.defended if run.defended is not None else run.attacked
+    if answer is None:
+        return "wait"
+    now, first, truth = run.label(answer), run.label(run.clean), run.true_label
+    if truth is None:
+        return "other" if now != first else "wait" if run.defended is None else "same"
+    if now != truth:
+        return "bad" if first == truth else "other"
+    return "wait" if run.defended is None else "good"

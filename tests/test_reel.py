@@ -2,6 +2,7 @@
 import base64
 import io
 import json
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,16 +12,19 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import MODELS
 from demo_core.defenses import VIEW_DRIFT, Profile
 from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
-from demo_core.pictures import open_picture, to_photo
-from demo_core.reel import finished_scenes, frames, made, packed, path_map, reel, stored
+from demo_core.pictures import open_picture, to_image, to_photo
+from demo_core.reel import (
+    FOLDER, LOSSLESS_PHOTO, Grid, Messages, finished_scenes, frames, made, path_map, photo_url, reel, stored,
+    weighted,
+)
 from demo_core.scenes import SCENES, Scene, SceneError, scene_of
 from demo_core.takeaway import TAKEAWAYS, NotThere, numbers
 
 CAT = replace(scene_of("cat"), steps=4)
+WIRE = 1_500_000  # bytes of a finished run on its way to a page
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +32,37 @@ def run(clip):
     return made(CAT, clip)
 
 
-def unpacked(frame: dict) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(frame["delta"]), np.int8).astype(float) / 127 * frame["scale"]
+def unpacked(found: list[dict]) -> list[np.ndarray | None]:
+    """The whole numbers [3,S,S] of each frame's perturbation, read as the page reads them."""
+    acts: dict[int, list] = {}
+    values = []
+    for frame in found:
+        earlier = acts.setdefault(frame["act"], [])
+        if not frame["delta"]:
+            values.append(None)
+            continue
+        packed = np.frombuffer(zlib.decompress(base64.b64decode(frame["delta"]), -15), np.uint8)
+        size = earlier[0].shape[-1] if earlier else int((len(packed) / 3) ** 0.5)
+        told = packed[-3 * size * size:].view(np.int8).reshape(3, size, size)
+        before = earlier[-1].astype(int) if earlier else 0
+        if frame["weights"]:
+            before = weighted(frame["weights"], earlier)
+        elif earlier and frame["stride"]:
+            up = np.unpackbits(packed[:-told.size])[:told.size].reshape(told.shape).astype(int)
+            before = (before + (2 * up - 1) * frame["stride"]).clip(-frame["levels"], frame["levels"])
+        earlier.append((before + told).astype(np.int8))
+        values.append(earlier[-1])
+    return values
+
+
+def wanted(run, found: list[dict]) -> list[np.ndarray | None]:
+    """The same straight from the run."""
+    return [Grid(f["scale"] / 255, f["levels"]).values(m.delta).astype(np.int8) if f["delta"] else None
+            for f, m in zip(found, run.moments, strict=True)]
+
+
+def same(one: list, two: list) -> bool:
+    return all((a is None and b is None) or np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 @pytest.mark.parametrize("scene", [*[p.scene for p in SCENES.values()],
@@ -58,21 +91,26 @@ def test_every_preset_can_be_run():
 
 
 @pytest.mark.parametrize("scene, name", finished_scenes().items(), ids=finished_scenes().values())
-def test_what_comes_with_the_demo_is_what_the_model_gives(clip, scene, name):
+def test_what_comes_with_the_demo_is_what_the_model_gives(photo_clip, scene, name):
     """Up to last bits, which differ between machines and may turn single signs."""
-    given, run = stored(scene), made(scene, clip)
-    fresh = reel(run)
+    given, fresh = stored(scene), reel(made(scene, photo_clip))
     assert given["labels"] == fresh["labels"] and [f["act"] for f in given["frames"]] == [f["act"] for f in fresh["frames"]]
     assert given["frames"][0]["say"] == fresh["frames"][0]["say"]
     for one, two in ((given["frames"][-1], fresh["frames"][-1]), (given["frames"][0], fresh["frames"][0])):
         assert one["top"][0][0] == two["top"][0][0] and one["top"][0][1] == pytest.approx(two["top"][0][1], abs=0.1)
-    if given["frames"][-1]["delta"]:
-        assert np.mean(np.abs(unpacked(given["frames"][-1]) - unpacked(fresh["frames"][-1])) > 0.1) < 0.2
+    one, two = unpacked(given["frames"])[-1], unpacked(fresh["frames"])[-1]
+    assert np.mean(np.abs(one.astype(int) - two) > 0.1 * given["frames"][-1]["levels"]) < 0.2
     assert given["photo"].startswith("data:image/webp;base64,") and given["drift"]["svg"].startswith("<svg")
     assert given["verdict"]["tone"] == fresh["verdict"]["tone"]
     assert given["frames"][-1]["drift"] == pytest.approx(fresh["frames"][-1]["drift"], abs=0.1)
     for name in ("clean", "attacked"):
         assert given["signals"][name] == (fresh["signals"][name] and pytest.approx(fresh["signals"][name], abs=0.1))
+
+
+def test_what_comes_with_the_demo_is_soon_there():
+    sizes = [len(json.dumps(stored(scene))) for scene in finished_scenes()]
+    assert max(sizes) <= WIRE and sum(path.stat().st_size for path in FOLDER.iterdir()) <= 15e6
+    assert {path.name for path in FOLDER.iterdir()} == {f"{name}.json.gz" for name in finished_scenes().values()}
 
 
 def test_the_presets_show_what_they_promise():
@@ -82,18 +120,98 @@ def test_the_presets_show_what_they_promise():
     assert all("Not recovered" in ends[key]["text"] for key in ("failure", "adaptive"))
 
 
+def test_examples_are_named_rightly_and_by_someone():
+    """What is said to be right is in the list that the picture is offered with, and the model agrees or is
+    said not to."""
+    for example in EXAMPLES:
+        found = stored(scene_of(example.title))
+        assert example.expected in found["labels"] and example.author and example.licence
+        assert (found["labels"][found["frames"][0]["top"][0][0]] == example.expected) == example.recognised
+
+
 def test_a_frame_for_each_moment_with_its_perturbation(run):
     found = frames(run)
     assert [f["act"] for f in found] == [0, *[1] * 5, 2, *[3] * (len(run.defence) + 1)]
-    for frame, moment in zip([f for f in found if f["act"] == 1], run.attack):
-        want = moment.delta[0].permute(1, 2, 0).flatten().numpy() * 255
-        assert np.abs(unpacked(frame) - want).max() <= frame["scale"] / 254 + 1e-6
+    for frame, moment, values in zip(found, run.moments, unpacked(found), strict=True):
+        if values is not None:
+            shown, want = values * (frame["scale"] / frame["levels"]), moment.delta[0].numpy() * 255
+            assert np.abs(shown - want).max() <= frame["scale"] / frame["levels"] / 2 + 1e-4
         assert frame["drift"] == pytest.approx(run.drift(moment), abs=1e-4)
     assert found[-1]["top"][0][1] == pytest.approx(run.defended.max().item(), abs=1e-4)  # the answer over all looks
-    assert packed(torch.zeros(1, 3, 4, 4), 0.0) == base64.b64encode(bytes(48)).decode()
 
 
-@pytest.mark.parametrize("profile", [MODELS["pocket"].profile, Profile(), Profile(threshold=1e9)], ids=["views", "tau, never", "tau, always"])
+@pytest.mark.parametrize("change", [
+    {}, {"eps": 1.0}, {"eps": 0.0}, {"eps": 3.5, "step_size": 0.75}, {"eps": 16.0, "step_size": 8.0},
+    {"attack": "fgsm"}, {"attack": "noise"},
+    {"attack": "apgd_ce", "eps": 8.0}, {"attack": "targeted_pgd", "target": "goldfish"}, {"control": True}],
+    ids=str)
+def test_perturbations_come_out_as_they_went_in(clip, change):
+    """To the last unit, whatever the attack, and for a grid of any coarseness."""
+    labels = "\n".join(dict.fromkeys([*CAT.labels.splitlines(), "goldfish"]))
+    run = made(replace(CAT, labels=labels, **change), clip)
+    found = frames(run)
+    assert same(unpacked(found), wanted(run, found))
+
+
+def test_odd_values_come_out_as_they_went_in():
+    """Jumps over the whole range wrap around in a byte; steps in no direction; a budget that a step leaves at
+    once."""
+    dice = np.random.default_rng(0)
+    for grid in (Grid(1.0), Grid(1.0, 120, 15), Grid(1.0, 127, 254), Grid.of(4 / 255, 1 / 255)):
+        steps = [dice.integers(-grid.levels, grid.levels + 1, (3, 5, 5)).astype(np.int16) for _ in range(4)]
+        steps.append(steps[-1])
+        told = {"act": 1, "levels": grid.levels, "stride": grid.stride, "weights": None}
+        found = [told | {"delta": grid.packed(s, b)} for s, b in zip(steps, [None, *steps])]
+        assert same(unpacked(found), steps)
+
+
+@pytest.mark.parametrize("eps, step_size, levels, stride", [
+    (4, 1, 124, 31), (4, 2, 126, 63), (1, 1, 127, 127), (8, 1, 120, 15), (1, 4, 127, 254), (4, 0, 127, 0),
+    (0, 1, 127, 0)])
+def test_a_step_is_a_whole_number(eps, step_size, levels, stride):
+    assert Grid.of(eps / 255, step_size / 255) == Grid(eps / 255, levels, stride)
+
+
+def test_messages_of_a_run_hold_only_what_is_new(clip):
+    """Joined, they are the whole; and what any of them starts from is how much was sent before it."""
+    photo = to_photo(open_picture(CAT.example.path))
+    start = story.begin(clip, photo, CAT.settings, clip.profile)
+    messages, joined, sent = Messages("a"), {}, []
+    for run in (runs := [start, *story.whole(clip, start)]):
+        message = messages.next(run, "a note", done=run is runs[-1])
+        assert message["run"] == "a" and message["since"] == len(joined.get("frames", []))
+        joined = joined | message | {"frames": [*joined.get("frames", []), *message["frames"]]}
+        sent.append(message)
+        assert len(message["frames"]) <= 3  # the last step of the attack and the test come together
+    whole = reel(runs[-1], None, "a note", True, "a")
+    assert joined | {"since": 0} == whole
+    assert [bool("photo" in m) for m in sent] == [True] + [False] * (len(sent) - 1)
+    assert sum("labels" in m for m in sent) == 1 and sum(m["map"] is not None for m in sent) == 1
+    assert sum(len(json.dumps(m)) for m in sent) < 1.2 * len(json.dumps(whole))
+
+
+@pytest.mark.parametrize("steps", [10, 50])
+def test_a_run_is_short_on_the_wire(photo_clip, steps):
+    """Of a step of the attack there is hardly more to tell than a bit for each value."""
+    scene = replace(CAT, steps=steps)
+    run = story.begin(photo_clip, to_photo(open_picture(CAT.example.path)), scene.settings, photo_clip.profile)
+    *_, run = story.attack(photo_clip, run)
+    found = frames(run)
+    values, sizes = photo_clip.image_size ** 2 * 3, [len(f["delta"]) for f in found if f["act"] == 1]
+    assert sizes[0] < 1.05 * values * 4 / 3 and max(sizes[1:]) < 1.1 * values / 8 * 4 / 3
+    assert same(unpacked(found), wanted(run, found))
+
+
+def test_a_photo_is_shown_without_loss_where_that_is_not_too_long():
+    photo = to_photo(open_picture(CAT.example.path))
+    with Image.open(io.BytesIO(base64.b64decode(photo_url(photo).split(",")[1]))) as shown:
+        assert np.array_equal(np.asarray(shown), np.asarray(to_image(photo)))
+    noise = torch.rand(3, 448, 448, generator=torch.Generator().manual_seed(0))
+    assert len(photo_url(photo)) <= LOSSLESS_PHOTO and len(photo_url(noise)) < 2 * LOSSLESS_PHOTO
+
+
+@pytest.mark.parametrize("profile", [Profile(VIEW_DRIFT, looks=2), Profile(), Profile(threshold=1e9)],
+                         ids=["views", "tau, never", "tau, always"])
 def test_every_stage_of_a_run_is_plain_json(clip, profile):
     photo = to_photo(open_picture(CAT.example.path))
     runs = [story.begin(clip, photo, CAT.settings, profile)]
@@ -102,6 +220,7 @@ def test_every_stage_of_a_run_is_plain_json(clip, profile):
     for run in runs:
         text = json.dumps(reel(run, done=run is runs[-1]))
         assert json.loads(text)["done"] is (run is runs[-1])
+        assert same(unpacked(frames(run)), wanted(run, frames(run)))
     test = next(f["say"] for f in frames(runs[-1]) if f["act"] == 2)
     assert ("Nudged" if profile.gate == VIEW_DRIFT else "A little noise") in test and test.endswith(".")
 

@@ -37,6 +37,11 @@ def _named(run: Run, probabilities) -> dict[str, float]:
     return {run.settings.labels[i]: round(probabilities[i].item(), 6) for i in probabilities.argsort(descending=True).tolist()}
 
 
+def _doubts(run: Run) -> dict[str, float | bool | None]:
+    """The chance that any label fits the clean picture, and whether the first answer was a guess."""
+    return {"fit": run.fit, "no_label_fits": story.no_fit(run), "unsure": story.unsure(run)}
+
+
 def _signals(found: story.Signals) -> dict[str, float]:
     return {"tau": found.tau, "view_drift": found.view_drift}
 
@@ -55,7 +60,7 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
             except bad_input as error:
                 raise gr.Error(str(error), print_exception=False) from None
 
-        answered.__doc__ = endpoint.__doc__.replace("<attacking>", ATTACKING)
+        answered.__doc__ = endpoint.__doc__.replace("<attacking>", ATTACKING).replace("<models>", ", ".join(MODELS))
         return answered
 
     @told
@@ -67,12 +72,12 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
             <attacking>
 
         Returns:
-            A report with the probabilities before and after, the drift of the embedding step by step, and the stability
+            A report with the probabilities before and after, the chance that any of the labels fits, the drift of the embedding step by step, and the stability
             signals; and the attacked picture as a PNG that still fools the model when it is given back.
         """
         clip, run = start(picture, labels, template, attack, eps, step_size, steps, target, seed, model, adaptive)
         run = list(attacked(clip, run, model))[-1]
-        return {"verdict": story.verdict(run), "clean": _named(run, run.clean), "attacked": _named(run, run.attacked),
+        return {"verdict": story.verdict(run), **_doubts(run), "clean": _named(run, run.clean), "attacked": _named(run, run.attacked),
                 "drift": list(run.attack_drift), "clean_signals": _signals(run.clean_signals),
                 "attacked_signals": _signals(run.attacked_signals)}, attacked_picture(run)
 
@@ -84,16 +89,16 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
             picture: The picture, as a file; for instance one that `attack` gave.
             labels: Candidate labels, one a line; at least two.
             seed: The same seed gives the same counterattack.
-            model: The CLIP: pocket, pocket-tecoa, vit-b-32, vit-b-16 or vit-l-14.
+            model: The CLIP: one of <models>.
             template: The prompt, with {} where the label goes.
 
         Returns:
-            A report with the probabilities before and after, whether the gate opened, the signals that it decides by, and how
+            A report with the probabilities before and after, the chance that any of the labels fits, whether the gate opened, the signals that it decides by, and how
             far each step pushed the embedding; and the defended picture as PNG.
         """
         clip, run = start(picture, labels, template, "pgd", 0, 0, 1, None, seed, model)
         run = list(story.defend(clip, run, control=True))[-1]
-        return {"engaged": run.engaged, "before": _named(run, run.clean), "after": _named(run, run.defended),
+        return {"verdict": story.verdict(run), **_doubts(run), "engaged": run.engaged, "before": _named(run, run.clean), "after": _named(run, run.defended),
                 "signals": _signals(run.clean_signals), "gate": run.profile.gate, "threshold": run.profile.threshold,
                 "push": [run.push(m) for m in run.defence]}, defended_picture(run)
 

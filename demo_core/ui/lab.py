@@ -15,12 +15,12 @@ from gradio.data_classes import ImageData
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, study_of, surrogate_of
+from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, ZeroShotCLIP, load, profile_of, study_of, surrogate_of
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, LabelError, list_labels, parse_labels
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
-from demo_core.reel import made, reel, stored
+from demo_core.reel import Messages, made, reel, stored
 from demo_core.scenes import FIRST, SCENES, InputError, Scene, SceneError, read_settings, scene_of
 from demo_core.story import Drifts, Run, Settings
 from demo_core.takeaway import TAKEAWAYS, NotThere
@@ -87,7 +87,7 @@ def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP
     if key not in MODELS:
         raise InputError(f"There is no model “{key}”: choose one of {', '.join(MODELS)}.")
     clip = model(key)
-    return clip, story.begin(clip, picture, settings, MODELS[key].profile)
+    return clip, story.begin(clip, picture, settings, profile_of(key))
 
 
 def surrogate_for(run: Run, key: str) -> ZeroShotCLIP | None:
@@ -131,7 +131,7 @@ def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
                      " our views" for name, d in drifts.items()) or "an empty plot: nothing has been measured yet"
     return (f'<p class="small">How far the embedding moves when the picture is changed a little. {behind}Short black lines:'
             f" the thresholds of the defences.</p><div class='scroll' tabindex='0' role='region' aria-label='drift over noise and views'>"
-            f"{to_svg(views_figure(drifts, MODELS[key].profile, study, eps), text)}</div>")
+            f"{to_svg(views_figure(drifts, profile_of(key), study, eps), text)}</div>")
 
 
 def build() -> gr.Blocks:
@@ -182,11 +182,11 @@ def build() -> gr.Blocks:
                 kind = gr.Dropdown([(row.title, key) for key, row in MODELS.items()], value=DEFAULT_MODEL, label="Model",
                                    info=MODELS[DEFAULT_MODEL].summary, elem_id="model")
             with gr.Column(min_width=300, elem_classes="show"):
-                stage = gr.HTML(stored(first), html_template=(HERE / "stage.html").read_text(), js_on_load=(HERE / "stage.js").read_text(),
+                stage = gr.HTML(None, html_template=(HERE / "stage.html").read_text(), js_on_load=(HERE / "stage.js").read_text(),
                                 apply_default_css=False, elem_id="stage", label="stage")
                 with gr.Tabs(elem_classes="more"):
                     with gr.Tab("Why this gate"):
-                        gate = gr.HTML(gate_html(MODELS[DEFAULT_MODEL]), elem_id="gate")
+                        gate = gr.HTML(gate_html(DEFAULT_MODEL), elem_id="gate")
                     with gr.Tab("Arena"):
                         arena_button = gr.Button("Run every defence on the attacked picture", elem_id="run-arena")
                         arena = gr.HTML(arena_html(None, ()), elem_id="arena", label="arena")
@@ -208,10 +208,10 @@ def build() -> gr.Blocks:
         def frames(clip: ZeroShotCLIP, runs: Iterator[Run], made_from: tuple, picture: str | None, also: dict = {}) -> Iterator[dict]:
             """What changes on the page, at most every PAUSE seconds; the last of the runs is never left out. picture: the
             title of the example, if it is one; also: what else changes with the first of them."""
-            study, then, run, name = study_of(made_from[1]), 0.0, None, token_hex(4)
+            messages, then, run = Messages(token_hex(4), study_of(made_from[1])), 0.0, None
 
             def changed(run: Run, done: bool = False) -> dict:
-                found = {session: Session(run, made_from, name=name), stage: reel(run, study, note(clip, run), done, name)}
+                found = {session: Session(run, made_from, name=messages.name), stage: messages.next(run, note(clip, run), done)}
                 return found | {link: share_html(link_to(picture, made_from[1], run))} if done else found
 
             for found in runs:
@@ -234,7 +234,7 @@ def build() -> gr.Blocks:
             return told
 
         def fresh(name, photo, kind, *chosen) -> tuple[ZeroShotCLIP, Run, tuple]:
-            clip, run = begin(photo, kind, read_settings(*chosen))
+            clip, run = begin(photo, kind, read_settings(*chosen, picture=name))
             return clip, run, (photo, kind, *chosen[:2])
 
         def cleared(kind: str) -> dict:
@@ -289,7 +289,7 @@ def build() -> gr.Blocks:
             try:
                 run = attacked_before(kept, name, photo, kind, *chosen).run
             except InputError:
-                run = begin(photo, kind, read_settings(*chosen))[1]
+                run = begin(photo, kind, read_settings(*chosen, picture=name))[1]
             yield {views: views_html(kind, story.drifts(model(kind), run), run.settings.eps * 255)}
 
         def take(key: str, kept: Session | None, name, photo, kind, *chosen) -> Iterator[dict]:
@@ -315,7 +315,7 @@ def build() -> gr.Blocks:
             names = list_labels(scene.labels)
             key = next((key for key, row in SCENES.items() if row.scene == scene), None)
             return {preset: gr.update(value=key, info=SCENES[key].help if key else NO_PRESET), title: scene.picture, photo: scene.example.path, kind: gr.update(value=scene.model, info=MODELS[scene.model].summary),
-                    gate: gate_html(MODELS[scene.model]), views: no_views(scene.model), labels: scene.labels, template: scene.template,
+                    gate: gate_html(scene.model), views: no_views(scene.model), labels: scene.labels, template: scene.template,
                     attack: scene.attack, eps: scene.eps, step_size: scene.step_size, steps: scene.steps, seed: scene.seed,
                     target: gr.update(choices=list(names), value=scene.target or None), adaptive: scene.adaptive,
                     link: share_html(scene.query()), arena: arena_html(None, ())}
@@ -334,13 +334,13 @@ def build() -> gr.Blocks:
             try:
                 scene = Scene.read(query)
                 if scene is None:
-                    return {stage: gr.skip()}
+                    return {stage: stored(first)}
                 scene.settings  # what cannot be run is refused before anything on the page changes
                 known = open_scene(scene)
                 return known if stage in known else known | {pending: query}
             except BAD_INPUT as error:
                 gr.Warning(str(error), title="Not yet")
-                return {stage: gr.skip()}
+                return {stage: stored(first)}
 
         def run_link(query: str) -> Iterator[dict]:
             """Make the run that a link asks for."""
@@ -361,6 +361,9 @@ def build() -> gr.Blocks:
         quiet = dict(api_visibility="private", show_progress="hidden", queue=False)
         speaking = dict(api_visibility="private", show_progress="hidden", concurrency_limit=None)  # warnings need the queue
         stop.click(stopped, session, stage, cancels=running, **quiet)
+        # a page that missed a message of a run asks for all of it
+        stage.submit(lambda kept: reel(kept.run, study_of(kept.model), name=kept.name) if kept and kept.run else gr.skip(),
+                     session, stage, **quiet)
         for key, button in files.items():
             handed = button.click(handler(partial(take, key)), [session, *inputs], [stage, file], api_name=f"lab_take_{key}", **streaming)
             handed.success(None, None, None, js="() => document.querySelector('#taken')?.click()", api_visibility="private")
@@ -407,7 +410,7 @@ def build() -> gr.Blocks:
                 gr.Warning(str(error), title="This model is not available here")
                 key = DEFAULT_MODEL
             row = MODELS[key]
-            return gr.update(value=key, info=row.summary), gate_html(row), no_views(key), arena_html(None, ())
+            return gr.update(value=key, info=row.summary), gate_html(key), no_views(key), arena_html(None, ())
 
         kind.select(model_changed, kind, [kind, gate, views, arena], api_visibility="private", show_progress="hidden", **QUEUE)
         page.load(open_link, None, [*everything, pending], **speaking)

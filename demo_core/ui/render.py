@@ -5,7 +5,7 @@ from html import escape
 
 from PIL import ImageOps
 
-from demo_core.clip import MODELS, ModelRow
+from demo_core.clip import MODELS, profile_of
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
 from demo_core.examples import EXAMPLES
 from demo_core.pictures import as_url, open_picture
@@ -52,6 +52,14 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
         return ('<p class="small">Attack a picture first; then every defence answers here on the attacked picture and, as a'
                 " control, on the clean one.</p>")
     clean, known = int(run.clean.argmax()), {bout.key: bout for bout in bouts}
+    truth = run.settings.truth
+
+    def answered(index: int) -> str:
+        """A cell: right or wrong where the true label is known, else whether it is the first answer."""
+        kind, sign = ("same" if index == clean else "other", "") if truth is None else (
+            ("back", "✓ ") if index == truth else ("lost", "✗ "))
+        return f'<td class="{kind}">{sign}{escape(run.settings.labels[index])}</td>'
+
     rows = ""
     for key, defense in DEFENSES.items():
         rows += f'<tr><th scope="row">{escape(defense.title)}<span>{escape(defense.help)}</span></th>'
@@ -59,28 +67,30 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
             rows += '<td colspan="5" class="small">not yet</td></tr>'
             continue
         bout = known[key]
-        answer, control = int(bout.attacked.argmax()), int(bout.clean.argmax())
         share = bout.attacked[clean].item() * 100
-        rows += (f'<td class="{"back" if answer == clean else "lost"}">{"✓" if answer == clean else "✗"}'
-                 f" {escape(run.settings.labels[answer])}</td>"
-                 f'<td><span class="bar"><i style="width:{share:.1f}%;background:{DEFENDED}"></i></span>{share:.0f} %</td>'
-                 f'<td class="{"back" if control == clean else "lost"}">{"✓" if control == clean else "✗"}'
-                 f" {escape(run.settings.labels[control])}</td>"
-                 f"<td>{bout.forward} + {bout.backward}</td><td>{bout.milliseconds:.0f}</td></tr>")
+        rows += (answered(int(bout.attacked.argmax()))
+                 + f'<td><span class="bar"><i style="width:{share:.1f}%;background:{DEFENDED}"></i></span>{share:.0f} %</td>'
+                 + answered(int(bout.clean.argmax()))
+                 + f"<td>{bout.forward} + {bout.backward}</td><td>{bout.milliseconds:.0f}</td></tr>")
     heads = ("defence", "on the attacked picture", f"probability of “{escape(run.settings.labels[clean])}”",
              "on the clean picture", "passes, forward + backward", "ms")
     said = ("Each defence met an attack made through itself." if run.settings.knows_defence else
             "All met the same attack, which knows none of them.")
-    done = f"{len(bouts)} of {len(DEFENSES)} defences. {said} The clean prediction was “{escape(run.settings.labels[clean])}”."
+    done = f"{len(bouts)} of {len(DEFENSES)} defences. {said} The clean prediction was “{escape(run.settings.labels[clean])}”" + (
+        "; whether it is right, nobody said." if truth is None else ", which is right." if truth == clean else
+        f", which is wrong: it is “{escape(run.settings.labels[truth])}”.")
     return (f'<p class="small" role="status">{done}</p><div class="scroll" tabindex="0" role="region" aria-label="defences"><table class="arena"><thead><tr>'
             + "".join(f'<th scope="col">{head}</th>' for head in heads) + f"</tr></thead><tbody>{rows}</tbody></table></div>")
 
 
-def gate_html(row: ModelRow) -> str:
-    """Which signal gates this model, and why, in plain words."""
-    profile, title = row.profile, row.title
-    ttc = profile.ttc
-    budget = (f"The counterattack takes {ttc.steps} steps of {ttc.step_size * 255:g}/255 within {ttc.eps * 255:g}/255")
+def gate_html(key: str) -> str:
+    """Which signal gates a model of the table, and why, in plain words."""
+    row, profile = MODELS[key], profile_of(key)
+    budget, title = profile.budget, row.title
+    spent = (f"The counterattack takes {budget.steps} steps of {budget.step_size * 255:g}/255 within"
+             f" {budget.eps * 255:g}/255")
+    if profile.aim:
+        spent += f", away from the mean embedding of the picture and of it {' and '.join(profile.aim)}"
     if profile.gate == TAU:
         rule = (f"<b>tau decides</b> for {escape(title)}: a picture whose embedding moves by less than"
                 f" {profile.threshold:g} of its length under a little noise is <i>falsely stable</i>, and is"
@@ -92,11 +102,11 @@ def gate_html(row: ModelRow) -> str:
         rule = (f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
                 f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
                 f" and is counterattacked{measured}.")
-    looks = (f" At the end the prediction is averaged over the picture and {profile.looks} random looks at it, each zoomed in,"
-             " turned or mirrored a little." if profile.looks else "")
+    looks = (f" At the end the prediction is averaged over the picture and {profile.looks} random looks at it, each"
+             " zoomed in, turned or mirrored a little." if profile.looks else "")
     probe = (f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
              " fine-tuned, as in the paper’s code." if row.original else "")
-    return f'<p class="gate">{rule}{probe} {budget}.{looks} <span class="small">{escape(profile.note)}</span></p>'
+    return f'<p class="gate">{rule}{probe} {spent}.{looks} <span class="small">{escape(profile.note)}</span></p>'
 
 
 ABOUT = """<div class="about">
@@ -105,6 +115,11 @@ ABOUT = """<div class="about">
 nearly the same way. An attacker who knows the model can move the picture’s embedding far by changes too small to see. Xing, Zhao
 and Sebe (CVPR 2025) noticed that pictures so attacked stand in an odd place, and that CLIP’s own frozen image encoder can push them out
 of it at test time: no training, no other network.</p>
+<h2>The model in the box</h2>
+<p>It has CLIP’s form and is not OpenAI’s CLIP: Google’s EfficientNet-Lite0, trained on ImageNet and locked, with a text tower that was
+taught, from text alone, to land where the pictures of a word lie. It knows photographs of things, and the words for them; not people’s
+names, not emotions, not writing in a picture. Where none of your labels seems to fit, the page says so before anything is attacked, and
+nothing is called recovered unless the right label is known.</p>
 <h2>The two equations</h2>
 <p>The stability signal: how far a little noise n moves the embedding f of a picture x, in parts of its length.</p>
 <math display="block"><mi>τ</mi><mo>=</mo><mfrac><mrow><mo>‖</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>+</mo><mi>n</mi><mo>)</mo><mo>−</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>‖</mo></mrow><mrow><mo>‖</mo><mi>f</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>‖</mo></mrow></mfrac></math>
@@ -114,8 +129,9 @@ few steps of signed gradient ascent, later steps counting more.</p>
 <h2>What tau is, and what it is not</h2>
 <p>In OpenAI’s CLIPs an attacked picture is <i>falsely stable</i>: noise moves its embedding less than a clean one’s, so a low tau calls for the
 counterattack. It is no proof of an attack: some clean pictures are as still, weak attacks are not, an attacker who knows the rule can
-avoid it, and in small networks, such as the one in this box, it does not show at all. There the opposite does: a nudge of one pixel
-throws an attacked picture’s embedding far, and that drift decides here. Both are measured and shown.</p>
+avoid it, and it holds under weak noise only: under strong noise the order turns (<a href="https://arxiv.org/abs/2606.03730"
+rel="noreferrer">Beyond False Stability</a>). In the model in this box another sign is far clearer: a nudge of one pixel, or the mirror image, throws
+an attacked picture’s embedding far, and that drift decides here. Both are measured and shown.</p>
 <h2>What it does not do</h2>
 <p>No defence here stops an attacker who knows it and may change every pixel by 4/255. The presets hold a failure and that attacker, on purpose;
 the Arena runs every defence on your picture; the README has the tables, thousands of pictures each.</p>

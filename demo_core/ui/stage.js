@@ -7,7 +7,7 @@ const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
-let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, deltas = [], touring = -1, stale = false;
+let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "";
 const left = new Set();
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
@@ -29,10 +29,37 @@ function draw(svg, tag, attributes, words = "") {
 
 // ---------------------------------------------------------------- what is known at a moment
 
-function unpack(frame) {
-  const raw = atob(frame.delta), levels = new Int8Array(raw.length);
-  for (let i = 0; i < raw.length; i++) levels[i] = raw.charCodeAt(i);
-  return levels;
+// The bytes of a frame's perturbation.
+async function inflated(frame) {
+  const packed = Uint8Array.from(atob(frame.delta), (c) => c.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Int8Array(await new Response(stream).arrayBuffer());
+}
+
+// The perturbation of a frame, plane by plane, from the bytes that came with it and the earlier frames of its act (see
+// Grid.packed in reel.py).
+function unpacked(bytes, frame, earlier) {
+  const before = earlier.at(-1), top = frame.levels;
+  if (frame.weights) {
+    const sum = new Float64Array(bytes.length);
+    earlier.forEach((values, step) => { for (let i = 0; i < sum.length; i++) sum[i] += frame.weights[step] * values[i]; });
+    for (let i = 0; i < sum.length; i++) bytes[i] += Math.floor(sum[i] + 0.5);
+  } else if (before && frame.stride) {
+    const found = bytes.subarray(bytes.length - before.length);
+    for (let i = 0; i < found.length; i++)
+      found[i] += clamp(before[i] + (bytes[i >> 3] >> (7 - i & 7) & 1 ? frame.stride : -frame.stride), -top, top);
+    return found.slice();
+  } else if (before) for (let i = 0; i < bytes.length; i++) bytes[i] += before[i];
+  return bytes;
+}
+
+// Gives every frame that has none its perturbation: all of them are kept, so that going back and forth is instant.
+async function unpack(frames) {
+  const bytes = await Promise.all(frames.map((f) => (f.delta && !f.values ? inflated(f) : null)));
+  frames.forEach((frame, i) => {
+    if (bytes[i]) frame.values = unpacked(bytes[i], frame, frames.slice(0, i).filter((f) => f.act === frame.act).map((f) => f.values));
+    frame.delta = "";
+  });
 }
 
 // The newest frame of an act that is not after this moment.
@@ -50,10 +77,7 @@ function parts(name) {
   return reel.control || attack < 0 ? [layer(defence)] : [layer(attack), layer(defence)];
 }
 
-function layer(index) {
-  deltas[index] ??= unpack(reel.frames[index]);
-  return [deltas[index], reel.frames[index].scale / 127];
-}
+function layer(index) { return [reel.frames[index].values, reel.frames[index].scale / reel.frames[index].levels]; }
 
 // ---------------------------------------------------------------- pictures
 
@@ -65,13 +89,13 @@ function paint(canvas, name) {
   canvas.setAttribute("aria-label", found ? "the " + name + " picture" : "the " + name + " picture is not there yet");
   canvas.classList.toggle("empty", !found);
   if (!found) return context.clearRect(0, 0, SIDE, SIDE);
-  const size = reel.size, block = SIDE / size, out = new ImageData(SIDE, SIDE), grid = new Float32Array(size * size * 3);
+  const size = reel.size, block = SIDE / size, out = new ImageData(SIDE, SIDE), plane = size * size, grid = new Float32Array(plane * 3);
   for (const [levels, unit] of found) for (let i = 0; i < grid.length; i++) grid[i] += levels[i] * unit;
   const sees = $(".sees").checked;
   for (let y = 0, to = 0; y < SIDE; y++) {
     for (let x = 0; x < SIDE; x++, to += 4) {
-      const from = 3 * (Math.floor(y / block) * size + Math.floor(x / block));
-      for (let c = 0; c < 3; c++) out.data[to + c] = (sees ? means[from + c] : photo[to + c]) + grid[from + c];
+      const from = Math.floor(y / block) * size + Math.floor(x / block);
+      for (let c = 0; c < 3; c++) out.data[to + c] = (sees ? means[from + c * plane] : photo[to + c]) + grid[from + c * plane];
       out.data[to + 3] = 255;
     }
   }
@@ -82,7 +106,7 @@ function blockMeans() {
   const size = reel.size, block = SIDE / size;
   means = new Float32Array(size * size * 3);
   for (let y = 0; y < SIDE; y++) for (let x = 0; x < SIDE; x++) for (let c = 0; c < 3; c++)
-    means[3 * (Math.floor(y / block) * size + Math.floor(x / block)) + c] += photo[4 * (y * SIDE + x) + c] / block / block;
+    means[(c * size + Math.floor(y / block)) * size + Math.floor(x / block)] += photo[4 * (y * SIDE + x) + c] / block / block;
 }
 
 function loadPhoto() {
@@ -106,13 +130,14 @@ function loadPhoto() {
 function paintDelta() {
   const index = reel.frames[now].act === 3 ? latest(3) : latest(1), canvas = $(".delta"), size = reel.size, mode = $(".mode").value;
   canvas.width = canvas.height = size;
-  const out = new ImageData(size, size), [levels, unit] = index < 0 ? [new Int8Array(size * size * 3), 0] : layer(index);
-  for (let i = 0; i < size * size; i++) {
-    const at = [levels[3 * i], levels[3 * i + 1], levels[3 * i + 2]];
+  const out = new ImageData(size, size), plane = size * size, [values, unit] = index < 0 ? [new Int8Array(plane * 3), 0] : layer(index);
+  const top = index < 0 ? 127 : reel.frames[index].levels;
+  for (let i = 0; i < plane; i++) {
+    const at = [values[i], values[i + plane], values[i + 2 * plane]];
     if (mode === "heat") {
-      const strength = 4 * at.reduce((sum, v) => sum + Math.abs(v), 0) / 381, low = Math.min(Math.floor(strength), 3);
+      const strength = 4 * at.reduce((sum, v) => sum + Math.abs(v), 0) / (3 * top), low = Math.min(Math.floor(strength), 3);
       for (let c = 0; c < 3; c++) out.data[4 * i + c] = CIVIDIS[low][c] + (CIVIDIS[low + 1][c] - CIVIDIS[low][c]) * (strength - low);
-    } else for (let c = 0; c < 3; c++) out.data[4 * i + c] = 128 + at[c] * (mode === "ten" ? 10 * unit : 1);
+    } else for (let c = 0; c < 3; c++) out.data[4 * i + c] = 128 + at[c] * (mode === "ten" ? 10 * unit : 127 / top);
     out.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(out, 0, 0);
@@ -140,13 +165,13 @@ function showPredictions() {
   }
 }
 
-function buildPredictions() {
-  const key = String(reel.control);
+function buildPredictions(control) {
+  const key = String(control);
   if ($(".predictions").dataset.key === key) return;
   $(".predictions").dataset.key = key;
-  $(".predictions").replaceChildren(...(reel.control ? ["clean", "defended"] : NAMES).map((name) => {
+  $(".predictions").replaceChildren(...(control ? ["clean", "defended"] : NAMES).map((name) => {
     const section = make("section", { class: name, "aria-label": "predictions, " + name });
-    section.append(make("h3", {}, reel.control && name === "defended" ? "defended, without any attack" : name));
+    section.append(make("h3", {}, control && name === "defended" ? "defended, without any attack" : name));
     for (let row = 0; row < 6; row++) {
       const line = make("div", { class: row ? "row" : "row top" });
       line.append(make("span", { class: "name" }), make("span", { class: "value" }), make("span", { class: "bar" }));
@@ -261,7 +286,7 @@ function drawMap() {
   if (end > 0) marker(svg, "square", points[end], 3.5, { class: "attacked mark" + (now < end ? " later" : "") });
   const here = points[now];
   marker(svg, "circle", here, 6, { class: "here" });
-  text($(".map .legend"), "Two dimensions that hold " + percent(reel.map.kept) + " of the way. Arrows: where a label’s text lies. The counterattack leads out of the attacker’s corner, not back to the start.");
+  text($(".map .kept"), percent(reel.map.kept));
 }
 
 // ---------------------------------------------------------------- tables
@@ -293,6 +318,7 @@ function buildTables() {
 // ---------------------------------------------------------------- the moment
 
 function show() {
+  if (!reel) return;
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
   text($(".say"), final ? reel.verdict.text : frame.say);
   text($(".note"), stale ? "An earlier run: picture, labels or model have changed since." : reel.verdict.note);
@@ -335,25 +361,44 @@ function play(from, to, pace) {
   timer = setInterval(() => (now >= to ? pause() : goTo(now + 1)), pace);
 }
 
-function receive() {
-  const given = props.value;
+// What came last, joined to what was there: a message holds the frames from `since` on, and of all else what has changed.
+// null where one was missed; then the whole is asked for.
+function joined(given) {
+  const known = given.since ? reel?.run === given.run && reel.frames : [];
+  if (known && given.since <= known.length)
+    return { ...(given.since ? reel : {}), ...given, frames: [...known.slice(0, given.since), ...given.frames.map((f) => ({ ...f }))] };
+  if (asked !== given.run + given.since) trigger("submit");
+  asked = given.run + given.since;
+  return null;
+}
+
+async function receive(given) {
   if (!given || !given.frames || (left.has(given.run) && !given.stopped)) return;  // a frame of a run that was left or stopped
   if (given.stopped) left.add(given.run);
   if (reel?.live && reel.run !== given.run) left.add(reel.run);
-  const grown = reel && given.run === reel.run && given.frames.length > reel.frames.length;
+  const found = joined(given);
+  if (!found) return;
+  await unpack(found.frames);
+  const grown = reel && found.run === reel.run && found.frames.length > reel.frames.length;
   stale = false;
-  if (!grown) deltas = [];
-  else deltas.length = Math.min(deltas.length, reel.frames.length - 1);
   pause();
   if (reel && !grown && matchMedia("(max-width: 900px)").matches) element.scrollIntoView({ block: "start" });
-  reel = given;
-  buildPredictions();
+  reel = found;
+  $(".stage").classList.remove("waiting");
+  buildPredictions(reel.control);
   loadPhoto();
   now = reel.frames.length - 1;
   buildTables();
   show();
   text($(".announced"), reel.done ? reel.verdict.text : "");
   if (touring >= 0) tour(-1);
+}
+
+// One after the other: unpacking takes a moment.
+let received = Promise.resolve();
+function listen() {
+  const given = props.value;
+  received = received.then(() => receive(given)).catch((error) => console.error(error));
 }
 
 // ---------------------------------------------------------------- the tour
@@ -364,7 +409,7 @@ const TOUR = [
   { act: 0, lit: "compare predictions", words: () => "CLIP turns the picture into a list of numbers, its embedding, and does the same with every label. It picks the label that points the same way. Here that is “" + reel.labels[reel.frames[0].top[0][0]] + "”, with " + share() + "." },
   { act: 1, lit: "compare change predictions", words: () => reel.control ? "In this run nobody attacks: it is the control." : "The attacker asks the model itself which way to push each pixel so that it errs, and takes small steps that way. No pixel moves by more than " + +reel.budgets[0].toFixed(2) + " of 255 grey levels. Pull the divider over the picture: can you see it? Beside it stands all that he added, made visible." },
   { act: 2, lit: "signal", words: () => "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little noise, and we look how far its embedding moves. An attacked picture stands on a needle’s point, and it shows. Below: this picture’s point, before the hills that thousands of clean and attacked pictures make." },
-  { act: 3, lit: "drift map predictions", words: () => !reel.frames.some((f) => f.act === 3 && f.step <= f.of) ? "The gate stayed shut, so this picture was not counterattacked. " + reel.frames[reel.frames.length - 1].say : "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding away from where the attacker left it; it may move each pixel by up to " + +reel.budgets[1].toFixed(2) + " grey levels, more than some attacks, so on small pictures you can see it. " + reel.frames[reel.frames.length - 1].say },
+  { act: 3, lit: "drift map predictions", words: () => !reel.frames.some((f) => f.act === 3 && f.step <= f.of) ? "The gate stayed shut, so this picture was not counterattacked. " + reel.frames[reel.frames.length - 1].say : "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding away from where the attacker left it; it may move each pixel by up to " + +reel.budgets[1].toFixed(2) + " grey levels. " + reel.frames[reel.frames.length - 1].say },
   { act: -1, lit: "", words: () => "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the defence as well: a defence is worth what it withstands." },
 ];
 
@@ -389,13 +434,13 @@ function tour(stop) {
 // ---------------------------------------------------------------- wiring
 
 ["The picture", "The attack", "The test", "The counterattack"].forEach((title, act) => {
-  const button = make("button", { type: "button", class: "act", "aria-pressed": "false" });
+  const button = make("button", { type: "button", class: "act", "aria-pressed": "false", disabled: "" });
   button.append(make("b", {}, act + 1), " " + title);
   button.addEventListener("click", () => play(reel.frames.findIndex((f) => f.act === act), latest(act, 1e9), PACE));
   $(".acts").append(button);
 });
 $(".acts").append(make("button", { type: "button", class: "start-tour" }, "Guided tour"));
-$(".start-tour").addEventListener("click", () => tour(touring < 0 ? 0 : -1));
+$(".start-tour").addEventListener("click", () => reel && tour(touring < 0 ? 0 : -1));
 $(".tour-next").addEventListener("click", () => tour(touring === TOUR.length - 1 ? -1 : touring + 1));
 $(".tour-back").addEventListener("click", () => tour(touring - 1));
 $(".tour-end").addEventListener("click", () => tour(-1));
@@ -406,8 +451,8 @@ for (const [name, chosen] of [["left", "clean"], ["right", "now"]]) {
 }
 $(".sees").addEventListener("change", show);
 $(".mode").addEventListener("change", show);
-$(".scrub").addEventListener("input", (event) => { pause(); goTo(+event.target.value); });
-$(".play").addEventListener("click", () => (timer ? pause() : play(now === reel.frames.length - 1 ? 0 : now, reel.frames.length - 1, PACE)));
+$(".scrub").addEventListener("input", (event) => { if (reel) { pause(); goTo(+event.target.value); } });
+$(".play").addEventListener("click", () => reel && (timer ? pause() : play(now === reel.frames.length - 1 ? 0 : now, reel.frames.length - 1, PACE)));
 $(".split").addEventListener("input", (event) => $(".canvases").style.setProperty("--split", event.target.value + "%"));
 $(".stage").addEventListener("stale", () => { if (reel) { stale = true; show(); } });
 document.addEventListener("input", (event) => { if (event.target.closest("#labels, #template")) $(".stage").dispatchEvent(new Event("stale")); });
@@ -420,7 +465,6 @@ document.addEventListener("keydown", (event) => {
   pause();
   goTo(now + step);
 });
-watch("value", receive);
-// A link to a run brings that run in a moment: until then nothing else is shown.
-if (new URLSearchParams(location.search).has("picture")) setTimeout(() => reel || receive(), 8000);
-else receive();
+buildPredictions(false);  // empty: the place of what will come
+watch("value", listen);
+listen();

@@ -1,0 +1,72 @@
+"""Archives of photographs as piles for the benchmark, with the names that each set's classes are asked for by; and a
+Bench that works through a whole pile."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+from scipy.stats import mannwhitneyu
+from timm.data import ImageNetInfo
+from tqdm import tqdm
+
+from demo_core.benchmark import Bench, Trial
+from demo_core.clip import ZeroShotCLIP
+from demo_core.datasets import Pile, held
+from demo_core.defenses import Profile, judge
+from demo_core.embedded.photographs import Photographs, read_archive
+from demo_core.embedded.recognise import PROMPTS, names_of
+from demo_core.labels import DEFAULT_TEMPLATE
+
+BATCH = 100
+
+
+def read_pile(path: Path, limit: int | None = None, seed: int = 0, side: int = 224) -> Pile:
+    """The photographs of an archive, as many as `limit`, with the names of all their set's classes: those of ImageNet
+    where the folders are its wnids."""
+    found = read_archive(path, side, limit, seed)
+    wnids = ImageNetInfo().label_names()
+    if set(found.classes) <= set(wnids):
+        places = torch.tensor([wnids.index(wnid) for wnid in found.classes])
+        return held(found.pictures, places[found.labels], IMAGENET_CLASSNAMES, template=DEFAULT_TEMPLATE)
+    return held(found.pictures, found.labels, names_of(path.stem, found.classes),
+                template=PROMPTS.get(path.stem, DEFAULT_TEMPLATE))
+
+
+def auc(high: torch.Tensor, low: torch.Tensor) -> float:
+    """The chance that a value of `high` exceeds one of `low`: the area under the ROC curve."""
+    return float(mannwhitneyu(high.numpy(), low.numpy()).statistic) / (len(high) * len(low))
+
+
+def percent(right: torch.Tensor) -> float:
+    return round(100 * right.float().mean().item(), 2)
+
+
+class Gallery(Bench):
+    """A Bench that works through its whole pile, batch by batch, in float32."""
+
+    def __init__(self, clip: ZeroShotCLIP, pile: Pile, batch: int = BATCH):
+        super().__init__(clip, pile, tile=None)
+        everything = pile.load(torch.arange(len(pile.indices)))
+        self.pictures, self.labels, self.batch = everything.pictures.float() / 255, everything.labels, batch
+
+    def batches(self, pictures: torch.Tensor, title: str) -> Iterator[tuple[int, torch.Tensor]]:
+        """(number, pixels [B,3,S,S] on the model's device) of each batch."""
+        parts = pictures.split(self.batch)
+        for i, part in enumerate(tqdm(parts, desc=title, leave=False, mininterval=5)):
+            yield i, part.to(self.clip.device)
+
+    def under(self, trial: Trial) -> torch.Tensor:
+        """All pictures [N,3,S,S] under this attack."""
+        rows = torch.arange(len(self.labels)).split(self.batch)
+        return torch.cat([self.attacked(trial, self.pile.load(part)).cpu() for part in rows])
+
+    @torch.no_grad()
+    def predict(self, pictures: torch.Tensor, profile: Profile = Profile()) -> torch.Tensor:
+        """What the profile's looks, without gate or counterattack, say [N]."""
+        return torch.cat([judge(self.clip, x, self.text, profile, torch.Generator().manual_seed(3000 + i)).argmax(1).cpu()
+                          for i, x in self.batches(pictures, "predicting")])
+
+
+__all__ = ["Gallery", "Photographs", "auc", "percent", "read_pile"]
