@@ -1,8 +1,8 @@
 """Many pictures: one record for each picture, attack and defence; every table is recomputed from records.
 
-    python -m demo_core.benchmark --data DIR --datasets TinyImageNet --limit 1000 --out runs/pocket
+    python -m demo_core.benchmark --data DIR --datasets TinyImageNet --limit 1000 --out runs/photo
     accelerate launch -m demo_core.benchmark --data DIR --model vit-b-32 --datasets CIFAR10 DTD --out runs/b32 --download
-    python -m demo_core.benchmark --report runs/pocket
+    python -m demo_core.benchmark --report runs/photo
 
 DIR holds the data sets, or gets them with --download; a data set may also be a folder of your own, by its path or, where
 it lies in DIR, by its name. A run that was stopped goes on where it stopped, under the same settings only; started by

@@ -31,7 +31,7 @@ class DOCConfig:
     """The settings of DOC (see `doc`). eps, step_size and steps are its paper's; the rest stands in a supplement that is
     not public: lam, the weight of the orthogonal direction; mu, the momentum; gamma and threshold, slope and middle of
     the soft gate over tau_hat; copies, the noisy copies of tau_hat. Here they are set by hand; the embedded models' are
-    chosen on training pictures (`python -m demo_core.pocket.measure --choose-doc`) and stand in their profiles.
+    chosen on training pictures (`python -m demo_core.embedded.calibrate`) and stand in their profiles.
     """
 
     eps: float = 4 / 255
@@ -49,9 +49,9 @@ class Profile:
     """A model's default defence. The defaults here are the paper's.
 
     gate: TAU (engage where it is below the threshold) or VIEW_DRIFT (engage where it is above).
-    threshold: of that signal. budget: the counterattack's. aim: names of VIEWS; the counterattack pushes away the mean
+    threshold: of that signal. budget: the counterattack's. aim: names of VIEWS; the counterattack pushes the mean
     embedding of the picture and these views of it, (): of the picture alone. looks: classify by the probabilities
-    averaged over the defended picture and so many random looks at it; 0: by the picture alone. auc: how well each
+    averaged over the defended picture and the first so many of LOOKS at it; 0: by the picture alone. auc: how well each
     signal told attacked from clean pictures where this was calibrated. note: where the numbers come from, in words for
     the screen. doc: how DOC, another row of the table, is set on this model.
     """
@@ -123,7 +123,8 @@ def gate_signal(encode: Callable, pixels: torch.Tensor, noise: torch.Tensor, pro
 
 def look(pixels: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     """A closer look at each picture: zoomed in by up to a sixth somewhere in it, turned by up to 5°, and one time in two
-    mirrored; [B,3,H,W] -> [B,3,H,W], differentiable. drawn: five numbers [B,5] in [-1,1] for each picture.
+    mirrored; [B,3,H,W] -> [B,3,H,W], differentiable. drawn: five numbers [B,5] in [-1,1] for each picture: zoom, angle,
+    down, right, and its side, below nought mirrored.
 
     The grid is written out rather than left to a matrix product, whose last bits depend on the batch.
     """
@@ -137,12 +138,17 @@ def look(pixels: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
-def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile, dice: Dice = None) -> torch.Tensor:
+# Closer looks: zoom, angle, down, right and side of each, as `look` takes them.
+LOOKS = ((-0.28, 0.0, 0.5, 0.5, 1.0), (-0.28, 0.0, 0.33, -0.5, -1.0), (0.44, 0.6, -0.42, -0.42, 1.0),
+         (0.44, -0.6, -0.42, 0.42, -1.0))
+
+
+def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> torch.Tensor:
     """Logits [B,K] as the profile classifies: the model's own, or the logarithm of the probabilities averaged over the
-    picture and the profile's random looks at it; differentiable."""
+    picture and the first of LOOKS at it, as many as the profile has; differentiable."""
     if not profile.looks:
         return clip.logits(clip.encode(pixels), text)
-    drawn = uniform((len(pixels), profile.looks, 5), dice)
+    drawn = torch.tensor(LOOKS[:profile.looks]).expand(len(pixels), -1, -1)
     seen = torch.stack([pixels, *(look(pixels, one) for one in drawn.unbind(1))])
     return log_mean(clip.logits(clip.encode(seen.flatten(0, 1)), text).unflatten(0, seen.shape[:2]))
 
@@ -182,18 +188,20 @@ def left_alone(noise: torch.Tensor, profile: Profile) -> torch.Tensor:
 
 def pushed(encode: Callable, pixels: torch.Tensor, start: torch.Tensor, profile: Profile, unroll: bool = False
            ) -> Iterator[Step]:
-    """The profile's counterattack, ungated and unweighted: raise ‖F(x+delta) − F(x)‖², F being the mean embedding of
-    the picture and the views that the profile aims at (with none of them this is counterattack.counterattack).
+    """The profile's counterattack, ungated and unweighted: raise ‖F(x+delta) − f(x)‖², F being the mean embedding of
+    the picture and the views that the profile aims with, f(x) the picture's own before (with no views this is
+    counterattack.counterattack).
 
-    A perturbation that moves all of these away at once moves the thing in the picture, not one grid of pixels. Step.output holds
-    the features [B,1 + views,D], the picture's own first.
+    The views of an attacked picture already lie off the place where the attacker left it, so that pushing their mean
+    farther from it goes the way that the thing in the picture pulls, not the way of one grid of pixels. Step.output
+    holds the features [B,1 + views,D], the picture's own first.
     """
     def seen(x: torch.Tensor) -> torch.Tensor:
         stack = torch.stack([x, *(VIEWS[name](x) for name in profile.aim)], 1)
         return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
 
     with torch.set_grad_enabled(unroll):
-        anchor = mean_of(seen(pixels).unbind(1))
+        anchor = encode(pixels)
     return ascend(seen, lambda features: (mean_of(features.unbind(1)) - anchor).pow(2).sum(-1), pixels, start,
                   eps=profile.budget.eps, step_size=profile.budget.step_size, steps=profile.budget.steps, unroll=unroll)
 
@@ -215,14 +223,13 @@ def _still(pixels: torch.Tensor, unroll: bool) -> torch.Tensor:
 
 
 def calibrated(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, profile: Profile,
-               dice: Dice = None, unroll: bool = False) -> Defended:
-    """A profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack, dice deal the
-    looks."""
+               unroll: bool = False) -> Defended:
+    """A profile's whole defence on a batch; noise [B,3,H,W] probes tau and starts the counterattack."""
     still = _still(pixels, unroll)
     signal = gate_signal(clip.probe, pixels.detach(), noise, profile)
     engaged = profile.engages(signal)
     moved = pixels + (purified(clip.encode, still, noise, engaged, profile, unroll) - still)
-    return Defended(moved, judge(clip, moved, text, profile, dice), {profile.gate: signal, ENGAGED: engaged})
+    return Defended(moved, judge(clip, moved, text, profile), {profile.gate: signal, ENGAGED: engaged})
 
 
 # From here on the rows of DEFENSES, all (clip, pixels [B,3,H,W], text [K,D], dice) -> Defended.
@@ -396,13 +403,13 @@ def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, p
     """The model's own profile (or the one given): its gate, budget and looks, chosen on training pictures where the
     model is embedded."""
     profile = profile or clip.profile
-    return calibrated(clip, pixels, text, random_start(pixels.detach(), profile.noise_eps, dice), profile, dice, unroll)
+    return calibrated(clip, pixels, text, random_start(pixels.detach(), profile.noise_eps, dice), profile, unroll)
 
 
 def never_engaged(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
     """What is left of the model's own defence for an attacker who stays under its gate, or takes it out of his way: the
     looks alone."""
-    return Defended(pixels, judge(clip, pixels, text, clip.profile, dice))
+    return Defended(pixels, judge(clip, pixels, text, clip.profile))
 
 
 @dataclass(frozen=True)
@@ -458,7 +465,7 @@ DEFENSES: dict[str, Defense] = {
                    config=lambda profile: profile.doc, departs="lambda, mu, gamma and tau are not its paper’s, which does not print them"),
     "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding.",
                    lambda profile: Rule(MACConfig().middle, view=MAC_VIEW), config=lambda profile: MACConfig()),
-    "default": Defense("Ours", default, "A counterattack where small views disagree, judged over several random looks.",
+    "default": Defense("Ours", default, "A counterattack where small views disagree, judged over several looks.",
                        _default_rule, surrogates=(partial(default, unroll=True), never_engaged),
                        config=lambda profile: replace(profile, auc={}, note="", doc=DOCConfig())),
 }

@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    clip = load("pocket", "cpu")
+    clip = load("photo", "cpu")
     pile = held(cut_out(args.pictures, clip.image_size), torch.zeros(args.pictures, dtype=torch.long), PRESETS["Everyday"])
     bench = Bench(clip, pile)
     batch = pile.load(torch.arange(args.pictures))

@@ -11,7 +11,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from demo_core.clip import DEFAULT_MODEL, MODELS
+from demo_core.clip import DEFAULT_MODEL, MODELS, profile_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.examples import EXAMPLES
@@ -66,7 +66,7 @@ def words(found) -> str:
 
 def test_a_run_grows_and_ends(client):
     found = reels(client)
-    last, steps = found[-1], MODELS["pocket"].profile.ttc.steps
+    last, steps = found[-1], profile_of("photo").budget.steps
     assert [r["done"] for r in found] == [False] * (len(found) - 1) + [True]
     assert [f["act"] for f in last["frames"]] == [0] + [1] * 7 + [2] + [3] * (steps + 2)
     for earlier, later in zip(found, found[1:]):

@@ -39,7 +39,7 @@ def test_the_shipped_tables_and_the_published_figures_are_there():
 
 
 def run(clip, folder, datasets=("Examples",), attacks=("clean", "pgd@4x2"), defenses=("none", "ttc"), limit=4, seed=0):
-    return list(bench.live(lambda key: clip, "pocket", list(datasets), list(attacks), list(defenses), limit, seed, folder))
+    return list(bench.live(lambda key: clip, "photo", list(datasets), list(attacks), list(defenses), limit, seed, folder))
 
 
 def test_a_live_run_counts_its_records(clip, tmp_path):

@@ -22,7 +22,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
 from demo_core.report import markdown
 
-SETTINGS = {"model": "pocket"}
+SETTINGS = {"model": "photo"}
 TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x2", "targeted_pgd@4x2", "transfer@4x2", "pgd@2x2+predicted+adaptive")]
 SOME = ["none", "rn", "default"]
 EXACT = ["dataset", "index", "label", "attack", "defense", "predicted"]  # what a defence costs depends on its batch

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from demo_core import clip as clip_module
-from demo_core.clip import ASSETS, MODELS, ModelUnavailable, load, load_embedded, load_open_clip
+from demo_core.clip import MODELS, ModelUnavailable, load, load_embedded, load_open_clip
 
 PAPER = ("This is a photo of a {}.")
 
@@ -11,7 +11,7 @@ PAPER = ("This is a photo of a {}.")
 def test_features_are_raw_and_logits_are_scaled_cosines(clip, photographs):
     features = clip.encode(photographs)
     text = clip.text_features(["cat", "dog", "lion"], PAPER)
-    assert features.shape == (4, 256) and text.shape == (3, 256)
+    assert features.shape == (4, 640) and text.shape == (3, 640)
     torch.testing.assert_close(text.norm(dim=1), torch.ones(3))
     assert not torch.allclose(features.norm(dim=1), torch.ones(4), atol=0.05)
     cosine = torch.nn.functional.cosine_similarity(features[:, None], text[None], dim=-1)
@@ -47,11 +47,11 @@ def test_pixels_get_gradients(clip, photographs):
 
 
 def test_every_row_names_one_source():
-    for row in MODELS.values():
-        assert bool(row.folder) != bool(row.open_clip_name)
+    for key, row in MODELS.items():
+        assert row.embedded != bool(row.open_clip_name)
         if row.open_clip_name:
             assert (row.open_clip_name, row.pretrained) in open_clip.list_pretrained()
-            assert row.profile == clip_module.Profile()  # OpenAI's models keep the paper's rule and values
+            assert clip_module.profile_of(key) == clip_module.Profile()  # OpenAI's models keep the paper's rule and values
 
 
 def test_openai_architecture_from_a_folder_of_weights(tmp_path, monkeypatch):
@@ -95,12 +95,7 @@ def test_offline_is_said_at_once(monkeypatch):
         load("vit-b-16")
 
 
-def test_missing_embedded_file_gives_one_sentence(tmp_path):
+def test_missing_embedded_file_gives_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(clip_module, "EMBEDDED", tmp_path)
     with pytest.raises(ModelUnavailable, match="is missing"):
-        load_embedded(tmp_path)
-
-
-def test_embedded_files_fit_a_space_without_large_file_support():
-    for folder in (row.folder for row in MODELS.values() if row.folder):
-        for file in (ASSETS / folder).iterdir():
-            assert file.is_dir() or file.stat().st_size < 10_000_000, file
+        load_embedded("photo")

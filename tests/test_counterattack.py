@@ -1,9 +1,15 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
 from demo_core.ascent import random_start
-from demo_core.counterattack import TTCConfig, counterattack, purify, stability, step_weights
-from demo_core.defenses import DOCConfig, ENGAGED, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, log_mean, shift, view_drift, view_features
+from demo_core.counterattack import Budget, TTCConfig, counterattack, purify, stability, step_weights
+from demo_core.defenses import (
+    DOCConfig, ENGAGED, LOOKS, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, log_mean, look, pushed, shift, view_drift,
+    view_features,
+)
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 
 
@@ -74,10 +80,10 @@ def test_gates_open_on_opposite_sides(gate, engages):
 
 def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
     text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
-    profile = Profile(VIEW_DRIFT, 1e9, looks=6)
-    result = calibrated(clip, photographs, text, noise, profile, torch.Generator().manual_seed(3))
+    profile = Profile(VIEW_DRIFT, 1e9, looks=4)
+    result = calibrated(clip, photographs, text, noise, profile)
     assert torch.equal(result.pixels, photographs) and not result.signals[ENGAGED].any()
-    torch.testing.assert_close(result.probabilities, judge(clip, photographs, text, profile, torch.Generator().manual_seed(3)).softmax(-1))
+    torch.testing.assert_close(result.probabilities, judge(clip, photographs, text, profile).softmax(-1))
     torch.testing.assert_close(result.probabilities.sum(1), torch.ones(len(photographs)))
 
 
@@ -85,14 +91,43 @@ def test_paper_profile_is_purify(clip, photographs, noise):
     text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
     tau = stability(clip.encode, photographs, noise)
     config = TTCConfig(tau_threshold=tau.median().item() + 1e-6)
-    profile = Profile(TAU, config.tau_threshold, config)
+    profile = Profile(TAU, config.tau_threshold, Budget())
     delta, _ = purify(clip.encode, photographs, noise, config)
     difference = calibrated(clip, photographs, text, noise, profile).pixels - photographs - delta
     assert (difference.abs() < 1e-5).float().mean() > 0.99
 
 
+def test_looks_zoom_turn_and_mirror_as_they_say():
+    """Each of LOOKS sees at most a sixth less of the picture, turned by at most 5°, half of them mirrored."""
+    assert sum(side < 0 for *_, side in LOOKS) == len(LOOKS) / 2
+    h = w = 64
+    ramp = torch.linspace(0, 1, w).expand(1, 3, h, w)  # grows to the right: the slope tells zoom and side
+    for drawn in LOOKS:
+        seen = look(ramp, torch.tensor([drawn]))[0, 0, 16:48, 16:48]
+        across, down = (seen[:, 1:] - seen[:, :-1]).mean() * (w - 1), (seen[1:] - seen[:-1]).mean() * (w - 1)
+        assert (across < 0) == (drawn[-1] < 0) and 5 / 6 - 0.01 <= across.abs() <= 1.01
+        assert down.abs() <= math.sin(math.radians(5)) + 0.01
+        assert down.abs().item() == pytest.approx(abs(across.item() * math.tan(math.radians(5 * drawn[1]))), abs=0.01)
+
+
+def test_an_aimed_counterattack_pushes_the_mean_of_its_views(clip, photographs, noise):
+    """By hand: the start's objective is the squared distance of the views' mean from the picture's own features, and a step raises
+    it; with no views it is the paper's counterattack."""
+    profile = Profile(VIEW_DRIFT, budget=Budget(steps=2), aim=("one pixel right", "mirrored"))
+    with torch.no_grad():
+        own = clip.encode(photographs)
+        views = [photographs + noise, *(VIEWS[name](photographs + noise) for name in profile.aim)]
+        want = (torch.stack([clip.encode(v) for v in views]).mean(0) - own).pow(2).sum(-1)
+    first, second, _ = pushed(clip.encode, photographs, noise, profile)
+    torch.testing.assert_close(first.objective, want, rtol=1e-3, atol=1e-3)
+    assert (second.objective > first.objective).all() and first.output.shape[:2] == (len(photographs), 3)
+    plain = [s.delta for s in pushed(clip.encode, photographs, noise, replace(profile, aim=()))]
+    paper = [s.delta for s in counterattack(clip.encode, photographs, noise, Budget(steps=2))]
+    assert all((a - b).abs().lt(1e-6).float().mean() > 0.99 for a, b in zip(plain, paper))
+
+
 def test_profile_survives_the_disk(tmp_path):
-    profile = Profile(VIEW_DRIFT, 0.31, TTCConfig(eps=8 / 255), looks=6, auc={TAU: 0.4}, note="why", doc=DOCConfig(lam=2.0))
+    profile = Profile(VIEW_DRIFT, 0.31, Budget(eps=8 / 255), ("mirrored",), looks=4, auc={TAU: 0.4}, note="why", doc=DOCConfig(lam=2.0))
     profile.write(tmp_path / "profile.json")
     assert Profile.read(tmp_path / "profile.json") == profile
 

@@ -12,7 +12,7 @@ from demo_core.ascent import last, random_start, uniform
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark import Bench, Trial
 from demo_core.clip import count_passes, in_bf16, in_tiles
-from demo_core.counterattack import TTCConfig
+from demo_core.counterattack import Budget, TTCConfig
 from demo_core.datasets import held
 from demo_core.defenses import (
     DEFENSES, VIEW_DRIFT, DOCConfig, MACConfig, Profile, augmented, doc, mac, stronger, through,
@@ -72,10 +72,11 @@ class TestEveryDefense:
 
 @pytest.mark.parametrize("key, forward, backward", [
     ("none", 1, 0), ("rn", 1, 0), ("tte", 10, 0), ("anti_adversary", 4, 2), ("hedge", 5, 4), ("ttc", 4, 2), ("doc", 9, 4),
-    ("mac", 14, 8), ("default", 18, 4)])
+    ("mac", 14, 8), ("default", 18, 6)])
 def test_passes_are_counted(key, forward, backward, clip, photographs, text, monkeypatch):
     """By hand, with every gate open. TTC: the picture, the noise (which is step 0), step 1, the answer."""
-    monkeypatch.setattr(clip, "profile", replace(clip.profile, threshold=-1.0, ttc=TTCConfig(steps=4), looks=6))
+    monkeypatch.setattr(clip, "profile", replace(
+        clip.profile, threshold=-1.0, budget=Budget(steps=2), looks=4, aim=("one pixel right", "mirrored")))
     monkeypatch.setattr("demo_core.counterattack.relative_drift", lambda moved, anchor: torch.zeros(len(moved)))
     assert clip.profile.gate == VIEW_DRIFT
     with count_passes() as passes:

@@ -102,7 +102,7 @@ def test_the_mean_over_the_papers_sixteen_stands_beside_theirs():
     assert "Mean over the data sets" not in set(some["dataset"])
 
 
-@pytest.mark.parametrize("change, why", [({"model": "pocket"}, "pocket"), ({"precision": "bf16"}, "bfloat16 throughout")])
+@pytest.mark.parametrize("change, why", [({"model": "photo"}, "photo"), ({"precision": "bf16"}, "bfloat16 throughout")])
 def test_what_cannot_be_compared_is_said(change, why):
     beside = against_published(FOUND, SETTINGS | change)
     assert beside.loc[beside["dataset"] == "DTD", "not comparable, because"].str.contains(why).all()
@@ -120,7 +120,7 @@ def test_costs_of_a_defence_that_only_clean_pictures_met_are_left_open():
 
 def test_the_files_of_a_report_are_whole_tables(tmp_path):
     FOUND.to_csv(tmp_path / "records-0.csv", index=False)
-    (tmp_path / "settings.json").write_text(json.dumps({"fixed": {"model": "pocket", "precision": "float32"}, "datasets": SETTINGS["datasets"]}))
+    (tmp_path / "settings.json").write_text(json.dumps({"fixed": {"model": "photo", "precision": "float32"}, "datasets": SETTINGS["datasets"]}))
     write(tmp_path)
     lines = (tmp_path / "published.md").read_text().strip().splitlines()
     assert len(lines) > 3 and len({line.count("|") for line in lines}) == 1

@@ -1,7 +1,7 @@
 """One picture's run: the stream says what the batch functions compute, and nothing else moves."""
 import json
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ import torch
 from demo_core import story
 from demo_core.ascent import last, random_start
 from demo_core.attacks import ATTACKS, pgd, seen_by
-from demo_core.clip import MODELS
-from demo_core.counterattack import TTCConfig, purify
+from demo_core.clip import profile_of
+from demo_core.counterattack import Budget, TTCConfig, purify
 from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
 from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
@@ -21,9 +21,9 @@ from demo_core.reel import path_map, reel
 from demo_core.ui import lab
 from demo_core.ui.render import arena_html
 
-POCKET = MODELS["pocket"].profile
-PROFILES = {"default": POCKET, "paper": Profile(), "never": Profile(VIEW_DRIFT, 1e9),
-            "always": Profile(TAU, 1e9, TTCConfig(eps=8 / 255, steps=3))}
+PHOTO = profile_of("photo")
+PROFILES = {"default": PHOTO, "paper": Profile(), "never": Profile(VIEW_DRIFT, 1e9),
+            "always": Profile(TAU, 1e9, Budget(eps=8 / 255, steps=3))}
 
 
 def _study() -> Study:
@@ -66,12 +66,12 @@ def test_stream_equals_batch(clip, photo, profile):
     dice = torch.Generator().manual_seed(6)
     noise = random_start(pixels + want, profile.noise_eps, dice)
     text = clip.text_features(chosen.labels, chosen.template)
-    whole = calibrated(clip, pixels + want, text, noise, profile, dice)
+    whole = calibrated(clip, pixels + want, text, noise, profile)
     torch.testing.assert_close(run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0)
     torch.testing.assert_close(run.defended, whole.probabilities[0], atol=1e-5, rtol=1e-4)
     assert run.engaged == bool(whole.signals[ENGAGED])
     if profile.gate == TAU:
-        delta, tau = purify(clip.encode, pixels + want, noise, replace(profile.ttc, tau_threshold=profile.threshold))
+        delta, tau = purify(clip.encode, pixels + want, noise, TTCConfig(*astuple(profile.budget), profile.threshold))
         torch.testing.assert_close(run.defence_delta, delta, atol=1e-6, rtol=0)
         assert run.attacked_signals.tau == pytest.approx(tau.item(), abs=1e-6)
 
@@ -87,15 +87,15 @@ def test_one_snapshot_a_step_in_order(clip, photo):
 
 
 def test_same_seed_same_run(clip, photo):
-    one, two, other = (finish(clip, photo, settings(seed=s), POCKET)[-1] for s in (1, 1, 2))
+    one, two, other = (finish(clip, photo, settings(seed=s), PHOTO)[-1] for s in (1, 1, 2))
     assert torch.equal(one.attack_delta, two.attack_delta) and torch.equal(one.defended, two.defended)
     assert not torch.equal(one.attack_delta, other.attack_delta)
 
 
 def test_another_run_in_between_disturbs_nothing(clip, photo):
-    alone = [r.attack_drift for r in story.attack(clip, story.begin(clip, photo, settings(), POCKET))]
-    one = story.attack(clip, story.begin(clip, photo, settings(), POCKET))
-    two = story.attack(clip, story.begin(clip, photo, settings(seed=9), POCKET))
+    alone = [r.attack_drift for r in story.attack(clip, story.begin(clip, photo, settings(), PHOTO))]
+    one = story.attack(clip, story.begin(clip, photo, settings(), PHOTO))
+    two = story.attack(clip, story.begin(clip, photo, settings(seed=9), PHOTO))
     woven = []
     for run, _ in zip(one, two):
         assert torch.is_grad_enabled()
@@ -106,14 +106,14 @@ def test_another_run_in_between_disturbs_nothing(clip, photo):
 @pytest.mark.parametrize("key", ATTACKS)
 def test_every_attack_runs_to_a_verdict(clip, twin, photo, key):
     target = 3 if ATTACKS[key].targeted else None
-    run = finish(clip, photo, settings(attack=key, steps=3, target=target), POCKET, surrogate=twin)[-1]
+    run = finish(clip, photo, settings(attack=key, steps=3, target=target), PHOTO, surrogate=twin)[-1]
     assert run.attack_delta.abs().max() <= 4 / 255 + 1e-6
     assert story.verdict(run).endswith(".") and len(run.attack) == run.attack_steps + 1
 
 
 def test_a_transfer_attack_is_made_on_the_other_model(clip, twin, photo):
     """On a model of another size too: what it sees is the picture resized."""
-    start = story.begin(clip, photo, settings(attack="transfer", steps=3), POCKET)
+    start = story.begin(clip, photo, settings(attack="transfer", steps=3), PHOTO)
     run = list(story.attack(clip, start, surrogate=twin))[-1]
     label = torch.tensor([int(start.clean.argmax())])
     alone = last(pgd(twin.classifier(PRESETS["Animals"], DEFAULT_TEMPLATE), start.pixels, label, eps=4 / 255,
@@ -124,7 +124,7 @@ def test_a_transfer_attack_is_made_on_the_other_model(clip, twin, photo):
 
 
 def test_eps_zero_is_said_to_change_nothing(clip, photo):
-    run = list(story.attack(clip, story.begin(clip, photo, settings(eps=0.0), POCKET)))[-1]
+    run = list(story.attack(clip, story.begin(clip, photo, settings(eps=0.0), PHOTO)))[-1]
     assert run.attack_delta.abs().max() == 0 and "nothing changes" in story.verdict(run)
 
 
@@ -137,19 +137,37 @@ def test_clean_control_never_sees_the_attack(clip, photo):
 
 def test_verdicts_tell_what_happened(clip, photo):
     run = finish(clip, photo, settings(), PROFILES["always"])[-1]
-    right, wrong = run.clean, run.clean.roll(1)
+    right = run.clean
 
-    def say(attacked=None, **changes):
+    sure, unsure = torch.eye(len(right))[3] * 0.9 + 0.01, torch.full_like(right, 1 / len(right))
+
+    def told(truth=None, attacked=None, clean=sure, fit=1.0, **changes):
         moments = run.attack if attacked is None else (*run.attack[:-1], replace(run.attack[-1], probabilities=attacked))
-        return story.verdict(replace(run, attack=moments, **changes))
+        start = replace(run.start, probabilities=clean)
+        return replace(run, settings=replace(run.settings, truth=truth), attack=moments, start=start, fit=fit, **changes)
+
+    def say(*given, **changes):
+        return story.verdict(told(*given, **changes))
+
+    right, wrong = sure, sure.roll(1)
 
     assert "Falsely stable" in say(defended=None) and "counterattack engaged" in say(defended=None)
-    assert "Recovered" in say(attacked=wrong, defended=right)
-    assert "Not recovered" in say(attacked=wrong, defended=wrong)
+    assert "Recovered" in say(3, attacked=wrong, defended=right)
+    assert "Not recovered" in say(3, attacked=wrong, defended=wrong)
+    assert "again, as before the attack" in say(attacked=wrong, defended=right) and "Recovered" not in say(attacked=wrong, defended=right)
+    assert "before the attack it said" in say(attacked=wrong, defended=wrong)
+    assert "had this picture wrong before any attack" in say(4, attacked=wrong, defended=right)
+    assert "is right" in say(4, attacked=right, defended=wrong) and "its own mistake" in say(4, attacked=wrong, defended=right)
+    assert "None of these labels seems to fit" in say(fit=0.1, defended=None) and "seems to fit" not in say(3, fit=0.1, defended=None)
+    assert "was not sure" in say(clean=unsure, defended=None)
+    tones = {(truth, name): story.tone(told(truth, attacked=wrong, defended=answer))
+             for truth in (3, 4, None) for name, answer in (("right", right), ("wrong", wrong))}
+    assert tones == {(3, "right"): "good", (3, "wrong"): "bad", (4, "right"): "other", (4, "wrong"): "good",
+                     (None, "right"): "same", (None, "wrong"): "other"}
     assert "no counterattack" in say(engaged=False, defended=None)
     assert story.stopped(run) == "" and "step 3 of 3 of the counterattack" in story.stopped(replace(run, defended=None))
     assert "keeps its prediction" in say(control=True, defended=right)
-    assert "A cost of the defence" in say(control=True, defended=wrong)
+    assert "A cost of the defence" in say(3, control=True, defended=wrong)
     assert "did not change" in say(engaged=None, attacked=right, defended=None)
 
 
@@ -159,26 +177,26 @@ def test_saved_attack_uploaded_again_still_fools(clip, save):
     for example in EXAMPLES:
         chosen = story.Settings(PRESETS[example.preset], DEFAULT_TEMPLATE)
         photo = to_photo(open_picture(example.path))
-        run = list(story.attack(clip, story.begin(clip, photo, chosen, POCKET)))[-1]
+        run = list(story.attack(clip, story.begin(clip, photo, chosen, PHOTO)))[-1]
         if run.label(run.attacked) != run.label(run.clean):
             fooled += 1
             path = save(to_image(perturb(run.photo, run.attack_delta)))
-            again = story.begin(clip, to_photo(open_picture(path)), chosen, POCKET)
+            again = story.begin(clip, to_photo(open_picture(path)), chosen, PHOTO)
             kept += again.label(again.clean) == run.label(run.attacked)
             assert again.pixels.sub(run.pixels + run.attack_delta).abs().max() < 0.3 / 255
     assert fooled >= 8 and kept >= fooled - 1
 
 
 def test_figures_for_every_stage(clip, photo):
-    for run in (*finish(clip, photo, settings(steps=2), PROFILES["always"]), *finish(clip, photo, settings(), POCKET, control=True)):
+    for run in (*finish(clip, photo, settings(steps=2), PROFILES["always"]), *finish(clip, photo, settings(), PHOTO, control=True)):
         assert run_figure(run, path_map(run), STUDY).axes
-        svg = to_svg(views_figure(story.drifts(clip, run), POCKET, STUDY), "words")
+        svg = to_svg(views_figure(story.drifts(clip, run), PHOTO, STUDY), "words")
         assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
 
 
 def test_points_lie_where_the_axes_say(clip, photo):
     """The page puts its points on axes that were drawn without them: their ends and boxes must belong together."""
-    run = finish(clip, photo, settings(), POCKET)[-1]
+    run = finish(clip, photo, settings(), PHOTO)[-1]
     drift = drift_backdrop(10, 4, False, 2.0)
     ((x0, x1, y0, y1, left, right, bottom, top),) = drift.boxes
     assert (x0, x1, y0, y1) == (-0.5, 16.5, 0, 2) and 0 < left < right < 345.6 and 216 > bottom > top > 0
@@ -186,19 +204,19 @@ def test_points_lie_where_the_axes_say(clip, photo):
     ticks = [float(x) for x, y in marks if abs(float(y) - bottom) < 0.01 and float(x) > left + 0.1]  # the other axis starts there
     at = lambda step: left + (step - x0) / (x1 - x0) * (right - left)  # noqa: E731
     assert ticks and all(min(abs(tick - at(step)) for step in range(17)) < 0.05 for tick in ticks)
-    assert len(signal_backdrop(POCKET.gate, POCKET.threshold, STUDY, 4.0, signal_tops(run)).boxes) == 2
+    assert len(signal_backdrop(PHOTO.gate, PHOTO.threshold, STUDY, 4.0, signal_tops(run)).boxes) == 2
 
 
 def test_a_label_is_never_markup(clip, photo):
     chosen = replace(settings(), labels=("<script>alert(1)</script>", "<b>dog"))
-    run = finish(clip, photo, chosen, POCKET)[-1]
+    run = finish(clip, photo, chosen, PHOTO)[-1]
     assert "<script" not in arena_html(run, list(story.arena(clip, run))[-1])
     found = reel(run)  # labels reach the page as data; what it takes for markup must not hold them
     assert "<script" not in json.dumps([found["drift"], found["signal"]])
 
 
 def test_arena_answers_as_the_defences_do(clip, photo):
-    run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), POCKET)))[-1]
+    run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), PHOTO)))[-1]
     bouts = list(story.arena(clip, run))
     assert [len(b) for b in bouts] == list(range(1, len(DEFENSES) + 1)) and [b.key for b in bouts[-1]] == list(DEFENSES)
     found = {b.key: b for b in bouts[-1]}
@@ -218,7 +236,7 @@ def test_an_attacker_who_knows_the_defence_meets_it_harder(clip):
         total = 0.0
         for example in EXAMPLES[:4]:
             photo = to_photo(open_picture(example.path))
-            run = list(story.attack(clip, story.begin(clip, photo, chosen, POCKET)))[-1]
+            run = list(story.attack(clip, story.begin(clip, photo, chosen, PHOTO)))[-1]
             total += list(story.defend(clip, run))[-1].defended[run.clean.argmax()].item()
         ends[adaptive] = total
     assert ends[True] < ends[False]
@@ -231,5 +249,5 @@ def test_a_new_row_is_everywhere(clip, photo, monkeypatch):
     page = lab.build()
     choices = next(b for b in page.blocks.values() if getattr(b, "elem_id", None) == "attack-kind").choices
     assert ("Dummy attack", "dummy") in choices
-    run = list(story.attack(clip, story.begin(clip, photo, settings(steps=2, attack="dummy"), POCKET)))[-1]
+    run = list(story.attack(clip, story.begin(clip, photo, settings(steps=2, attack="dummy"), PHOTO)))[-1]
     assert "Dummy defence" in arena_html(run, list(story.arena(clip, run))[-1])

@@ -22,7 +22,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import random_start
 from demo_core.benchmark import Trial
-from demo_core.clip import DEFAULT_MODEL, EMBEDDED, FIT_FILE, MODELS, PROFILE_FILE, SHARED_FILE, folder_of, load
+from demo_core.clip import DEFAULT_MODEL, EMBEDDED, FIT_FILE, MODELS, PROFILE_FILE, SHARED_FILE, folder_of, load, profile_of
 from demo_core.counterattack import Budget, TTCConfig, stability
 from demo_core.defenses import (
     TAU, VIEW_DRIFT, DOCConfig, Profile, doc_delta, doc_signal, doc_weight, purified, view_drift, view_features,
@@ -33,8 +33,8 @@ from demo_core.fit import Fit
 # What a defence is chosen against; from the predicted label nothing leaks of the true one.
 ATTACKED = (Trial("pgd", 1, predicted=True), Trial("pgd", 4, predicted=True))
 AIMS = ((), ("one pixel right", "mirrored"))
-LOOKS = (0, 4, 6)
-BUDGETS = ((2, 1, 2), (3, 1.5, 2), (4, 2, 2), (4, 1, 4), (6, 2, 3), (8, 4, 2), (8, 2, 4))  # eps, step_size in 1/255, steps
+NUMBERS_OF_LOOKS = (4,)
+BUDGETS = ((3, 1.5, 2), (4, 2, 2), (6, 2, 3))  # eps, step_size in 1/255, steps
 CLEAN_LEFT, ATTACKED_CAUGHT = 0.99, 0.99  # of the gap that the threshold is put into the middle of
 OFFERED = 10  # labels beside which a picture's own is left out, or not
 
@@ -89,9 +89,11 @@ def counterattacked(gallery: Gallery, pictures: torch.Tensor, profile: Profile) 
     return torch.cat(found)
 
 
-def between(low: torch.Tensor, high: torch.Tensor) -> float:
-    """The threshold in the middle between what nearly all of `low` stay under and nearly all of `high` over."""
-    return round((low.quantile(CLEAN_LEFT).item() + high.quantile(1 - ATTACKED_CAUGHT).item()) / 2, 4)
+def between(clean: torch.Tensor, attacked: torch.Tensor) -> float:
+    """The threshold in the middle between what nearly all clean pictures stay under and nearly all attacked ones over;
+    where the two overlap, what nearly all clean ones stay under."""
+    left, caught = clean.quantile(CLEAN_LEFT).item(), attacked.quantile(1 - ATTACKED_CAUGHT).item()
+    return round(max(left, (left + caught) / 2), 4)
 
 
 def choose_profile(gallery: Gallery) -> Profile:
@@ -105,22 +107,22 @@ def choose_profile(gallery: Gallery) -> Profile:
     separation = {TAU: auc(clean[TAU], every[TAU]), VIEW_DRIFT: auc(every[VIEW_DRIFT], clean[VIEW_DRIFT])}
     gate = max(separation, key=separation.get)
     weakest = attacked[ATTACKED[0]][gate]
-    threshold = between(weakest, clean[gate]) if gate == TAU else between(clean[gate], weakest)
+    threshold = -between(-clean[gate], -weakest) if gate == TAU else between(clean[gate], weakest)
     plain = Profile(gate, threshold)
     print(f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f}; gate {gate} at"
           f" {threshold}: opens for {plain.engages(clean[gate]).float().mean():.1%} of clean pictures, "
           + ", ".join(f"{plain.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED), flush=True)
     untouched = {looks: gallery.predict(gallery.pictures, replace(plain, looks=looks)) == gallery.labels
-                 for looks in LOOKS}
+                 for looks in NUMBERS_OF_LOOKS}
     standing = {(t, looks): gallery.predict(pile, replace(plain, looks=looks)) == gallery.labels
-                for t, pile in piles.items() for looks in LOOKS}
+                for t, pile in piles.items() for looks in NUMBERS_OF_LOOKS}
     rows = []
     opened = plain.engages(clean[gate])
     for (eps, step_size, steps), aim in itertools.product(BUDGETS, AIMS):
         profile = replace(plain, budget=Budget(eps / 255, step_size / 255, steps), aim=aim)
         moved = {trial: counterattacked(gallery, pile, profile) for trial, pile in piles.items()}
         suspects = counterattacked(gallery, gallery.pictures[opened], profile) if opened.any() else None
-        for looks in LOOKS:
+        for looks in NUMBERS_OF_LOOKS:
             chosen = replace(profile, looks=looks)
             found = {"clean": untouched[looks].clone()}
             if suspects is not None:
@@ -173,6 +175,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.embedded])
     parser.add_argument("--parts", nargs="+", default=["scale", "profile"], choices=["scale", "profile"],
                         help="what to calibrate: logit scale and fit (of `photo` alone), or the defence (default: both)")
+    parser.add_argument("--doc", action="store_true", help="choose DOC's constants anew too")
     parser.add_argument("--limit", type=int, default=400, help="pictures that are attacked (default: %(default)s)")
     args = parser.parse_args()
     folder = folder_of(args.model)
@@ -187,7 +190,8 @@ def main() -> None:
     if "profile" not in args.parts:
         return
     gallery = Gallery(load(args.model), read_pile(args.photographs, args.limit))
-    profile = replace(choose_profile(gallery), doc=choose_doc(gallery))
+    doc = choose_doc(gallery) if args.doc else profile_of(args.model).doc
+    profile = replace(choose_profile(gallery), doc=doc)
     profile.write(folder / PROFILE_FILE)
     print(profile)
 

@@ -19,7 +19,7 @@ from demo_core.embedded.photographs import Photographs, read_archive
 from demo_core.embedded.recognise import PROMPTS, names_of
 from demo_core.labels import DEFAULT_TEMPLATE
 
-BATCH = 100
+BATCH = 25
 
 
 def read_pile(path: Path, limit: int | None = None, seed: int = 0, side: int = 224) -> Pile:
@@ -65,8 +65,8 @@ class Gallery(Bench):
     @torch.no_grad()
     def predict(self, pictures: torch.Tensor, profile: Profile = Profile()) -> torch.Tensor:
         """What the profile's looks, without gate or counterattack, say [N]."""
-        return torch.cat([judge(self.clip, x, self.text, profile, torch.Generator().manual_seed(3000 + i)).argmax(1).cpu()
-                          for i, x in self.batches(pictures, "predicting")])
+        return torch.cat([judge(self.clip, x, self.text, profile).argmax(1).cpu()
+                          for _, x in self.batches(pictures, "predicting")])
 
 
 __all__ = ["Gallery", "Photographs", "auc", "percent", "read_pile"]

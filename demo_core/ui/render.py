@@ -90,7 +90,7 @@ def gate_html(key: str) -> str:
     spent = (f"The counterattack takes {budget.steps} steps of {budget.step_size * 255:g}/255 within"
              f" {budget.eps * 255:g}/255")
     if profile.aim:
-        spent += f", away from the mean embedding of the picture and of it {' and '.join(profile.aim)}"
+        spent += f", pushing the mean embedding of the picture and of it {' and '.join(profile.aim)}"
     if profile.gate == TAU:
         rule = (f"<b>tau decides</b> for {escape(title)}: a picture whose embedding moves by less than"
                 f" {profile.threshold:g} of its length under a little noise is <i>falsely stable</i>, and is"
@@ -102,7 +102,7 @@ def gate_html(key: str) -> str:
         rule = (f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
                 f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
                 f" and is counterattacked{measured}.")
-    looks = (f" At the end the prediction is averaged over the picture and {profile.looks} random looks at it, each"
+    looks = (f" At the end the prediction is averaged over the picture and {profile.looks} closer looks at it, each"
              " zoomed in, turned or mirrored a little." if profile.looks else "")
     probe = (f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
              " fine-tuned, as in the paper’s code." if row.original else "")

@@ -1,0 +1,226 @@
+"""How the models in the box are made, calibrated and measured: the parts of demo_core.embedded, on what is made here."""
+import io
+import zipfile
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from demo_core.ascent import last
+from demo_core.attacks import pgd
+from demo_core.clip import EMBEDDED, folder_of, study_of
+from demo_core.datasets import held
+from demo_core.drift import NOISE_STRENGTHS, Study
+from demo_core.embedded import calibrate, twin
+from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
+from demo_core.embedded.gallery import Gallery, auc, read_pile
+from demo_core.embedded.measure import recognised
+from demo_core.embedded.photographs import cut_out, read_archive
+from demo_core.embedded.study import ATTACKS, median_flip_eps, study
+from demo_core.examples import EXAMPLES
+from demo_core.labels import PRESETS
+from demo_core.pictures import open_picture, to_photo, to_pixels
+from demo_core.plots import study_figure
+
+WNIDS = {"n01443537": (230, 120, 20), "n02123045": (120, 120, 120), "n04146614": (240, 220, 0)}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """A zip with three of ImageNet's classes of noisy plain colours, in Tiny ImageNet's layout, and what a Mac adds."""
+    path, dice = tmp_path_factory.mktemp("zip") / "set.zip", np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as file:
+        for wnid, colour in WNIDS.items():
+            for i in range(4):
+                content = io.BytesIO()
+                noisy = dice.normal(colour, 25, (72, 96, 3)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(noisy).save(content, "JPEG")
+                file.writestr(f"top/train/{wnid}/images/{wnid}_{i}.JPEG", content.getvalue())
+            file.writestr(f"top/train/{wnid}/images/._{wnid}_0.JPEG", b"not a picture")
+    return path
+
+
+def photographs_of(number: int) -> torch.Tensor:
+    """The first of the examples as uint8 [N,3,64,64]."""
+    pixels = [to_pixels(to_photo(open_picture(e.path)), 64)[0] for e in EXAMPLES[:number]]
+    return (torch.stack(pixels) * 255).round().to(torch.uint8)
+
+
+def test_an_archive_is_read_in_order_and_by_part(archive):
+    found = read_archive(archive, 64)
+    assert found.classes == tuple(sorted(WNIDS)) and found.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert found.pictures.shape == (12, 3, 64, 64)
+    some = read_archive(archive, 64, limit=5, seed=1)
+    rows = torch.randperm(12, generator=torch.Generator().manual_seed(1))[:5].sort().values
+    assert torch.equal(some.pictures, found.pictures[rows])
+
+
+def test_an_archive_without_pictures_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as file:
+        file.writestr("readme.txt", "nothing")
+    with pytest.raises(ValueError, match="no folder a class"):
+        read_archive(tmp_path / "empty.zip")
+
+
+def test_wnids_are_asked_for_by_imagenets_names(archive):
+    pile = read_pile(archive, side=64)
+    assert len(pile.names) == 1000
+    assert {pile.names[i] for i in pile.load(torch.arange(12)).labels.tolist()} == {"goldfish", "tabby cat", "school bus"}
+
+
+def test_cut_outs_follow_their_seed_and_stay_in_range():
+    pictures = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    one, two = (cut_out(pictures, 48, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert one.shape == (5, 3, 48, 48) and one.min() >= 0 and one.max() <= 1 and torch.equal(one, two)
+
+
+def arguments(archive, tmp_path, **changes):
+    options = {"steps": 3, "batch": 4, "attack-steps": 1, "work": tmp_path / "work", "name": "../twin.safetensors"} | changes
+    return twin.parse(["--photographs", str(archive), "--small", str(archive), "--out", str(EMBEDDED), "--device", "cpu",
+                       *(str(x) for name, value in options.items() for x in (f"--{name}", value))])
+
+
+def test_fine_tuning_moves_the_tower_and_brings_the_attacked_embedding_back(archive, tmp_path, monkeypatch):
+    """A few steps on one pile lower the loss that they minimise, and the file loads as the twin's does."""
+    monkeypatch.setattr(twin, "IMAGE_SIZE", 64)
+    out = tmp_path / "assets"
+    out.mkdir()
+    (out / "projection.safetensors").write_bytes((EMBEDDED / "projection.safetensors").read_bytes())
+    args = arguments(archive, tmp_path, out=out, name="twin.safetensors", steps=12, lr=1e-3)
+    twin.train(args)
+    found, shipped = load_file(out / "twin.safetensors"), load_file(folder_of("photo-fare") / "image.safetensors")
+    assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in shipped.items()}
+
+    locked = twin.locked_weights()
+    projection = twin.read_projection(EMBEDDED)
+    before = twin.Embedder(twin.trunk(locked), projection)
+    after = twin.Embedder(twin.trunk(locked | {k: v.float() for k, v in found.items()}), projection)
+    x = cut_out(read_archive(archive, 64).pictures, 64, torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        anchor = before(x)
+
+    def strayed(net) -> float:
+        net.requires_grad_(False)
+        moved = twin.adversarial(net, x, anchor, 1 / 255, 2, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            return (net(moved) - anchor).pow(2).sum(-1).mean().item()
+
+    assert strayed(after) < 0.9 * strayed(before)
+
+
+def test_other_settings_do_not_continue_a_fine_tuning(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(twin, "IMAGE_SIZE", 32)
+    ticks = iter(range(0, 100_000, 70))  # a minute and more passes at every look at the clock
+    monkeypatch.setattr(twin.time, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(twin, "save_file", lambda *args: None)
+    twin.train(arguments(archive, tmp_path, minutes=1000))
+    with pytest.raises(SystemExit, match="other settings"):
+        twin.train(arguments(archive, tmp_path, minutes=1000, eps=2))
+
+
+def test_the_scale_and_the_fit_are_the_likeliest():
+    dice = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 40, (600,), generator=dice)
+    cosines = torch.randn(600, 40, generator=dice) * 0.05
+    cosines[torch.arange(600), labels] += 0.2
+    scale = calibrate.best_scale(cosines, labels)
+
+    def loss(s):
+        return torch.nn.functional.cross_entropy(cosines * s, labels)
+
+    assert loss(scale) <= min(loss(scale * 0.9), loss(scale * 1.1))
+    within, without = calibrate.offered(cosines, labels)
+    assert (within >= cosines[torch.arange(600), labels]).all() and within.mean() > without.mean() + 0.05
+    fit = calibrate.best_fit(cosines, labels)
+    assert fit.auc > 0.9 and fit.chance(within).mean() > 0.7 > 0.3 > fit.chance(without).mean()
+
+
+def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
+    """On a pile of two, with two budgets to choose from: the gate's signal tells clean from attacked better, and the threshold
+    lies between them."""
+    monkeypatch.setattr(calibrate, "BUDGETS", ((2, 1, 2), (4, 2, 2)))
+    monkeypatch.setattr(calibrate, "LOOKS", (0,))
+    names = PRESETS["Animals"]
+    gallery = Gallery(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
+    profile = calibrate.choose_profile(gallery)
+    assert profile.auc[profile.gate] == max(profile.auc.values()) and profile.looks == 0
+    assert (profile.budget.eps * 255, profile.budget.steps) in ((pytest.approx(2), 2), (pytest.approx(4), 2))
+    clean = calibrate.signals(gallery, gallery.pictures)[profile.gate]
+    assert profile.engages(clean).float().mean() <= 0.5
+
+
+def test_study_of_a_small_pile(clip, tmp_path):
+    """The study's numbers are those of the parts it is made of, and its file gives them back."""
+    names = PRESETS["Animals"]
+    gallery = Gallery(clip, held(photographs_of(3), torch.zeros(3, dtype=torch.long), names))
+    found = study(gallery, "three pictures")
+    found.write(tmp_path / "s.json")
+    assert asdict(Study.read(tmp_path / "s.json")) == asdict(found) and found.pictures == 3 and found.labels == len(names)
+    rows = found.find("noise")
+    assert list(rows) == ["clean", *(f"PGD-{steps}, eps {eps:g}/255" for eps, steps in ATTACKS)]
+    by_strength = [found.find("noise", strength=s)["clean"].quantiles[10] for s in NOISE_STRENGTHS]
+    assert by_strength == sorted(by_strength) and by_strength[0] > 0
+    drift = calibrate.signals(gallery, gallery.pictures)["view_drift"]
+    assert found.find("view_drift")["clean"].quantiles[-1] == pytest.approx(drift.max().item(), abs=1e-4)
+    assert found.find("tau")["clean"].quantiles == found.find("noise", strength=4)["clean"].quantiles
+    growth = found.find("growth")["clean"].quantiles
+    assert growth[0] > 1 and aucs_markdown(found).count("| own |") == len(ATTACKS)
+
+
+def test_flip_eps_is_where_half_the_predictions_change(clip):
+    """Just above the median flip eps most predictions change, well below it few do."""
+    gallery = Gallery(clip, held(photographs_of(8), torch.zeros(8, dtype=torch.long), PRESETS["Everyday"]))
+    predicted = gallery.predict(gallery.pictures)
+    eps = median_flip_eps(gallery, predicted)
+
+    def share(eps):
+        steps = pgd(gallery.bare, gallery.pictures, predicted, eps=eps / 255, step_size=eps / 4 / 255, steps=10,
+                    start=torch.zeros_like(gallery.pictures))
+        return (gallery.predict(gallery.pictures + last(steps).delta) != predicted).float().mean()
+
+    assert share(eps / 2) <= 0.5 <= share(eps * 2)
+
+
+def test_recognition_counts_what_is_right(clip):
+    names = PRESETS["Animals"]
+    pictures = photographs_of(4)
+    predicted = Gallery(clip, held(pictures, torch.zeros(4, dtype=torch.long), names)).predict(pictures.float() / 255)
+    row = recognised(Gallery(clip, held(pictures, predicted, names)))
+    assert row["top1"] == 100 and row["pictures"] == 4 and row["names"] == len(names)
+
+
+def test_auc_is_the_chance_of_being_higher():
+    assert auc(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 2.0])) == 1
+    assert auc(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 3.0])) == 0.5
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_shipped_studies_are_drawn(key):
+    found = study_of(key)
+    assert found.pictures >= 200 and found.labels == 1000
+    assert all(0 <= row.auc <= 1 for row in found.rows if row.pile != "clean")
+    assert len(study_figure(found).axes) == 3 * len({row.encoder for row in found.rows})
+
+
+def test_documents_say_what_was_measured():
+    """The tables in the card and the README are those of the records, to the letter."""
+    for document, text in documents().items():
+        assert f"{BEGIN}\n{text}\n{END}" in document.read_text(), document
+
+
+def test_figures_are_put_between_the_marks(tmp_path):
+    document = tmp_path / "card.md"
+    document.write_text(f"a\n{BEGIN}\nold\n{END}\nb\n")
+    insert(document, "new")
+    assert document.read_text() == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+
+
+def test_nothing_at_run_time_imports_what_makes_the_models():
+    import subprocess
+    import sys
+
+    code = "import sys, app; sys.exit(any(name.startswith('demo_core.embedded') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
