@@ -50,8 +50,8 @@ class Profile:
 
     gate: TAU (engage where it is below the threshold) or VIEW_DRIFT (engage where it is above).
     threshold: of that signal. budget: the counterattack's. aim: names of VIEWS; the counterattack pushes the mean
-    embedding of the picture and these views of it, (): of the picture alone. looks: classify by the probabilities
-    averaged over the defended picture and the first so many of LOOKS at it; 0: by the picture alone. auc: how well each
+    embedding of the picture and these views of it, (): of the picture alone. looks: classify a
+    counterattacked picture by the probabilities averaged over it and the first so many of LOOKS at it; 0: by it alone. auc: how well each
     signal told attacked from clean pictures where this was calibrated. note: where the numbers come from, in words for
     the screen. doc: how DOC, another row of the table, is set on this model.
     """
@@ -143,11 +143,15 @@ LOOKS = ((-0.28, 0.0, 0.5, 0.5, 1.0), (-0.28, 0.0, 0.33, -0.5, -1.0), (0.44, 0.6
          (0.44, -0.6, -0.42, 0.42, -1.0))
 
 
-def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile) -> torch.Tensor:
-    """Logits [B,K] as the profile classifies: the model's own, or the logarithm of the probabilities averaged over the
-    picture and the first of LOOKS at it, as many as the profile has; differentiable."""
-    if not profile.looks:
+def judge(clip, pixels: torch.Tensor, text: torch.Tensor, profile: Profile, engaged: torch.Tensor) -> torch.Tensor:
+    """Logits [B,K] as the profile classifies: the model's own of pictures that were left alone, and of those that were
+    counterattacked, `engaged` [B], the logarithm of the probabilities averaged over the picture and the first of LOOKS
+    at it, as many as the profile has; differentiable."""
+    if not profile.looks or not engaged.any():
         return clip.logits(clip.encode(pixels), text)
+    if not engaged.all():
+        rows = [judge(clip, pixels[mine], text, profile, engaged[mine]) for mine in (engaged, ~engaged)]
+        return torch.cat(rows)[torch.cat([engaged.nonzero(), (~engaged).nonzero()])[:, 0].argsort()]
     drawn = torch.tensor(LOOKS[:profile.looks]).expand(len(pixels), -1, -1)
     seen = torch.stack([pixels, *(look(pixels, one) for one in drawn.unbind(1))])
     return log_mean(clip.logits(clip.encode(seen.flatten(0, 1)), text).unflatten(0, seen.shape[:2]))
@@ -229,7 +233,7 @@ def calibrated(clip, pixels: torch.Tensor, text: torch.Tensor, noise: torch.Tens
     signal = gate_signal(clip.probe, pixels.detach(), noise, profile)
     engaged = profile.engages(signal)
     moved = pixels + (purified(clip.encode, still, noise, engaged, profile, unroll) - still)
-    return Defended(moved, judge(clip, moved, text, profile), {profile.gate: signal, ENGAGED: engaged})
+    return Defended(moved, judge(clip, moved, text, profile, engaged), {profile.gate: signal, ENGAGED: engaged})
 
 
 # From here on the rows of DEFENSES, all (clip, pixels [B,3,H,W], text [K,D], dice) -> Defended.
@@ -407,9 +411,10 @@ def default(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None, p
 
 
 def never_engaged(clip, pixels: torch.Tensor, text: torch.Tensor, dice: Dice = None) -> Defended:
-    """What is left of the model's own defence for an attacker who stays under its gate, or takes it out of his way: the
-    looks alone."""
-    return Defended(pixels, judge(clip, pixels, text, clip.profile))
+    """What is left of the model's own defence for an attacker who stays under its gate: the bare model, or the looks
+    alone, for one who takes only the counterattack out of his way."""
+    everyone = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)
+    return Defended(pixels, judge(clip, pixels, text, clip.profile, everyone))
 
 
 @dataclass(frozen=True)
@@ -465,7 +470,7 @@ DEFENSES: dict[str, Defense] = {
                    config=lambda profile: profile.doc, departs="lambda, mu, gamma and tau are not its paper’s, which does not print them"),
     "mac": Defense("MAC", mac, "Counterattacks on two views, weighted by how much a view moves the embedding.",
                    lambda profile: Rule(MACConfig().middle, view=MAC_VIEW), config=lambda profile: MACConfig()),
-    "default": Defense("Ours", default, "A counterattack where small views disagree, judged over several looks.",
+    "default": Defense("Ours", default, "Where small views disagree, a counterattack, judged over several looks.",
                        _default_rule, surrogates=(partial(default, unroll=True), never_engaged),
                        config=lambda profile: replace(profile, auc={}, note="", doc=DOCConfig())),
 }

@@ -191,7 +191,8 @@ def _frames(run: Run, since: int) -> Iterator[dict]:
             "push": round(run.push(moment), 5) if act == 3 else None,
             "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())]}
 
-    doubt = " It is not sure." if run.clean.max() < 0.5 else ""
+    doubt = story.caveat(run) or ("It is not sure." if story.unsure(run) else "")
+    doubt = f" {doubt}" if doubt else ""
     yield frame(0, run.start, f"CLIP compares the picture with {len(labels)} labels and finds"
                 f" “{run.label(run.clean)}” likeliest ({_percent(run.clean)}).{doubt}")
     for step, moment in enumerate(() if run.control else run.attack):

@@ -14,7 +14,7 @@ from scipy.stats import binom, binomtest
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark import CLEAN, PRECISIONS, SETTINGS_FILE, Trial, default_trials, read_records, settings_of
-from demo_core.clip import ASSETS, RECORDS_FILE, folder_of
+from demo_core.clip import ASSETS, MODELS, RECORDS_FILE, folder_of
 from demo_core.datasets import DATASETS, PAPERS
 from demo_core.defenses import DEFENSES, in_order, title_of
 from demo_core.plots import accuracy_figure

@@ -381,7 +381,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     else:
         delta = left_alone(noise, profile)
     with torch.no_grad():
-        defended = judge(clip, pixels + delta, run.text, profile).softmax(-1)[0].cpu()
+        defended = judge(clip, pixels + delta, run.text, profile, torch.tensor([run.engaged])).softmax(-1)[0].cpu()
         features = clip.encode(pixels + delta)
     yield replace(run, final=_moment(clip, run.text, delta, features, clock.tick()), defended=defended)
 
@@ -452,8 +452,7 @@ def _standing(run: Run) -> str:
     name, unit = ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
     value, line = told_apart(signal, run.profile.threshold)
     measured = f"{name} {value} {sign} {line}"
-    alone = "no counterattack" + (", only the probing noise" if run.profile.gate == TAU else "") + (
-        f", but {run.profile.looks} closer looks" if run.profile.looks else "")
+    alone = "no counterattack" + (", only the probing noise" if run.profile.gate == TAU else "")
     gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): {alone}."
     if run.defended is None:
         return gate
@@ -470,7 +469,7 @@ def outcome(run: Run) -> str:
     """What the defence came to, in one sentence. “Recovered” is said only of a label that is known to be right."""
     clean, final, attacked = map(run.label, (run.clean, run.defended, run.before_defence.probabilities))
     truth = run.true_label
-    by = "" if run.engaged else " by the closer looks alone" if run.profile.looks else " by the probing noise alone"
+    by = " by the probing noise alone" if not run.engaged and run.profile.gate == TAU else ""
     if run.control:
         if final == clean:
             return f"The picture keeps its prediction, “{clean}”."

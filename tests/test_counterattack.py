@@ -83,7 +83,7 @@ def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
     profile = Profile(VIEW_DRIFT, 1e9, looks=4)
     result = calibrated(clip, photographs, text, noise, profile)
     assert torch.equal(result.pixels, photographs) and not result.signals[ENGAGED].any()
-    torch.testing.assert_close(result.probabilities, judge(clip, photographs, text, profile).softmax(-1))
+    torch.testing.assert_close(result.probabilities, clip.logits(clip.encode(photographs), text).softmax(-1))
     torch.testing.assert_close(result.probabilities.sum(1), torch.ones(len(photographs)))
 
 
@@ -95,6 +95,18 @@ def test_paper_profile_is_purify(clip, photographs, noise):
     delta, _ = purify(clip.encode, photographs, noise, config)
     difference = calibrated(clip, photographs, text, noise, profile).pixels - photographs - delta
     assert (difference.abs() < 1e-5).float().mean() > 0.99
+
+
+def test_only_counterattacked_pictures_are_looked_at_closer(clip, photographs):
+    text, profile = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE), Profile(VIEW_DRIFT, looks=2)
+    engaged = torch.tensor([False, True, False, True])
+    found = judge(clip, photographs, text, profile, engaged)
+    bare = clip.logits(clip.encode(photographs), text)
+    closer = [look(photographs, torch.tensor(LOOKS[i]).expand(4, 5)) for i in range(2)]
+    mean = torch.stack([bare, *(clip.logits(clip.encode(x), text) for x in closer)]).softmax(-1).mean(0)
+    torch.testing.assert_close(found.softmax(-1)[~engaged], bare.softmax(-1)[~engaged], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found.softmax(-1)[engaged], mean[engaged], rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(found[engaged].softmax(-1), bare[engaged].softmax(-1), atol=1e-3)
 
 
 def test_looks_zoom_turn_and_mirror_as_they_say():

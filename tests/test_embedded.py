@@ -113,12 +113,10 @@ def test_fine_tuning_moves_the_tower_and_brings_the_attacked_embedding_back(arch
 
 def test_other_settings_do_not_continue_a_fine_tuning(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(twin, "IMAGE_SIZE", 32)
-    ticks = iter(range(0, 100_000, 70))  # a minute and more passes at every look at the clock
-    monkeypatch.setattr(twin.time, "monotonic", lambda: next(ticks))
     monkeypatch.setattr(twin, "save_file", lambda *args: None)
-    twin.train(arguments(archive, tmp_path, minutes=1000))
+    twin.train(arguments(archive, tmp_path, minutes=1000, **{"save-every": 0}))
     with pytest.raises(SystemExit, match="other settings"):
-        twin.train(arguments(archive, tmp_path, minutes=1000, eps=2))
+        twin.train(arguments(archive, tmp_path, minutes=1000, lr=1e-5))
 
 
 def test_the_scale_and_the_fit_are_the_likeliest():
@@ -142,7 +140,7 @@ def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
     """On a pile of two, with two budgets to choose from: the gate's signal tells clean from attacked better, and the threshold
     lies between them."""
     monkeypatch.setattr(calibrate, "BUDGETS", ((2, 1, 2), (4, 2, 2)))
-    monkeypatch.setattr(calibrate, "LOOKS", (0,))
+    monkeypatch.setattr(calibrate, "NUMBERS_OF_LOOKS", (0,))
     names = PRESETS["Animals"]
     gallery = Gallery(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
     profile = calibrate.choose_profile(gallery)

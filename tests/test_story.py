@@ -232,7 +232,7 @@ def test_an_attacker_who_knows_the_defence_meets_it_harder(clip):
     """Over the examples, the defended probability of the label is lower after the adaptive attack than after the static."""
     ends = {}
     for adaptive in (False, True):
-        chosen = story.Settings(PRESETS["Kinds of things"], DEFAULT_TEMPLATE, adaptive=adaptive, eps=8 / 255)
+        chosen = story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE, adaptive=adaptive, eps=8 / 255)
         total = 0.0
         for example in EXAMPLES[:4]:
             photo = to_photo(open_picture(example.path))

@@ -112,10 +112,8 @@ def choose_profile(gallery: Gallery) -> Profile:
     print(f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f}; gate {gate} at"
           f" {threshold}: opens for {plain.engages(clean[gate]).float().mean():.1%} of clean pictures, "
           + ", ".join(f"{plain.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED), flush=True)
-    untouched = {looks: gallery.predict(gallery.pictures, replace(plain, looks=looks)) == gallery.labels
-                 for looks in NUMBERS_OF_LOOKS}
-    standing = {(t, looks): gallery.predict(pile, replace(plain, looks=looks)) == gallery.labels
-                for t, pile in piles.items() for looks in NUMBERS_OF_LOOKS}
+    untouched = gallery.predict(gallery.pictures) == gallery.labels
+    standing = {trial: gallery.predict(pile) == gallery.labels for trial, pile in piles.items()}
     rows = []
     opened = plain.engages(clean[gate])
     for (eps, step_size, steps), aim in itertools.product(BUDGETS, AIMS):
@@ -124,13 +122,13 @@ def choose_profile(gallery: Gallery) -> Profile:
         suspects = counterattacked(gallery, gallery.pictures[opened], profile) if opened.any() else None
         for looks in NUMBERS_OF_LOOKS:
             chosen = replace(profile, looks=looks)
-            found = {"clean": untouched[looks].clone()}
+            found = {"clean": untouched.clone()}
             if suspects is not None:
                 found["clean"][opened] = gallery.predict(suspects, chosen) == gallery.labels[opened]
             for trial, pile in moved.items():
                 engaged = plain.engages(attacked[trial][gate])
                 found[str(trial)] = torch.where(engaged, gallery.predict(pile, chosen) == gallery.labels,
-                                                standing[trial, looks])
+                                                standing[trial])
             accuracies = {name: percent(right) for name, right in found.items()}
             rows.append((statistics.fmean(accuracies.values()), chosen))
             print(f"  eps {eps}/255, step {step_size}/255, {steps} steps, aim {len(aim)}, {looks} looks: {accuracies}",

@@ -95,7 +95,8 @@ def model_markdown(key: str) -> str:
         f"Gate: {profile.gate.replace('_', ' ')} {'under' if profile.gate == 'tau' else 'over'} {profile.threshold:g}."
         f" Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255 within {budget.eps * 255:g}/255"
         + (f", aimed at the picture and it {' and '.join(profile.aim)}" if profile.aim else "")
-        + f"; the answer is the mean over the picture and {profile.looks} closer looks. {profile.note}", "",
+        + f"; a counterattacked picture is judged by the mean over it and {profile.looks} closer looks. {profile.note}",
+        "",
         "What the default defence keeps:", "", kept(key), "",
         "Accuracy in percent, ± half the 95 % interval:", "", shipped_markdown(key), "",
         "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under 0.5: attacked"

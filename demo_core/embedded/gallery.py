@@ -64,8 +64,8 @@ class Gallery(Bench):
 
     @torch.no_grad()
     def predict(self, pictures: torch.Tensor, profile: Profile = Profile()) -> torch.Tensor:
-        """What the profile's looks, without gate or counterattack, say [N]."""
-        return torch.cat([judge(self.clip, x, self.text, profile).argmax(1).cpu()
+        """What the profile's looks, or the model alone where it has none, say of the pictures as they are [N]."""
+        return torch.cat([judge(self.clip, x, self.text, profile, torch.ones(len(x), dtype=torch.bool)).argmax(1).cpu()
                           for _, x in self.batches(pictures, "predicting")])
 
 

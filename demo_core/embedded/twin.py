@@ -68,7 +68,7 @@ def train(args: argparse.Namespace) -> None:
     weights = list(twin.net.parameters())
     optimizer = torch.optim.AdamW(weights, lr=args.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(args.seed)
-    settings = {k: str(v) for k, v in vars(args).items() if k not in ("device", "work", "out", "minutes")}
+    settings = {k: str(v) for k, v in vars(args).items() if k not in ("device", "work", "out", "minutes", "save_every")}
     step, spent, checkpoint = 0, 0.0, args.work / f"twin-{args.eps:g}.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -106,7 +106,7 @@ def train(args: argparse.Namespace) -> None:
         if step % 25 == 0:
             print(f"step {step}, {done:.0%}: loss {loss.item():.3f}, squared length {anchor.pow(2).sum(-1).mean():.1f}",
                   flush=True)
-        if time.monotonic() - saved > 60:
+        if time.monotonic() - saved > args.save_every:
             saved = time.monotonic()
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             torch.save({"twin": twin.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
@@ -131,6 +131,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
                         " (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=4000, help="of training (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=60.0, help="of training at most (default: %(default)s)")
+    parser.add_argument("--save-every", type=float, default=60.0, help="seconds between checkpoints (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)

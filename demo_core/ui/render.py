@@ -102,14 +102,14 @@ def gate_html(key: str) -> str:
         rule = (f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
                 f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
                 f" and is counterattacked{measured}.")
-    looks = (f" At the end the prediction is averaged over the picture and {profile.looks} closer looks at it, each"
+    looks = (f" A counterattacked picture is judged by the mean over it and {profile.looks} closer looks at it, each"
              " zoomed in, turned or mirrored a little." if profile.looks else "")
     probe = (f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
              " fine-tuned, as in the paper’s code." if row.original else "")
     return f'<p class="gate">{rule}{probe} {spent}.{looks} <span class="small">{escape(profile.note)}</span></p>'
 
 
-ABOUT = """<div class="about">
+_ABOUT = """<div class="about">
 <h2>The idea</h2>
 <p>CLIP turns a picture and every label into a list of numbers, an <i>embedding</i>, and picks the label whose embedding points most
 nearly the same way. An attacker who knows the model can move the picture’s embedding far by changes too small to see. Xing, Zhao
@@ -135,9 +135,12 @@ an attacked picture’s embedding far, and that drift decides here. Both are mea
 <h2>What it does not do</h2>
 <p>No defence here stops an attacker who knows it and may change every pixel by 4/255. The presets hold a failure and that attacker, on purpose;
 the Arena runs every defence on your picture; the README has the tables, thousands of pictures each.</p>
+<h2>The photographs</h2>
+<p><credits></p>
 <h2>Read on</h2>
 <p><a href="https://arxiv.org/abs/2503.03613" rel="noreferrer">Xing, Zhao, Sebe: CLIP is Strong Enough to Fight Back (CVPR 2025)</a> ·
 <a href="https://arxiv.org/abs/1706.06083" rel="noreferrer">PGD: Madry et al. (ICLR 2018)</a> ·
 <a href="https://arxiv.org/abs/1802.00420" rel="noreferrer">Why adaptive attackers matter: Athalye et al. (ICML 2018)</a> ·
 <a href="https://arxiv.org/abs/2103.00020" rel="noreferrer">CLIP: Radford et al. (ICML 2021)</a></p>
 </div>"""
+ABOUT = _ABOUT.replace("<credits>", "; ".join(f"{escape(e.title)}: {escape(e.author)} ({escape(e.licence)})" for e in EXAMPLES) + ".")
