@@ -27,7 +27,7 @@ _STYLE = {
 }
 _PLAIN = {k: v for k, v in _STYLE.items() if "color" not in k} | {"figure.facecolor": "white", "axes.facecolor": "white"}
 SIGNAL_NAMES = {TAU: "tau: drift under noise", VIEW_DRIFT: "drift under small views"}
-_SIGNAL_TOP = {TAU: 0.5, VIEW_DRIFT: 1.0}
+_SIGNAL_TOP = {TAU: 1.0, VIEW_DRIFT: 1.5}
 
 
 @dataclass(frozen=True)
