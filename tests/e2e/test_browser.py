@@ -244,6 +244,7 @@ def test_example_and_clean_control(page):
 def test_presets_show_their_runs_at_once(page):
     asked = [page.locator(".say").inner_text()]
     for preset in list(SCENES.values())[1:]:
+        page.wait_for_timeout(700)  # on a phone the page scrolls to the stage that has just come
         page.locator("#preset input").click()
         page.get_by_role("option", name=preset.title, exact=True).click()
         expect(page.locator(".say")).not_to_have_text(asked[-1], timeout=PATIENCE)
