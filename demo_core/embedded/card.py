@@ -69,14 +69,13 @@ def aucs_markdown(study: Study) -> str:
 
 def kept(key: str) -> str:
     """In one sentence a set: how much of the clean accuracy the default defence keeps."""
-    records = shipped(key)
-    found = table(records)["accuracy"]
+    found = table(shipped(key))["accuracy"].sort_index()
     lines = []
     for dataset in found.index.unique("dataset"):
         clean = found[dataset, "none", CLEAN]
         mine = found[dataset, "default"].drop(CLEAN)
         lines.append(f"- {dataset}: clean {clean:.1f} % undefended, {found[dataset, 'default', CLEAN]:.1f} % defended; "
-                     + "; ".join(f"{Trial.read(attack).title} {value:.1f} % ({value / clean:.0%} of the clean accuracy,"
+                     + "; ".join(f"{Trial.read(attack).title} {value:.1f} % ({100 * value / clean:.0f} % of the clean accuracy,"
                                  f" undefended {found[dataset, 'none', attack]:.1f} %)" for attack, value in mine.items()))
     return "\n".join(lines)
 

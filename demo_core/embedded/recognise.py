@@ -1,10 +1,11 @@
 """What the embedded model's text tower recognises: top-1 by the sets' own names, by everyday words, and of
 classes that a second tower has never been told of.
 
-    python -m demo_core.embedded.recognise --features FOLDER --tower assets/embedded
-    python -m demo_core.embedded.recognise --features FOLDER --held-out-tower runs/held-out --hold-out 100 --seed 1
+    python -m demo_core.embedded.recognise --photographs FOLDER --tower assets/embedded
+    python -m demo_core.embedded.recognise --photographs FOLDER --held-out-tower runs/held-out --hold-out 100 --seed 1
 
-Writes recognition.json into the tower's folder; all figures are per cent.
+FOLDER holds an archive a set: CIFAR10.zip, ImageNet.zip, ... Writes recognition.json into the tower's folder; all
+figures are per cent.
 """
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -19,22 +21,22 @@ import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
 from demo_core.datasets import FLOWERS, plain
-from demo_core.embedded.teacher import PictureSide, picture_side
-from demo_core.embedded.text import held_out
-from demo_core.embedded.vocabulary import imagenet_ids
+from demo_core.embedded.photographs import read_archive
+from demo_core.embedded.teacher import PictureSide, picture_side, pooled_features
+from demo_core.embedded.vocabulary import held_out, imagenet_ids
 from demo_core.texts import TextTower, Tokenizer, load_texts, words_of
 
 TEMPLATE = "a photo of a {}."
 PROMPTS = {"OxfordPets": "A photo of a {}, a type of pet.", "Flowers102": "A photo of a {}, a type of flower."}
 PROMPT = "This is a photo of a {}."  # of the other sets, as in demo_core.datasets
+UNSEEN_SETS = ("ImageNet", "imagenet-photos")  # that show classes held out of the text tower's training
 SETS = ("CIFAR10", "CIFAR100", "OxfordPets", "Caltech101", "Flowers102")
 RESULT_FILE = "recognition.json"
 
 CATS = ("Abyssinian Bengal Birman Bombay British_Shorthair Egyptian_Mau Maine_Coon Persian Ragdoll Russian_Blue Siamese"
         " Sphynx").split()
-# word -> what it must not stand against, and the pictures it names: (set, its classes; "*" is all of them).
-# Words that
-# are names of ImageNet's classes are left out when it is measured.
+# word -> what it must not stand against, and the pictures it names: (set, its classes; "*" is all of them). Words that
+# name a class of ImageNet are left out when it is measured.
 EVERYDAY: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "cat": ("cat", (("CIFAR10", "cat"), ("OxfordPets", "cats"))), "kitten": ("cat", (("OxfordPets", "cats"),)),
     "kitty": ("cat", (("OxfordPets", "cats"),)),
@@ -78,17 +80,24 @@ EVERYDAY: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
 
 
 class Pictures:
-    """The sets' pictures as pooled features of the picture network, from a folder of files `<set>.pt`."""
+    """The sets' pictures as pooled features of the locked tower, from a folder of archives `<set>.zip`; they are kept
+    in the folder `work`."""
 
-    def __init__(self, folder: Path):
-        self.folder, self._read = folder, {}
+    def __init__(self, folder: Path, work: Path):
+        self.folder, self.work = folder, work
 
+    @lru_cache(maxsize=None)
     def features_of(self, name: str) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-        """Features [N,1280], labels [N] and the classes' raw names."""
-        if name not in self._read:
-            found = torch.load(self.folder / f"{name}.pt", weights_only=True, mmap=True)
-            self._read[name] = (found["features"].clone(), found["labels"].clone(), list(found["classes"]))
-        return self._read[name]
+        """Features [N,1280], labels [N] and the classes' raw names. Raises FileNotFoundError."""
+        archive, stored = self.folder / f"{name}.zip", self.work / f"features-{name}.pt"
+        if not stored.exists() or stored.stat().st_mtime < archive.stat().st_mtime:
+            print(f"reading {archive}", flush=True)
+            photographs = read_archive(archive)
+            self.work.mkdir(parents=True, exist_ok=True)
+            torch.save({"features": pooled_features(photographs), "labels": photographs.labels,
+                        "classes": list(photographs.classes)}, stored)
+        found = torch.load(stored, weights_only=True)
+        return found["features"], found["labels"], found["classes"]
 
 
 def names_of(set_name: str, classes: Sequence[str]) -> list[str]:
@@ -117,6 +126,12 @@ class Recogniser:
         return 100 * (first[found] == first[labels]).float().mean().item()
 
 
+def imagenet_of(pictures: Pictures, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features and labels among ImageNet's 1,000 of a set whose folders are synsets' ids."""
+    features, labels, classes = pictures.features_of(name)
+    return features, torch.tensor([imagenet_ids().index(id) for id in classes])[labels]
+
+
 def by_names(recogniser: Recogniser, pictures: Pictures) -> dict:
     """Every set by its own names, in the plain template and in the set's own prompt."""
     result = {}
@@ -125,7 +140,7 @@ def by_names(recogniser: Recogniser, pictures: Pictures) -> dict:
         names = names_of(name, classes)
         result[name] = {template: recogniser.top1(features, labels, names, template)
                         for template in (TEMPLATE, PROMPTS.get(name, PROMPT), "{}")} | {"pictures": len(labels)}
-    features, labels, _ = pictures.features_of("ImageNet224")
+    features, labels = imagenet_of(pictures, "ImageNet")
     result["ImageNet"] = {template: recogniser.top1(features, labels, list(IMAGENET_CLASSNAMES), template)
                           for template in (TEMPLATE, PROMPT, "{}")} | {"pictures": len(labels)}
     found = (recogniser.side.embed(features) @ recogniser.side.prototypes.T).argmax(1)
@@ -155,15 +170,10 @@ def everyday(recogniser: Recogniser, pictures: Pictures, draws: int = 5) -> dict
 
 def unseen(recogniser: Recogniser, pictures: Pictures, unknown: list[int]) -> dict:
     """Classes that the tower was never told of: among themselves, and among ten of them at a time."""
-    ids, seen = imagenet_ids(), []
-    for name in ("imagenet-photos", "TinyImageNet-train"):
-        if (pictures.folder / f"{name}.pt").exists():
-            features, labels, classes = pictures.features_of(name)
-            labels = torch.tensor([ids.index(c) if c in ids else -1 for c in classes])[labels]
-            seen.append((name, features, labels))
     texts, result = recogniser.say([IMAGENET_CLASSNAMES[label] for label in unknown]), {}
     groups = torch.tensor(random.Random(0).sample(range(len(unknown)), len(unknown))).split(10)
-    for name, features, labels in seen:
+    for name in UNSEEN_SETS:
+        features, labels = imagenet_of(pictures, name)
         rows = torch.isin(labels, torch.tensor(unknown))
         where = torch.tensor([unknown.index(label) for label in labels[rows].tolist()])
         logits = recogniser.side.embed(features[rows]) @ texts.T
@@ -178,13 +188,14 @@ def unseen(recogniser: Recogniser, pictures: Pictures, unknown: list[int]) -> di
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--features", type=Path, required=True, help="a folder of the sets' features, <set>.pt")
+    parser.add_argument("--photographs", type=Path, required=True, help="a folder of the sets' archives, <set>.zip")
+    parser.add_argument("--work", type=Path, default=Path("runs/embedded"), help="where the sets' features are kept")
     parser.add_argument("--tower", type=Path, default=Path("assets/embedded"), help="also where the figures go")
     parser.add_argument("--held-out-tower", type=Path, help="a tower trained with --hold-out")
     parser.add_argument("--hold-out", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
-    pictures, side, path = Pictures(args.features), picture_side(), args.tower / RESULT_FILE
+    pictures, side, path = Pictures(args.photographs, args.work), picture_side(), args.tower / RESULT_FILE
     result = json.loads(path.read_text()) if path.exists() else {}
     if args.held_out_tower:
         recogniser = Recogniser(*load_texts(args.held_out_tower), side)

@@ -16,8 +16,9 @@ import scipy.sparse
 import torch
 import torch.nn.functional as F
 
+from demo_core.embedded.photographs import Photographs
 from demo_core.embedded.vocabulary import Vocabulary
-from demo_core.photo import head_rows, projection_of, prototypes
+from demo_core.photo import MEAN, STD, fused, head_rows, locked_weights, projection_of, prototypes, trunk
 from demo_core.texts import DIMENSION
 
 SCALE = 60.0  # of the logits
@@ -40,6 +41,13 @@ def picture_side() -> PictureSide:
     """The locked tower's (see demo_core.photo)."""
     projection = projection_of(head_rows(), DIMENSION)
     return PictureSide(projection, prototypes(projection))
+
+
+@torch.no_grad()
+def pooled_features(photographs: Photographs) -> torch.Tensor:
+    """What the locked tower sees in photographs of 224 px, before the projection [N,1280]."""
+    net = fused(trunk(locked_weights()))
+    return torch.cat([net((pixels - MEAN[0]) / STD[0]) for pixels, _ in photographs.batches(32)])
 
 
 @dataclass(frozen=True)
@@ -74,18 +82,18 @@ def tree_rows(vocabulary: Vocabulary) -> scipy.sparse.csr_matrix:
 
 
 @dataclass(frozen=True)
-class Photographs:
+class EmbeddedPhotographs:
     """Training photographs of ImageNet's classes: unit embeddings [N,640] and labels [N]."""
 
     embedded: torch.Tensor
     labels: torch.Tensor
 
-    def without(self, held_out: Collection[int]) -> Photographs:
+    def without(self, held_out: Collection[int]) -> EmbeddedPhotographs:
         kept = ~torch.isin(self.labels, torch.tensor(sorted(held_out), dtype=torch.long))
-        return Photographs(self.embedded[kept], self.labels[kept])
+        return EmbeddedPhotographs(self.embedded[kept], self.labels[kept])
 
 
-def as_a_kind(side: PictureSide, photographs: Photographs, ridge: float = 10.0, shrink: float = 1.0) -> torch.Tensor:
+def as_a_kind(side: PictureSide, photographs: EmbeddedPhotographs, ridge: float = 10.0, shrink: float = 1.0) -> torch.Tensor:
     """A map [640,640] from the mean of prototypes to what best tells pictures of this kind from others.
 
     Prototypes are a classifier's rows: they tell a breed of dog from another, and their mean says little of
@@ -123,7 +131,7 @@ def amidst(vocabulary: Vocabulary, known: dict[str, torch.Tensor]) -> dict[str, 
 
 
 def targets(vocabulary: Vocabulary, side: PictureSide, sentences: torch.Tensor, held_out: Collection[int] = (),
-            photographs: Photographs | None = None, kernel: Kernel = Kernel()) -> torch.Tensor:
+            photographs: EmbeddedPhotographs | None = None, kernel: Kernel = Kernel()) -> torch.Tensor:
     """Unit targets [N,640] of all the vocabulary's synsets, from their sentence features [N,384]. The classes
     of held_out (labels) are treated as any other noun: neither their prototypes nor their photographs are
     looked at."""

@@ -29,10 +29,9 @@ from safetensors.torch import save_file
 
 from demo_core.embedded.photographs import read_archive
 from demo_core.embedded.sentences import sentence_features
-from demo_core.embedded.teacher import Photographs, PictureSide, picture_side, targets
-from demo_core.embedded.vocabulary import TEMPLATES, Meaning, Vocabulary, pieces_of, tokens_to_keep
+from demo_core.embedded.teacher import EmbeddedPhotographs, PictureSide, picture_side, pooled_features, targets
+from demo_core.embedded.vocabulary import TEMPLATES, Meaning, Vocabulary, held_out, pieces_of, tokens_to_keep
 from demo_core.embedded.wordnet import FOLDER, WordNet
-from demo_core.photo import MEAN, STD, fused, locked_weights, trunk
 from demo_core.texts import (CONTEXT_LENGTH, DIMENSION, PAD, PLURAL, TEXT_FILE, VOCABULARY_FILE, TextTower, Tokenizer,
                              words_of)
 
@@ -52,11 +51,6 @@ class Lesson:
     targets: torch.Tensor
     labels: torch.Tensor
     weights: torch.Tensor
-
-
-def held_out(number: int, seed: int) -> list[int]:
-    """Labels of the classes that are treated as unknown."""
-    return sorted(random.Random(f"{seed}-held-out").sample(range(1000), number))
 
 
 def lesson(vocabulary: Vocabulary, side: PictureSide, places: torch.Tensor, unknown: list[int]) -> Lesson:
@@ -212,14 +206,11 @@ def report(tower: TextTower, tokenizer: Tokenizer, lesson: Lesson) -> None:
             print(f"{template!r}: {kind}: cosine {near.mean():.4f}, a tenth below {near.quantile(0.1):.3f}", flush=True)
 
 
-def read_photographs(path: Path, vocabulary: Vocabulary, side: PictureSide) -> Photographs:
+def read_photographs(path: Path, vocabulary: Vocabulary, side: PictureSide) -> EmbeddedPhotographs:
     """From an archive of photographs with a folder a class, named by its synset's id."""
     found = read_archive(path)
-    net = fused(trunk(locked_weights()))
-    with torch.no_grad():
-        features = torch.cat([net((pixels - MEAN[0]) / STD[0]) for pixels, _ in found.batches(32)])
     label_of = torch.tensor([vocabulary.classes.index(id) for id in found.classes])
-    return Photographs(side.embed(features), label_of[found.labels])
+    return EmbeddedPhotographs(side.embed(pooled_features(found)), label_of[found.labels])
 
 
 def train(args: argparse.Namespace) -> None:

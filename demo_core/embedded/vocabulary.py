@@ -5,6 +5,7 @@ order of them, and by whether it is a thing that a photograph can show.
 """
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ TEMPLATES = ("{}", "{}.", "a {}", "a {}.", "the {}", "a photo of a {}.", "a phot
 def imagenet_ids() -> list[str]:
     """ImageNet-1k's 1,000 synset ids, in the order of the labels."""
     return (TIMM_LISTS / "imagenet_synsets.txt").read_text().split()
+
+
+def held_out(number: int, seed: int) -> list[int]:
+    """Labels of the classes that are treated as unknown."""
+    return sorted(random.Random(f"{seed}-held-out").sample(range(1000), number))
 
 
 @dataclass(frozen=True)
