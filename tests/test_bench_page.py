@@ -35,7 +35,7 @@ def test_a_secret_that_is_set_holds_everywhere(monkeypatch):
 
 
 def test_the_shipped_tables_and_the_published_figures_are_there():
-    assert "Pocket CLIP" in bench.shipped() and "| MAC |" in bench.shipped()
+    assert "Photo CLIP" in bench.shipped() and "| TTC |" in bench.shipped()
 
 
 def run(clip, folder, datasets=("Examples",), attacks=("clean", "pgd@4x2"), defenses=("none", "ttc"), limit=4, seed=0):
