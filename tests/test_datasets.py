@@ -258,7 +258,7 @@ def test_a_folder_of_your_own(tmp_path):
 def test_the_examples_are_always_there():
     pile = pile_of("Examples", Path("nowhere"), 64)
     everything = pile.load(torch.arange(len(pile.indices)))
-    assert len(pile.names) == 8 and [pile.names[i] for i in everything.labels[everything.indices.argsort()]][0] == "lion"
+    assert len(pile.names) == 9 and [pile.names[i] for i in everything.labels[everything.indices.argsort()]][0] == "lion"
 
 
 def test_the_first_pictures_of_a_larger_limit_are_those_of_a_smaller(tmp_path):

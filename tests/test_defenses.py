@@ -95,21 +95,20 @@ def test_attacks_in_bfloat16_do_not_break_a_defence(clip, photographs, text):
 
 
 @pytest.mark.parametrize("key", [key for key in DEFENSES if key != "none"])
-@pytest.mark.parametrize("eps", [1, 4])
-def test_an_adaptive_attack_is_never_weaker_than_the_static_one(key, eps, clip, photographs, text):
+def test_an_adaptive_attack_is_stronger_than_the_static_one(key, clip, photographs, text):
     """PGD that knows the defence leaves the label no more defended probability than PGD on the bare model does, on
-    draws that it has not seen."""
-    with torch.no_grad():
-        labels = DEFENSES["none"].run(clip, photographs, text).logits.argmax(1)
+    draws that it has not seen; and less, where that left some."""
+    labels = run(DEFENSES["none"], clip, photographs, text).logits.argmax(1)
     pile = held((photographs * 255).round().to(torch.uint8), labels, LABELS)
-    bench, batch = Bench(clip, pile, tile=4), pile.load(torch.arange(4))
+    bench, batch = Bench(clip, pile, tile=8), pile.load(torch.arange(4))
     left = []
-    for trial in (Trial("pgd", eps), Trial("pgd", eps, adaptive=True)):
+    for trial in (Trial("pgd", 1, 4), Trial("pgd", 1, 4, adaptive=True)):
         pixels = bench.attacked(trial, batch, key)
-        judged = [run(DEFENSES[key], clip, pixels, text, seed).probabilities for seed in range(1, 5)]
+        judged = [run(DEFENSES[key], clip, pixels, text, seed).probabilities for seed in (1, 2)]
         left.append(torch.stack(judged).mean(0).gather(1, labels[:, None]).mean().item())
     static, adaptive = left
     assert adaptive <= static + 0.02  # the luck of the draws
+    assert static < 0.3 or adaptive < static - 0.03
 
 
 def test_the_stronger_of_two_perturbations_is_kept_for_each_picture(clip, photographs, text):

@@ -88,9 +88,10 @@ def test_any_shape_becomes_the_square(size):
     torch.testing.assert_close(photo.mean((1, 2)) * 255, torch.tensor([10.0, 20.0, 30.0]), atol=1e-2, rtol=0)
 
 
-def test_a_picture_of_the_models_size_reaches_it_unchanged():
-    small = gradient((64, 64))
-    pixels = to_pixels(to_photo(small), 64)[0].permute(1, 2, 0) * 255
+@pytest.mark.parametrize("side", [PHOTO_SIDE // 2, PHOTO_SIDE])
+def test_a_picture_of_the_models_size_reaches_it_unchanged(side):
+    small = gradient((side, side))
+    pixels = to_pixels(to_photo(small), side)[0].permute(1, 2, 0) * 255
     np.testing.assert_allclose(pixels.numpy(), np.asarray(small), atol=1e-3)
 
 

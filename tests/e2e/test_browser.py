@@ -394,7 +394,7 @@ def test_labels_are_words_on_the_stage(browser, url):
 
 def test_arena_and_an_attacker_who_knows_the_defence(page):
     page.get_by_role("button", name="Attack settings").click()
-    page.get_by_label("number input for Steps", exact=True).fill("3")
+    page.get_by_label("number input for Steps", exact=True).fill("1")
     page.get_by_label("number input for Steps", exact=True).press("Tab")
     page.get_by_label("The attacker knows the defence").check()
     page.click("#attack")
@@ -490,8 +490,8 @@ def test_what_is_missing_is_said(page):
 
 
 def own_pictures(folder: Path) -> None:
-    """Ten pictures in two classes, made of the examples."""
-    for i in range(10):
+    """Six pictures in two classes, made of the examples."""
+    for i in range(6):
         kind = folder / ("cat", "lion")[i % 2]
         kind.mkdir(parents=True, exist_ok=True)
         with Image.open(EXAMPLES[1 - i % 2].path) as picture:
@@ -520,17 +520,17 @@ def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp
         tab.locator("#bench-data .token", has_text="example photographs").locator(".token-remove")).first.click()
     tab.keyboard.press("Escape")
     tab.locator("#bench-run").click()
-    expect(tab.locator("#bench-progress")).to_contain_text("of 90 records", timeout=PATIENCE)
+    expect(tab.locator("#bench-progress")).to_contain_text("of 54 records", timeout=PATIENCE)
     with tab.expect_response(re.compile("/cancel")):
         tab.locator("#bench-stop").click()
     expect(tab.locator("#bench-progress")).to_contain_text("Stopped", timeout=PATIENCE)
     tab.wait_for_timeout(1000)  # a click while the page still waits for the cancelled run is dropped
     expect(tab.locator("#bench-progress")).to_contain_text("Stopped")  # a run that went on would say how far it is
     tab.locator("#bench-run").click()
-    expect(tab.locator("#bench-progress")).to_contain_text("Done: 90 records.", timeout=4 * PATIENCE)
+    expect(tab.locator("#bench-progress")).to_contain_text("Done: 54 records.", timeout=4 * PATIENCE)
     expect(tab.locator("#bench-table")).to_contain_text("PGD-10, 4/255")
     with tab.expect_download() as download:
         tab.locator("#bench-download").click()
     download.value.save_as(tmp_path / "table.md")
-    assert "| clean | 10 |" in (tmp_path / "table.md").read_text()
+    assert "| clean | 6 |" in (tmp_path / "table.md").read_text()
     tab.close()
