@@ -2,8 +2,8 @@
 
     python -m demo_core.embedded.card
 
-Reads recognition.json (demo_core.embedded.recognise) and, for each model, measured.json (.measure), study.json (.study)
-and its records (.judge). Writes between the marks of each document and nowhere else, and the chart of each model.
+Reads recognition.json (demo_core.embedded.recognise) and, for each model, measured.json (.measure), study.json (.study),
+its records (.judge) and, where there are some, its uploads.json (.uploads). Writes between the marks of each document and nowhere else, and the chart of each model.
 """
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from demo_core.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, St
 from demo_core.defenses import VIEW_DRIFT
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
+from demo_core.embedded.uploads import SENSIBLE, UPLOADS_FILE, WRONG
 from demo_core.report import drawn, shipped, shipped_markdown, table
 
 KEYS = [key for key, row in MODELS.items() if row.embedded]
@@ -80,6 +81,32 @@ def kept(key: str) -> str:
     return "\n".join(lines)
 
 
+def uploads_markdown(key: str) -> str:
+    """What the page said of photographs that nobody chose; nothing where that was not tried."""
+    path = folder_of(key) / UPLOADS_FILE
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text())
+
+    def line(kind: str, title: str, rows: list[dict]) -> str:
+        doubts = [sum(row["doubt"] == doubt for row in rows) for doubt in ("no label fits", "unsure", "")]
+        green = sum(row["tone"] == "good" for row in rows)
+        return f"| {kind} | {title} | {len(rows)} | " + " | ".join(map(str, [*doubts, green])) + " |"
+
+    sets = ", ".join(dict.fromkeys(row["set"] for row in found))
+    kinds = {kind: [row for row in found if row["kind"] == kind] for kind in (SENSIBLE, WRONG)}
+    first = {title: [row for row in kinds[SENSIBLE] if (row["first"] == row["truth"]) is right]
+             for title, right in (("right", True), ("wrong", False))}
+    again = sum(row["defended"] == row["truth"] for row in first["right"])
+    return "\n".join([
+        f"Photographs that nobody chose ({sets}), uploaded with ten labels, attacked (PGD-10, 4/255) and counterattacked; green"
+        " is what the page says where a right label is back, and it is told no right label of an upload. Of the"
+        f" {len(first['right'])} that were recognised, {again} were so after the counterattack:", "",
+        "| labels | first answer | uploads | “None of these labels seems to fit” | “CLIP was not sure” | no doubt | green |",
+        "|---" * 7 + "|", *(line(SENSIBLE, title, rows) for title, rows in first.items()),
+        line(WRONG, "wrong", kinds[WRONG]), ""])
+
+
 def chart(key: str) -> Path:
     """Where the chart of a model's records lies."""
     return folder_of(key) / "accuracy.png"
@@ -101,7 +128,7 @@ def model_markdown(key: str) -> str:
         "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under 0.5: attacked"
         f" ones drift further; {study.pictures:,} pictures, attacked from the predicted label; PGD-10 flips half of them at"
         f" an eps of {study.median_flip_eps:.2f}/255). Growth: the drift at 8/255 over that at 0.5/255.", "",
-        aucs_markdown(study)])
+        aucs_markdown(study), "", uploads_markdown(key)]).rstrip()
 
 
 def overview() -> str:
