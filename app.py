@@ -1,4 +1,5 @@
 """Start the demo:  python app.py"""
+
 from __future__ import annotations
 
 from demo_core.ui import lab

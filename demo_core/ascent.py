@@ -1,8 +1,9 @@
 """The loop: signed gradient ascent inside an l-inf ball and the pixel range.
 
-Every attack and the counterattack are this loop with another objective. It is a generator, so that a screen can show
-each step and a benchmark can run it to the end.
+Every attack and the counterattack are this loop with another objective. It is a generator, so that a screen
+can show each step and a benchmark can run it to the end.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,8 @@ class Step:
     """One point on the way.
 
     index: 0 for the start. delta: the perturbation after this step, detached (unless unrolled) [B,3,H,W].
-    output: what the model returned for pixels + delta, detached; None at the last step, which nobody had to evaluate.
-    objective: the value that is being raised, detached [B]; None at the last step.
+    output: what the model returned for pixels + delta, detached; None at the last step, which nobody had to
+    evaluate. objective: the value that is being raised, detached [B]; None at the last step.
     """
 
     index: int
@@ -36,11 +37,13 @@ def project(delta: torch.Tensor, pixels: torch.Tensor, eps: float) -> torch.Tens
 Dice = torch.Generator | Sequence[torch.Generator] | None
 
 
-def uniform(shape: torch.Size | Sequence[int], dice: Dice = None, low: float = -1.0, high: float = 1.0) -> torch.Tensor:
+def uniform(
+    shape: torch.Size | Sequence[int], dice: Dice = None, low: float = -1.0, high: float = 1.0
+) -> torch.Tensor:
     """Numbers [B,...] drawn on the CPU, so that a seed means the same everywhere.
 
-    dice: one generator for the whole batch, or one for each of its B pictures: then what a picture gets does not
-    depend on the batch that it is in.
+    dice: one generator for the whole batch, or one for each of its B pictures: then what a picture gets does
+    not depend on the batch that it is in.
     """
     if isinstance(dice, Sequence):
         return torch.stack([torch.empty(tuple(shape)[1:]).uniform_(low, high, generator=die) for die in dice])
@@ -66,13 +69,13 @@ def ascend(
 ) -> Iterator[Step]:
     """Raise objective(model(pixels + delta)) from `start`: yields steps + 1 items, the first being the start.
 
-    model: pixels [B,3,H,W] -> anything [B,...]; objective: that -> [B], each row a function of its own row alone.
-    advance: (step, gradient [B,3,H,W]) -> the next delta, for a method with another rule than a signed step; it is
-    projected here.
-    unroll: keep the graph over all steps, so that the deltas are differentiable with respect to `pixels`, for an
-    attacker of whoever runs this loop; signs pass gradients on as `passing_sign` does.
-    The forward pass of a step is done before the item is yielded and its backward pass after, so that a reader who
-    stops early pays for nothing more. No grad mode is open while the generator is suspended.
+    model: pixels [B,3,H,W] -> anything [B,...]; objective: that -> [B], each row a function of its own row
+    alone. advance: (step, gradient [B,3,H,W]) -> the next delta, for a method with another rule than a signed
+    step; it is projected here. unroll: keep the graph over all steps, so that the deltas are differentiable
+    with respect to `pixels`, for an attacker of whoever runs this loop; signs pass gradients on as
+    `passing_sign` does. The forward pass of a step is done before the item is yielded and its backward pass
+    after, so that a reader who stops early pays for nothing more. No grad mode is open while the generator is
+    suspended.
     """
     sign = passing_sign if unroll else torch.sign
     pixels, delta = (pixels, start) if unroll else (pixels.detach(), start.detach())
@@ -93,8 +96,8 @@ def ascend(
 
 
 def passing_sign(values: torch.Tensor) -> torch.Tensor:
-    """sign(values) [B,...] forwards; backwards the slope of a soft one, tanh(v / mean |v|) over each row, for the sign's
-    own is nought almost everywhere."""
+    """sign(values) [B,...] forwards; backwards the slope of a soft one, tanh(v / mean |v|) over each row, for
+    the sign's own is nought almost everywhere."""
     size = values.detach().abs().flatten(1).mean(1).clamp_min(1e-12).view(-1, *[1] * (values.dim() - 1))
     soft = torch.tanh(values / size)
     return soft + (values.sign() - soft).detach()

@@ -1,8 +1,11 @@
-"""Attacks: objectives over the one loop of ascent.py, and ATTACKS, the table that everything else iterates over.
+"""Attacks: objectives over the one loop of ascent.py, and ATTACKS, the table that everything else iterates
+over.
 
-All are l-inf attacks in pixel units on `classify`, which maps pixels [B,3,H,W] in [0,1] to logits [B,K]. `start` is
-the first perturbation, already inside the budget and the pixel range; without one, it is drawn from `generator`.
+All are l-inf attacks in pixel units on `classify`, which maps pixels [B,3,H,W] in [0,1] to logits [B,K].
+`start` is the first perturbation, already inside the budget and the pixel range; without one, it is drawn
+from `generator`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -16,20 +19,38 @@ from demo_core.ascent import Dice, Step, ascend, project, random_start
 Classify = Callable[[torch.Tensor], torch.Tensor]
 
 
-def noise(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
-          steps: int = 1, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
+def noise(
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float = 0.0,
+    steps: int = 1,
+    start: torch.Tensor | None = None,
+    generator: Dice = None,
+) -> Iterator[Step]:
     """No attack, the control: uniform noise in [-eps, eps] (or `start`), put on in one step.
 
     step_size and steps are accepted so that all rows are called alike, and not used.
     """
     start = _start(pixels, eps, start, generator)
-    return ascend(classify, lambda logits: F.cross_entropy(logits, labels, reduction="none"), pixels,
-                  torch.zeros_like(pixels), eps=eps, step_size=eps, steps=1, advance=lambda step, gradient: start)
+    return ascend(
+        classify,
+        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
+        pixels,
+        torch.zeros_like(pixels),
+        eps=eps,
+        step_size=eps,
+        steps=1,
+        advance=lambda step, gradient: start,
+    )
 
 
 def dlr(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The difference of logits ratio [B] (Croce & Hein, ICML 2020, eq. 6): -(z_y - max_{i≠y} z_i) / (z_1st - z_3rd),
-    which no rescaling of the logits changes. With fewer than three labels there is no third: plain -(z_y - max z_i)."""
+    """The difference of logits ratio [B] (Croce & Hein, ICML 2020, eq. 6): -(z_y - max_{i≠y} z_i) / (z_1st -
+    z_3rd), which no rescaling of the logits changes. With fewer than three labels there is no third: plain
+    -(z_y - max z_i)."""
     correct, best_wrong = _margin(logits, labels)
     if logits.shape[1] < 3:
         return best_wrong - correct
@@ -38,13 +59,16 @@ def dlr(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 class _AutoStep:
-    """The rule of APGD (Croce & Hein, ICML 2020, algorithm 1): momentum, and a step size that is halved, with a return
-    to the best point so far, where a stretch of steps brought too little. Every picture has a step size of its own."""
+    """The rule of APGD (Croce & Hein, ICML 2020, algorithm 1): momentum, and a step size that is halved, with
+    a return to the best point so far, where a stretch of steps brought too little. Every picture has a step
+    size of its own."""
 
     def __init__(self, pixels: torch.Tensor, labels: torch.Tensor, eps: float, steps: int):
         self.pixels, self.labels, self.eps = pixels, labels, eps
         self.size = torch.full_like(pixels[:, :1, :1, :1], 2 * eps)
-        self.check, self.shrink, self.shortest = (max(int(share * (steps - 1)), 1) for share in (0.22, 0.03, 0.06))
+        self.check, self.shrink, self.shortest = (
+            max(int(share * (steps - 1)), 1) for share in (0.22, 0.03, 0.06)
+        )
         self.since = 0
         self.values: list[torch.Tensor] = []
         self.fooling: torch.Tensor | None = None
@@ -53,7 +77,11 @@ class _AutoStep:
         """Keep the best point, and the last one that fools."""
         wrong = (step.output.argmax(1) != self.labels).view(-1, 1, 1, 1)
         if not self.values:
-            self.best, self.best_value, self.best_at_check = step.delta.clone(), step.objective.clone(), step.objective.clone()
+            self.best, self.best_value, self.best_at_check = (
+                step.delta.clone(),
+                step.objective.clone(),
+                step.objective.clone(),
+            )
             self.was_halved = torch.ones_like(wrong)
             self.fooled, self.fooling = wrong, step.delta.clone()
         better = step.objective > self.best_value
@@ -79,7 +107,7 @@ class _AutoStep:
         return delta + (ahead - delta) * keep + momentum * (1 - keep)
 
     def _look_back(self, delta: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        recent = torch.stack(self.values[-self.check - 1:])
+        recent = torch.stack(self.values[-self.check - 1 :])
         rises = (recent[1:] > recent[:-1]).sum(0)
         stuck = (rises <= 0.75 * self.check).view(-1, 1, 1, 1)
         stuck |= ~self.was_halved & (self.best_at_check >= self.best_value).view(-1, 1, 1, 1)
@@ -94,27 +122,71 @@ class _AutoStep:
         return torch.where(self.fooled, self.fooling, self.best)
 
 
-def _apgd(objective: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], classify: Classify, pixels: torch.Tensor,
-          labels: torch.Tensor, *, eps: float, steps: int, start: torch.Tensor | None, generator: Dice) -> Iterator[Step]:
+def _apgd(
+    objective: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    steps: int,
+    start: torch.Tensor | None,
+    generator: Dice,
+) -> Iterator[Step]:
     rule = _AutoStep(pixels, labels, eps, steps)
-    for step in ascend(classify, lambda logits: objective(logits, labels), pixels, _start(pixels, eps, start, generator),
-                       eps=eps, step_size=0.0, steps=steps, advance=rule):
+    for step in ascend(
+        classify,
+        lambda logits: objective(logits, labels),
+        pixels,
+        _start(pixels, eps, start, generator),
+        eps=eps,
+        step_size=0.0,
+        steps=steps,
+        advance=rule,
+    ):
         yield step if step.output is not None or not rule.values else Step(step.index, rule.result)
 
 
-def apgd_ce(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
-            steps: int, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
-    """Auto-PGD on the cross-entropy (Croce & Hein, ICML 2020), a part of AutoAttack: it finds its step size itself.
+def apgd_ce(
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float = 0.0,
+    steps: int,
+    start: torch.Tensor | None = None,
+    generator: Dice = None,
+) -> Iterator[Step]:
+    """Auto-PGD on the cross-entropy (Croce & Hein, ICML 2020), a part of AutoAttack: it finds its step size
+    itself.
 
-    steps: gradients taken, the start's included; the last item holds the last point that fooled the model, else the
-    best. step_size is accepted so that all rows are called alike, and not used.
+    steps: gradients taken, the start's included; the last item holds the last point that fooled the model,
+    else the best. step_size is accepted so that all rows are called alike, and not used.
     """
-    return _apgd(lambda z, y: F.cross_entropy(z, y, reduction="none"), classify, pixels, labels, eps=eps, steps=steps,
-                 start=start, generator=generator)
+    return _apgd(
+        lambda z, y: F.cross_entropy(z, y, reduction="none"),
+        classify,
+        pixels,
+        labels,
+        eps=eps,
+        steps=steps,
+        start=start,
+        generator=generator,
+    )
 
 
-def apgd_dlr(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
-             steps: int, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
+def apgd_dlr(
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float = 0.0,
+    steps: int,
+    start: torch.Tensor | None = None,
+    generator: Dice = None,
+) -> Iterator[Step]:
     """Auto-PGD on the difference of logits ratio (Croce & Hein, ICML 2020); as apgd_ce in all else."""
     return _apgd(dlr, classify, pixels, labels, eps=eps, steps=steps, start=start, generator=generator)
 
@@ -132,43 +204,110 @@ def _start(pixels, eps, start, generator):
     return random_start(pixels, eps, generator) if start is None else start
 
 
-def fgsm(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float = 0.0,
-         steps: int = 1, start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
+def fgsm(
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float = 0.0,
+    steps: int = 1,
+    start: torch.Tensor | None = None,
+    generator: Dice = None,
+) -> Iterator[Step]:
     """Fast gradient sign method (Goodfellow et al., ICLR 2015): one step of size eps from the picture itself.
 
     step_size, steps, start and generator are accepted so that all rows are called alike, and not used.
     """
-    return ascend(classify, lambda logits: F.cross_entropy(logits, labels, reduction="none"), pixels,
-                  torch.zeros_like(pixels), eps=eps, step_size=eps, steps=1)
+    return ascend(
+        classify,
+        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
+        pixels,
+        torch.zeros_like(pixels),
+        eps=eps,
+        step_size=eps,
+        steps=1,
+    )
 
 
-def pgd(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float, steps: int,
-        start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
-    """Projected gradient descent (Madry et al., ICLR 2018): raise the cross-entropy of the true labels [B]."""
-    return ascend(classify, lambda logits: F.cross_entropy(logits, labels, reduction="none"), pixels,
-                  _start(pixels, eps, start, generator), eps=eps, step_size=step_size, steps=steps)
+def pgd(
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float,
+    steps: int,
+    start: torch.Tensor | None = None,
+    generator: Dice = None,
+) -> Iterator[Step]:
+    """Projected gradient descent (Madry et al., ICLR 2018): raise the cross-entropy of the true labels
+    [B]."""
+    return ascend(
+        classify,
+        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
+        pixels,
+        _start(pixels, eps, start, generator),
+        eps=eps,
+        step_size=step_size,
+        steps=steps,
+    )
 
 
-def targeted_pgd(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float,
-                 steps: int, start: torch.Tensor | None = None,
-                 generator: Dice = None) -> Iterator[Step]:
-    """PGD towards chosen labels (Kurakin et al., 2017): lower the cross-entropy of `labels` [B], the targets."""
-    return ascend(classify, lambda logits: -F.cross_entropy(logits, labels, reduction="none"), pixels,
-                  _start(pixels, eps, start, generator), eps=eps, step_size=step_size, steps=steps)
+def targeted_pgd(
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float,
+    steps: int,
+    start: torch.Tensor | None = None,
+    generator: Dice = None,
+) -> Iterator[Step]:
+    """PGD towards chosen labels (Kurakin et al., 2017): lower the cross-entropy of `labels` [B], the
+    targets."""
+    return ascend(
+        classify,
+        lambda logits: -F.cross_entropy(logits, labels, reduction="none"),
+        pixels,
+        _start(pixels, eps, start, generator),
+        eps=eps,
+        step_size=step_size,
+        steps=steps,
+    )
 
 
-def cw(classify: Classify, pixels: torch.Tensor, labels: torch.Tensor, *, eps: float, step_size: float, steps: int,
-       start: torch.Tensor | None = None, generator: Dice = None) -> Iterator[Step]:
-    """The margin loss of Carlini & Wagner (IEEE S&P 2017) inside the eps-ball: raise -relu(correct - best_wrong + 50).
+def cw(
+    classify: Classify,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    eps: float,
+    step_size: float,
+    steps: int,
+    start: torch.Tensor | None = None,
+    generator: Dice = None,
+) -> Iterator[Step]:
+    """The margin loss of Carlini & Wagner (IEEE S&P 2017) inside the eps-ball: raise -relu(correct -
+    best_wrong + 50).
 
     With one label there is no wrong one, and nothing to raise.
     """
+
     def objective(logits: torch.Tensor) -> torch.Tensor:
         correct, best_wrong = _margin(logits, labels)
         return -F.relu(correct - best_wrong + 50)
 
-    return ascend(classify, objective, pixels, _start(pixels, eps, start, generator),
-                  eps=eps, step_size=step_size, steps=steps)
+    return ascend(
+        classify,
+        objective,
+        pixels,
+        _start(pixels, eps, start, generator),
+        eps=eps,
+        step_size=step_size,
+        steps=steps,
+    )
 
 
 def seen_by(surrogate, labels: tuple[str, ...], template: str) -> Classify:
@@ -185,8 +324,8 @@ def seen_by(surrogate, labels: tuple[str, ...], template: str) -> Classify:
 
 @dataclass(frozen=True)
 class Attack:
-    """A row of the table. run: the generator; targeted: `labels` are what the attacker wants, not what is true;
-    single_step: step size and steps are fixed by the method; own_step_size: the step size alone is;
+    """A row of the table. run: the generator; targeted: `labels` are what the attacker wants, not what is
+    true; single_step: step size and steps are fixed by the method; own_step_size: the step size alone is;
     transfer: it is crafted on another model; control: it is no attack."""
 
     title: str
@@ -207,10 +346,27 @@ class Attack:
 ATTACKS: dict[str, Attack] = {
     "pgd": Attack("PGD", pgd, "Many small steps that make the model's first guess ever less likely."),
     "fgsm": Attack("FGSM", fgsm, "One single step of the full size eps.", single_step=True),
-    "targeted_pgd": Attack("Targeted PGD", targeted_pgd, "Many small steps towards a label of your choice.", targeted=True),
+    "targeted_pgd": Attack(
+        "Targeted PGD", targeted_pgd, "Many small steps towards a label of your choice.", targeted=True
+    ),
     "cw": Attack("CW", cw, "Many small steps that widen the lead of the best wrong label."),
-    "apgd_ce": Attack("APGD-CE", apgd_ce, "PGD that finds its step size itself, a part of AutoAttack. Give it some tens of steps.", own_step_size=True),
-    "apgd_dlr": Attack("APGD-DLR", apgd_dlr, "The same on a loss that no scaling of the logits weakens.", own_step_size=True),
-    "transfer": Attack("Transfer", pgd, "PGD on another model: its attack is carried over to this one.", transfer=True),
-    "noise": Attack("Random noise", noise, "No attack, the control: noise of the same size.", single_step=True, control=True),
+    "apgd_ce": Attack(
+        "APGD-CE",
+        apgd_ce,
+        "PGD that finds its step size itself, a part of AutoAttack. Give it some tens of steps.",
+        own_step_size=True,
+    ),
+    "apgd_dlr": Attack(
+        "APGD-DLR", apgd_dlr, "The same on a loss that no scaling of the logits weakens.", own_step_size=True
+    ),
+    "transfer": Attack(
+        "Transfer", pgd, "PGD on another model: its attack is carried over to this one.", transfer=True
+    ),
+    "noise": Attack(
+        "Random noise",
+        noise,
+        "No attack, the control: noise of the same size.",
+        single_step=True,
+        control=True,
+    ),
 }

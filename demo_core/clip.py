@@ -1,8 +1,10 @@
-"""CLIP as everything here sees it: pixels [B,3,S,S] in [0,1] -> raw features [B,D] -> logits [B,K] over label texts.
+"""CLIP as everything here sees it: pixels [B,3,S,S] in [0,1] -> raw features [B,D] -> logits [B,K] over label
+texts.
 
-Normalisation and the text features live in here. MODELS is the table of what can be loaded; to add a model is to add
-a row.
+Normalisation and the text features live in here. MODELS is the table of what can be loaded; to add a model is
+to add a row.
 """
+
 from __future__ import annotations
 
 import json
@@ -28,7 +30,15 @@ from demo_core.drift import Study
 from demo_core.fit import Fit
 from demo_core.labels import LabelError
 from demo_core.photo import (
-    IMAGE_SIZE, MEAN, STD, WEIGHTS_VARIABLE, PhotoCLIP, Visual, WeightsMissing, locked_weights, read_projection,
+    IMAGE_SIZE,
+    MEAN,
+    STD,
+    WEIGHTS_VARIABLE,
+    PhotoCLIP,
+    Visual,
+    WeightsMissing,
+    locked_weights,
+    read_projection,
 )
 from demo_core.texts import load_texts
 
@@ -47,9 +57,9 @@ class ModelUnavailable(RuntimeError):
 class ModelRow:
     """A row of the table: either a model in the box, or an open_clip name with its pretrained tag.
 
-    embedded: it is in the box, its own files in the folder of its key under `assets/embedded`. original: the key of the
-    model whose image tower this one was fine-tuned from; the original's encoder probes the stability signals (so does
-    the paper's code for its fine-tuned CLIPs).
+    embedded: it is in the box, its own files in the folder of its key under `assets/embedded`. original: the
+    key of the model whose image tower this one was fine-tuned from; the original's encoder probes the
+    stability signals (so does the paper's code for its fine-tuned CLIPs).
     """
 
     title: str
@@ -61,18 +71,36 @@ class ModelRow:
 
 
 MODELS: dict[str, ModelRow] = {
-    "photo": ModelRow("Photo CLIP (224 px, in the box)", embedded=True,
-                      summary="Knows photographs of thousands of things; a CLIP-form model over a locked"
-                      " EfficientNet-Lite0, not OpenAI’s CLIP. Answers at once on a CPU."),
-    "photo-fare": ModelRow("Photo CLIP, adversarially fine-tuned (224 px, in the box)", embedded=True, original="photo",
-                           summary="The same model after adversarial fine-tuning of its image tower"
-                           " (FARE, eps 1/255)."),
-    "vit-b-32": ModelRow("OpenAI CLIP ViT-B/32 (224 px)", open_clip_name="ViT-B-32-quickgelu", pretrained="openai",
-                         summary="The paper's main model. Downloaded from the Hugging Face Hub at first use (0.6 GB)."),
-    "vit-b-16": ModelRow("OpenAI CLIP ViT-B/16 (224 px)", open_clip_name="ViT-B-16-quickgelu", pretrained="openai",
-                         summary="Downloaded from the Hugging Face Hub at first use (0.6 GB)."),
-    "vit-l-14": ModelRow("OpenAI CLIP ViT-L/14 (224 px)", open_clip_name="ViT-L-14-quickgelu", pretrained="openai",
-                         summary="Large: a GPU is advisable. Downloaded from the Hugging Face Hub at first use (1.7 GB)."),
+    "photo": ModelRow(
+        "Photo CLIP (224 px, in the box)",
+        embedded=True,
+        summary="Knows photographs of thousands of things; a CLIP-form model over a locked"
+        " EfficientNet-Lite0, not OpenAI’s CLIP. Answers at once on a CPU.",
+    ),
+    "photo-fare": ModelRow(
+        "Photo CLIP, adversarially fine-tuned (224 px, in the box)",
+        embedded=True,
+        original="photo",
+        summary="The same model after adversarial fine-tuning of its image tower (FARE, eps 1/255).",
+    ),
+    "vit-b-32": ModelRow(
+        "OpenAI CLIP ViT-B/32 (224 px)",
+        open_clip_name="ViT-B-32-quickgelu",
+        pretrained="openai",
+        summary="The paper's main model. Downloaded from the Hugging Face Hub at first use (0.6 GB).",
+    ),
+    "vit-b-16": ModelRow(
+        "OpenAI CLIP ViT-B/16 (224 px)",
+        open_clip_name="ViT-B-16-quickgelu",
+        pretrained="openai",
+        summary="Downloaded from the Hugging Face Hub at first use (0.6 GB).",
+    ),
+    "vit-l-14": ModelRow(
+        "OpenAI CLIP ViT-L/14 (224 px)",
+        open_clip_name="ViT-L-14-quickgelu",
+        pretrained="openai",
+        summary="Large: a GPU is advisable. Downloaded from the Hugging Face Hub at first use (1.7 GB).",
+    ),
 }
 DEFAULT_MODEL = "photo"
 
@@ -123,13 +151,15 @@ def count_passes() -> AbstractContextManager[Passes]:
 
 
 def in_bf16(on: bool = True) -> AbstractContextManager[bool]:
-    """Image features in bfloat16 meanwhile, which doubles the speed on a CPU; all around them stays in float32."""
+    """Image features in bfloat16 meanwhile, which doubles the speed on a CPU; all around them stays in
+    float32."""
     return _meanwhile(_bf16, on)
 
 
 def in_tiles(size: int | None) -> AbstractContextManager[int | None]:
-    """Meanwhile models compute exactly so many pictures at a time, the last ones filled up with black: kernels always
-    meet the same shapes, so that a picture's features have the same bits whatever batch it stands in."""
+    """Meanwhile models compute exactly so many pictures at a time, the last ones filled up with black:
+    kernels always meet the same shapes, so that a picture's features have the same bits whatever batch it
+    stands in."""
     return _meanwhile(_tile, size)
 
 
@@ -140,19 +170,27 @@ def _tiled(function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor
     for part in batch.split(size):
         missing = size - len(part)
         filled = torch.cat([part, part.new_zeros(missing, *part.shape[1:])]) if missing else part
-        parts.append(function(filled)[:len(part)])
+        parts.append(function(filled)[: len(part)])
     return torch.cat(parts)
 
 
 class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
-    image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned from;
-    profile: how it is defended by default; fit: what tells whether any label fits, where it is calibrated for that.
+    image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned
+    from; profile: how it is defended by default; fit: what tells whether any label fits, where it is
+    calibrated for that.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Callable, mean: Sequence[float], std: Sequence[float],
-                 original: ZeroShotCLIP | None = None, profile: Profile = Profile()):
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Callable,
+        mean: Sequence[float],
+        std: Sequence[float],
+        original: ZeroShotCLIP | None = None,
+        profile: Profile = Profile(),
+    ):
         super().__init__()
         self.original, self.profile, self.fit = original, profile, None
         self.model = model.float().eval().requires_grad_(False)
@@ -171,9 +209,12 @@ class ZeroShotCLIP(nn.Module):
         return super().train(False)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the pixels."""
+        """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the
+        pixels."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16.get()):
-            features = _tiled(lambda part: self.model.encode_image((part - self.mean) / self.std), pixels).float()
+            features = _tiled(
+                lambda part: self.model.encode_image((part - self.mean) / self.std), pixels
+            ).float()
         if passes := _counted.get():
             passes.see(features)
         return features
@@ -184,16 +225,21 @@ class ZeroShotCLIP(nn.Module):
         return self.original.encode if self.original else self.encode
 
     def text_features(self, labels: list[str] | tuple[str, ...], template: str) -> torch.Tensor:
-        """Unit text features [K,D] of the template with each label in place of {}; computed once for each label set
-        and template. Raises LabelError where the model reads two of them as the same, for instance cut off."""
+        """Unit text features [K,D] of the template with each label in place of {}; computed once for each
+        label set and template. Raises LabelError where the model reads two of them as the same, for instance
+        cut off."""
         return self._text_features(tuple(labels), template, str(self.device))
 
     @torch.no_grad()
     def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
         tokens = self.tokenizer([template.replace("{}", label) for label in labels])
-        if len(tokens.unique(dim=0)) < len(set(labels)):  # a data set may name two classes alike: ImageNet has two cranes
-            raise LabelError("The template, or a label, is too long for this model, and some labels read the same to it:"
-                             " shorten them.")
+        if len(tokens.unique(dim=0)) < len(
+            set(labels)
+        ):  # a data set may name two classes alike: ImageNet has two cranes
+            raise LabelError(
+                "The template, or a label, is too long for this model, and some labels read the same to it:"
+                " shorten them."
+            )
         batches = [self.model.encode_text(part) for part in tokens.to(device).split(256)]
         return F.normalize(torch.cat(batches).float(), dim=-1)
 
@@ -202,15 +248,17 @@ class ZeroShotCLIP(nn.Module):
         scale = self.model.logit_scale.exp()
         return _tiled(lambda rows: scale * F.normalize(rows, dim=-1) @ text.T, features)
 
-    def classifier(self, labels: list[str] | tuple[str, ...], template: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    def classifier(
+        self, labels: list[str] | tuple[str, ...], template: str
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from pixels [B,3,S,S] to logits [B,K] over these labels."""
         text = self.text_features(labels, template)
         return lambda pixels: self.logits(self.encode(pixels), text)
 
 
 def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
-    """A model in the box. image_size: pixels a side; it was made for 224, and takes other multiples of 32 with another
-    accuracy. Raises ModelUnavailable where a file is missing or another."""
+    """A model in the box. image_size: pixels a side; it was made for 224, and takes other multiples of 32
+    with another accuracy. Raises ModelUnavailable where a file is missing or another."""
     original = MODELS[key].original and load_embedded(MODELS[key].original, image_size)
     try:
         weights = locked_weights()
@@ -222,24 +270,32 @@ def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
     except WeightsMissing as missing:
         raise ModelUnavailable(str(missing)) from missing
     except FileNotFoundError as missing:
-        raise ModelUnavailable(f"{missing.filename or missing} is missing: clone the repository again, or make the model"
-                               " anew as its card says.") from missing
+        raise ModelUnavailable(
+            f"{missing.filename or missing} is missing: clone the repository again, or make the model"
+            " anew as its card says."
+        ) from missing
     return ZeroShotCLIP(model, tokenizer, MEAN, STD, original or None)
 
 
 def _weights_on_disk(name: str, pretrained: str) -> str | None:
-    """A file with these weights: from the folder in $CLIP_WEIGHTS_DIR, or from the hub's cache, as it was left there."""
+    """A file with these weights: from the folder in $CLIP_WEIGHTS_DIR, or from the hub's cache, as it was
+    left there."""
     folder = os.environ.get(WEIGHTS_VARIABLE)
     for path in [Path(folder) / f"{name}{end}" for end in (".safetensors", ".pt")] if folder else []:
         if path.is_file():
             return str(path)
     repository = open_clip.get_pretrained_cfg(name, pretrained).get("hf_hub", "").strip("/")
-    cached = huggingface_hub.try_to_load_from_cache(repository, "open_clip_model.safetensors") if repository else None
+    cached = (
+        huggingface_hub.try_to_load_from_cache(repository, "open_clip_model.safetensors")
+        if repository
+        else None
+    )
     return cached if isinstance(cached, str) else None
 
 
 def _hub_has_an_address() -> bool:
-    """Whether the hub's name resolves; without this, its client retries for most of a minute on a machine offline."""
+    """Whether the hub's name resolves; without this, its client retries for most of a minute on a machine
+    offline."""
     if any(os.environ.get(v) for v in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return True
     try:
@@ -262,8 +318,10 @@ def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
         model = open_clip.create_model(name, pretrained=source or pretrained)
     except Exception as error:  # the hub's client and torch raise many kinds: no network, a file cut short
         if source:
-            raise ModelUnavailable(f"The weights of {title} cannot be read from {source}: replace that file, or remove"
-                                   " it to download them; the embedded model works without.") from error
+            raise ModelUnavailable(
+                f"The weights of {title} cannot be read from {source}: replace that file, or remove"
+                " it to download them; the embedded model works without."
+            ) from error
         raise ModelUnavailable(
             f"The weights of {title} could not be downloaded from the Hugging Face Hub: go online, or put"
             f" {name}.safetensors into the folder named by {WEIGHTS_VARIABLE}; the embedded model works without."
@@ -294,6 +352,8 @@ def fit_of(key: str) -> Fit | None:
 def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> ZeroShotCLIP:
     """A model of the table by its key, on a GPU where there is one. Raises KeyError or ModelUnavailable."""
     row = MODELS[key]
-    clip = load_embedded(key) if row.embedded else load_open_clip(row.open_clip_name, row.pretrained, row.title)
+    clip = (
+        load_embedded(key) if row.embedded else load_open_clip(row.open_clip_name, row.pretrained, row.title)
+    )
     clip.profile, clip.fit = profile_of(key), fit_of(key)
     return clip.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -2,6 +2,7 @@
 
 `encode` maps pixels [B,3,H,W] in [0,1] to raw (un-normalised) features [B,D]; all sizes are in pixel units.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -16,8 +17,8 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Budget:
-    """What a counterattack may spend; the paper's values. eps, step_size: in pixel units; beta: how steeply the later
-    steps outweigh the earlier ones."""
+    """What a counterattack may spend; the paper's values. eps, step_size: in pixel units; beta: how steeply
+    the later steps outweigh the earlier ones."""
 
     eps: float = 4 / 255
     step_size: float = 1 / 255
@@ -39,22 +40,40 @@ def relative_drift(moved: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def stability(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """tau [B] = ‖f(x+n) - f(x)‖ / ‖f(x)‖: how far a little noise moves the embedding. Small: suspiciously stable."""
+    """tau [B] = ‖f(x+n) - f(x)‖ / ‖f(x)‖: how far a little noise moves the embedding. Small: suspiciously
+    stable."""
     return relative_drift(encode(pixels + noise), encode(pixels))
 
 
-def counterattack(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: Budget, *,
-                  anchor: torch.Tensor | None = None, advance: Callable | None = None, unroll: bool = False
-                  ) -> Iterator[Step]:
+def counterattack(
+    encode: Encode,
+    pixels: torch.Tensor,
+    start: torch.Tensor,
+    config: Budget,
+    *,
+    anchor: torch.Tensor | None = None,
+    advance: Callable | None = None,
+    unroll: bool = False,
+) -> Iterator[Step]:
     """Push the embedding away from where it is: raise ‖f(x+delta) - f(x)‖², ungated and unweighted.
 
-    anchor: f(pixels) [B,D] where it is already known; advance, unroll: see ascend. Step.output holds f(x+delta) [B,D].
+    anchor: f(pixels) [B,D] where it is already known; advance, unroll: see ascend. Step.output holds
+    f(x+delta) [B,D].
     """
     if anchor is None:
         with torch.set_grad_enabled(unroll):
             anchor = encode(pixels)
-    return ascend(encode, lambda features: (features - anchor).pow(2).sum(-1), pixels, start,
-                  eps=config.eps, step_size=config.step_size, steps=config.steps, advance=advance, unroll=unroll)
+    return ascend(
+        encode,
+        lambda features: (features - anchor).pow(2).sum(-1),
+        pixels,
+        start,
+        eps=config.eps,
+        step_size=config.step_size,
+        steps=config.steps,
+        advance=advance,
+        unroll=unroll,
+    )
 
 
 def step_weights(config: Budget) -> torch.Tensor:
@@ -68,17 +87,24 @@ def weigh(deltas: list[torch.Tensor], config: Budget) -> torch.Tensor:
     return sum(w * delta for w, delta in zip(step_weights(config).tolist(), deltas, strict=True))
 
 
-def purify(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TTCConfig, *,
-           probe: Encode | None = None, unroll: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def purify(
+    encode: Encode,
+    pixels: torch.Tensor,
+    start: torch.Tensor,
+    config: TTCConfig,
+    *,
+    probe: Encode | None = None,
+    unroll: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The whole counterattack on a batch: (delta [B,3,H,W], tau [B]).
 
-    start: the noise n, which probes the stability and is where the counterattack begins. Rows with
-    tau < tau_threshold are counterattacked; the others keep `start`. probe: the encoder that tau is measured with,
-    where it is not `encode` (the paper probes an adversarially fine-tuned CLIP with the original one). unroll: see
-    ascend; which rows are counterattacked counts as constant.
+    start: the noise n, which probes the stability and is where the counterattack begins. Rows with tau <
+    tau_threshold are counterattacked; the others keep `start`. probe: the encoder that tau is measured with,
+    where it is not `encode` (the paper probes an adversarially fine-tuned CLIP with the original one).
+    unroll: see ascend; which rows are counterattacked counts as constant.
 
-    Without a probe this costs steps + 1 forward and steps backward passes; the rows left alone drop out after the
-    first step, or before any gradient where all of them are.
+    Without a probe this costs steps + 1 forward and steps backward passes; the rows left alone drop out after
+    the first step, or before any gradient where all of them are.
     """
     if probe is not None:
         tau = stability(probe, pixels, start)
@@ -92,13 +118,22 @@ def purify(encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: TT
     with torch.set_grad_enabled(unroll):
         anchor = encode(pixels)
     path = counterattack(encode, pixels, start, replace(config, steps=1), anchor=anchor, unroll=unroll)
-    tau = relative_drift(next(path).output, anchor.detach())  # the first step's forward pass is the stability probe
+    tau = relative_drift(
+        next(path).output, anchor.detach()
+    )  # the first step's forward pass is the stability probe
     rows = tau < config.tau_threshold
     delta = start.clone()
     if rows.any() and config.steps > 0:
-        # The graph of the whole batch is there already: one backward through it is cheaper than a second forward.
+        # The graph of the whole batch is there already: one backward through it is cheaper than a second
+        # forward.
         first = next(path).delta[rows]
-        rest = counterattack(encode, pixels[rows], first, replace(config, steps=config.steps - 1), anchor=anchor[rows],
-                             unroll=unroll)
+        rest = counterattack(
+            encode,
+            pixels[rows],
+            first,
+            replace(config, steps=config.steps - 1),
+            anchor=anchor[rows],
+            unroll=unroll,
+        )
         delta[rows] = weigh([start[rows], *(step.delta for step in rest)], config)
     return delta, tau

@@ -1,11 +1,12 @@
-"""Data sets to benchmark with: DATASETS, the sixteen of the paper, Tiny ImageNet, the app's examples, and a folder of
-your own.
+"""Data sets to benchmark with: DATASETS, the sixteen of the paper, Tiny ImageNet, the app's examples, and a
+folder of your own.
 
-Each row follows the protocol of the paper's code: its split, its prompts with its class names (the class names of
-TeCoA's code, on which the paper's is built), and for every picture resize to 256 on the shorter side, bilinear, and the
-central 224 (in proportion where a model takes another size). torchvision reads the files. To add a data set is to add a
-row.
+Each row follows the protocol of the paper's code: its split, its prompts with its class names (the class
+names of TeCoA's code, on which the paper's is built), and for every picture resize to 256 on the shorter
+side, bilinear, and the central 224 (in proportion where a model takes another size). torchvision reads the
+files. To add a data set is to add a row.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -40,10 +41,11 @@ Opened = tuple[Sequence[tuple[Image.Image, int]], Sequence[str]]
 class Dataset:
     """A row of the table.
 
-    title: as papers print it. open: (root folder, whether to download) -> Opened. classes, pictures: how many the whole
-    split has; None where the folder says. layout: what must lie under the root folder. template: the prompt, with {} for
-    a class name. by_hand: it cannot be downloaded. whole: pictures of the model's own size are taken as they are, neither
-    resized nor cut. departs: how it is not what the authors ran, where it is not.
+    title: as papers print it. open: (root folder, whether to download) -> Opened. classes, pictures: how many
+    the whole split has; None where the folder says. layout: what must lie under the root folder. template:
+    the prompt, with {} for a class name. by_hand: it cannot be downloaded. whole: pictures of the model's own
+    size are taken as they are, neither resized nor cut. departs: how it is not what the authors ran, where it
+    is not.
     """
 
     title: str
@@ -58,7 +60,8 @@ class Dataset:
 
 
 def plain(name: str) -> str:
-    """A class name as the authors write it into most of their prompts: lower case, no underscores or hyphens."""
+    """A class name as the authors write it into most of their prompts: lower case, no underscores or
+    hyphens."""
     return " ".join(name.lower().translate(str.maketrans("_-", "  ")).split())
 
 
@@ -69,6 +72,7 @@ def _test_part(kind: type) -> type:
 
 def _simple(kind: type, name: Callable[[str], str] = plain, **options) -> Callable[[Path, bool], Opened]:
     """A torchvision data set whose `classes` only need to be written out."""
+
     def opened(root: Path, download: bool) -> Opened:
         found = kind(str(root), download=download, **options)
         return found, [name(raw) for raw in found.classes]
@@ -93,7 +97,9 @@ def _caltech256(root: Path, download: bool) -> Opened:
 
 def _sun397(root: Path, download: bool) -> Opened:
     found = tv.SUN397(str(root), download=download)
-    in_order = sorted(range(len(found)), key=lambda i: str(found._image_files[i]))  # torchvision's is the disk's
+    in_order = sorted(
+        range(len(found)), key=lambda i: str(found._image_files[i])
+    )  # torchvision's is the disk's
     return Subset(found, in_order), found.classes
 
 
@@ -117,10 +123,18 @@ def _aircraft(name: str) -> str:
     return (f"Boeing {name}" if name.startswith("7") else name).lower().replace("_", " ")
 
 
-SATELLITE = {"AnnualCrop": "annual crop land", "Forest": "a forest", "HerbaceousVegetation": "brushland or shrubland",
-             "Highway": "a highway or a road", "Industrial": "industrial buildings", "Pasture": "pasture land",
-             "PermanentCrop": "permanent crop land", "Residential": "residential buildings", "River": "a river",
-             "SeaLake": "a sea or a lake"}
+SATELLITE = {
+    "AnnualCrop": "annual crop land",
+    "Forest": "a forest",
+    "HerbaceousVegetation": "brushland or shrubland",
+    "Highway": "a highway or a road",
+    "Industrial": "industrial buildings",
+    "Pasture": "pasture land",
+    "PermanentCrop": "permanent crop land",
+    "Residential": "residential buildings",
+    "River": "a river",
+    "SeaLake": "a sea or a lake",
+}
 FLOWERS = """pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold, tiger lily, moon orchid,
 bird of paradise, monkshood, globe thistle, snapdragon, colts foot, king protea, spear thistle, yellow iris, globe-flower,
 purple coneflower, peruvian lily, balloon flower, giant white arum lily, fire lily, pincushion flower, fritillary, red ginger,
@@ -136,7 +150,10 @@ bromelia, blanket flower, trumpet creeper, blackberry lily""".replace("\n", " ")
 
 
 def _pcam(root: Path, download: bool) -> Opened:
-    return tv.PCAM(str(root), split="test", download=download), ["healthy lymph node tissue", "lymph node tumor tissue"]
+    return tv.PCAM(str(root), split="test", download=download), [
+        "healthy lymph node tissue",
+        "lymph node tumor tissue",
+    ]
 
 
 class _Listed(Sequence):
@@ -159,9 +176,13 @@ def _tiny_imagenet(root: Path, download: bool) -> Opened:
         tv.utils.download_and_extract_archive("http://cs231n.stanford.edu/tiny-imagenet-200.zip", str(root))
     wnids = sorted((folder / "wnids.txt").read_text().split())
     words = dict(line.split("\t") for line in (folder / "words.txt").read_text().strip().splitlines())
-    rows = [line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text().strip().splitlines()]
+    rows = [
+        line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text().strip().splitlines()
+    ]
     paths = [folder / "val" / "images" / row[0] for row in rows]
-    return _Listed(paths, [wnids.index(row[1]) for row in rows]), [words[wnid].split(",")[0] for wnid in wnids]
+    return _Listed(paths, [wnids.index(row[1]) for row in rows]), [
+        words[wnid].split(",")[0] for wnid in wnids
+    ]
 
 
 def _folder(root: Path, download: bool) -> Opened:
@@ -176,50 +197,150 @@ def _examples(root: Path, download: bool) -> Opened:
 
 
 DATASETS: dict[str, Dataset] = {
-    "CIFAR10": Dataset("CIFAR10", _simple(_test_part(tv.CIFAR10), str, train=False), 10, 10_000,
-                       "cifar-10-batches-py/test_batch and cifar-10-batches-py/batches.meta"),
-    "CIFAR100": Dataset("CIFAR100", _simple(_test_part(tv.CIFAR100), str, train=False), 100, 10_000,
-                        "cifar-100-python/test and cifar-100-python/meta"),
-    "STL10": Dataset("STL10", _simple(_test_part(tv.STL10), str, split="test"), 10, 8_000,
-                     "stl10_binary/test_X.bin, test_y.bin and class_names.txt"),
-    "ImageNet": Dataset("ImageNet", _imagenet, 1000, 50_000, "imagenet/ILSVRC2012_img_val.tar and"
-                        " imagenet/ILSVRC2012_devkit_t12.tar.gz (from image-net.org, after signing in)", by_hand=True,
-                        departs="classes have the first of ImageNet’s own synonyms; the authors have a list that they cleaned by hand"),
-    "Caltech101": Dataset("Caltech101", _caltech101, 101, 8_677, "caltech101/101_ObjectCategories/<class>/image_0001.jpg"),
-    "Caltech256": Dataset("Caltech256", _caltech256, 257, 30_607, "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg",
-                          "A photo of a {}."),
-    "OxfordPets": Dataset("OxfordPets", _simple(tv.OxfordIIITPet, split="test"), 37, 3_669,
-                          "oxford-iiit-pet/images and oxford-iiit-pet/annotations/test.txt", "A photo of a {}, a type of pet."),
-    "Flowers102": Dataset("Flowers102", _flowers102, 102, 6_149,
-                          "flowers-102/jpg, flowers-102/imagelabels.mat and flowers-102/setid.mat", "A photo of a {}, a type of flower."),
-    "FGVCAircraft": Dataset("FGVCAircraft", _simple(tv.FGVCAircraft, _aircraft, split="test", annotation_level="variant"), 100,
-                            3_333, "fgvc-aircraft-2013b/data", "A photo of a {}, a type of aircraft."),
-    "StanfordCars": Dataset("StanfordCars", _simple(tv.StanfordCars, _cars, split="test"), 196, 8_041,
-                            "stanford_cars/cars_test, stanford_cars/devkit and stanford_cars/cars_test_annos_withlabels.mat"
-                            " (its site is gone; mirrors have it)", "A photo of a {}.", by_hand=True),
+    "CIFAR10": Dataset(
+        "CIFAR10",
+        _simple(_test_part(tv.CIFAR10), str, train=False),
+        10,
+        10_000,
+        "cifar-10-batches-py/test_batch and cifar-10-batches-py/batches.meta",
+    ),
+    "CIFAR100": Dataset(
+        "CIFAR100",
+        _simple(_test_part(tv.CIFAR100), str, train=False),
+        100,
+        10_000,
+        "cifar-100-python/test and cifar-100-python/meta",
+    ),
+    "STL10": Dataset(
+        "STL10",
+        _simple(_test_part(tv.STL10), str, split="test"),
+        10,
+        8_000,
+        "stl10_binary/test_X.bin, test_y.bin and class_names.txt",
+    ),
+    "ImageNet": Dataset(
+        "ImageNet",
+        _imagenet,
+        1000,
+        50_000,
+        "imagenet/ILSVRC2012_img_val.tar and"
+        " imagenet/ILSVRC2012_devkit_t12.tar.gz (from image-net.org, after signing in)",
+        by_hand=True,
+        departs="classes have the first of ImageNet’s own synonyms; the authors have a list that they cleaned by hand",
+    ),
+    "Caltech101": Dataset(
+        "Caltech101", _caltech101, 101, 8_677, "caltech101/101_ObjectCategories/<class>/image_0001.jpg"
+    ),
+    "Caltech256": Dataset(
+        "Caltech256",
+        _caltech256,
+        257,
+        30_607,
+        "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg",
+        "A photo of a {}.",
+    ),
+    "OxfordPets": Dataset(
+        "OxfordPets",
+        _simple(tv.OxfordIIITPet, split="test"),
+        37,
+        3_669,
+        "oxford-iiit-pet/images and oxford-iiit-pet/annotations/test.txt",
+        "A photo of a {}, a type of pet.",
+    ),
+    "Flowers102": Dataset(
+        "Flowers102",
+        _flowers102,
+        102,
+        6_149,
+        "flowers-102/jpg, flowers-102/imagelabels.mat and flowers-102/setid.mat",
+        "A photo of a {}, a type of flower.",
+    ),
+    "FGVCAircraft": Dataset(
+        "FGVCAircraft",
+        _simple(tv.FGVCAircraft, _aircraft, split="test", annotation_level="variant"),
+        100,
+        3_333,
+        "fgvc-aircraft-2013b/data",
+        "A photo of a {}, a type of aircraft.",
+    ),
+    "StanfordCars": Dataset(
+        "StanfordCars",
+        _simple(tv.StanfordCars, _cars, split="test"),
+        196,
+        8_041,
+        "stanford_cars/cars_test, stanford_cars/devkit and stanford_cars/cars_test_annos_withlabels.mat"
+        " (its site is gone; mirrors have it)",
+        "A photo of a {}.",
+        by_hand=True,
+    ),
     "SUN397": Dataset("SUN397", _sun397, 397, 108_754, "SUN397/ClassName.txt and SUN397/a/abbey/sun_….jpg"),
-    "Country211": Dataset("Country211", _country211, 211, 21_100, "country211/test/<two-letter code>", "A photo I took in {}."),
-    "Food101": Dataset("Food101", _simple(tv.Food101, split="test"), 101, 25_250, "food-101/images and food-101/meta/test.json",
-                       "A photo of {}, a type of food."),
-    "EuroSAT": Dataset("EuroSAT", _simple(tv.EuroSAT, SATELLITE.get), 10, 27_000, "eurosat/2750/<class>", "A centered satellite photo of {}."),
-    "DTD": Dataset("DTD", _simple(tv.DTD, split="test", partition=1), 47, 1_880, "dtd/dtd/images and dtd/dtd/labels/test1.txt",
-                   "A surface with a {} texture."),
+    "Country211": Dataset(
+        "Country211", _country211, 211, 21_100, "country211/test/<two-letter code>", "A photo I took in {}."
+    ),
+    "Food101": Dataset(
+        "Food101",
+        _simple(tv.Food101, split="test"),
+        101,
+        25_250,
+        "food-101/images and food-101/meta/test.json",
+        "A photo of {}, a type of food.",
+    ),
+    "EuroSAT": Dataset(
+        "EuroSAT",
+        _simple(tv.EuroSAT, SATELLITE.get),
+        10,
+        27_000,
+        "eurosat/2750/<class>",
+        "A centered satellite photo of {}.",
+    ),
+    "DTD": Dataset(
+        "DTD",
+        _simple(tv.DTD, split="test", partition=1),
+        47,
+        1_880,
+        "dtd/dtd/images and dtd/dtd/labels/test1.txt",
+        "A surface with a {} texture.",
+    ),
     "PCAM": Dataset("PCAM", _pcam, 2, 32_768, "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5"),
-    "TinyImageNet": Dataset("Tiny ImageNet", _tiny_imagenet, 200, 10_000, "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
-                            DEFAULT_TEMPLATE, whole=True),
-    "Examples": Dataset("The app’s example photographs", _examples, len({e.expected for e in EXAMPLES}), len(EXAMPLES), "nothing: they come with installed packages", DEFAULT_TEMPLATE),
+    "TinyImageNet": Dataset(
+        "Tiny ImageNet",
+        _tiny_imagenet,
+        200,
+        10_000,
+        "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
+        DEFAULT_TEMPLATE,
+        whole=True,
+    ),
+    "Examples": Dataset(
+        "The app’s example photographs",
+        _examples,
+        len({e.expected for e in EXAMPLES}),
+        len(EXAMPLES),
+        "nothing: they come with installed packages",
+        DEFAULT_TEMPLATE,
+    ),
 }
 PAPERS = tuple(DATASETS)[:16]  # the paper's, over which it averages
 # What any other key stands for: the path of a folder.
-OWN = Dataset("A folder of your own", _folder, None, None, "one sub-folder a class, named like the class, with pictures in it", by_hand=True)
+OWN = Dataset(
+    "A folder of your own",
+    _folder,
+    None,
+    None,
+    "one sub-folder a class, named like the class, with pictures in it",
+    by_hand=True,
+)
 
 
 def fitted(picture: Image.Image, side: int, whole: bool = False) -> torch.Tensor:
-    """uint8 [3,side,side]: the shorter side resized to 256/224 of the model's, bilinear, and the centre cut out. whole: a
-    picture of the model's own size is taken as it is (Tiny ImageNet before the embedded models)."""
+    """uint8 [3,side,side]: the shorter side resized to 256/224 of the model's, bilinear, and the centre cut
+    out. whole: a picture of the model's own size is taken as it is (Tiny ImageNet before the embedded
+    models)."""
     picture = picture.convert("RGB")
     if not whole or picture.size != (side, side):
-        picture = vision.center_crop(vision.resize(picture, [round(side * 256 / 224)], vision.InterpolationMode.BILINEAR), [side, side])
+        picture = vision.center_crop(
+            vision.resize(picture, [round(side * 256 / 224)], vision.InterpolationMode.BILINEAR), [side, side]
+        )
     return vision.pil_to_tensor(picture)
 
 
@@ -242,8 +363,9 @@ class Batch:
 class Pile:
     """Pictures of a data set: what a benchmark works through.
 
-    indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt; load:
-    rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a folder's.
+    indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt;
+    load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a
+    folder's.
     """
 
     indices: torch.Tensor
@@ -256,7 +378,11 @@ class Pile:
     @property
     def description(self) -> dict:
         """What records of this data set have in common: its size, its classes and its prompt, its files."""
-        found = {"size": self.size, "classes": len(self.names), "words": fingerprint((self.template, *self.names))}
+        found = {
+            "size": self.size,
+            "classes": len(self.names),
+            "words": fingerprint((self.template, *self.names)),
+        }
         return found | ({"files": self.files} if self.files else {})
 
 
@@ -264,17 +390,30 @@ def fingerprint(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def held(pictures: torch.Tensor, labels: torch.Tensor, names: Sequence[str], indices: torch.Tensor | None = None,
-         template: str = DEFAULT_TEMPLATE) -> Pile:
+def held(
+    pictures: torch.Tensor,
+    labels: torch.Tensor,
+    names: Sequence[str],
+    indices: torch.Tensor | None = None,
+    template: str = DEFAULT_TEMPLATE,
+) -> Pile:
     """A pile of pictures [N,3,S,S] uint8 that are in memory already."""
     everything = Batch(torch.arange(len(labels)) if indices is None else indices, pictures, labels)
     return Pile(everything.indices, tuple(names), template, everything.__getitem__, len(labels))
 
 
-def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int = 0, download: bool = False,
-            hint: str = ", or add --download") -> Pile:
-    """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random by the
-    seed, or all. hint: what else helps where one that can be downloaded is not there. Raises DatasetUnavailable."""
+def pile_of(
+    key: str,
+    root: Path,
+    side: int,
+    limit: int | None = None,
+    seed: int = 0,
+    download: bool = False,
+    hint: str = ", or add --download",
+) -> Pile:
+    """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random
+    by the seed, or all. hint: what else helps where one that can be downloaded is not there. Raises
+    DatasetUnavailable."""
     row, place = (DATASETS[key], root) if key in DATASETS else (OWN, Path(key))
     try:
         found, names = row.open(place, download and not row.by_hand)
@@ -283,8 +422,10 @@ def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int
         failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
         raise DatasetUnavailable(f"{row.title}{failed}: put {row.layout} into {place}{advice}.") from error
     if row.classes and len(names) != row.classes:
-        raise DatasetUnavailable(f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
-                                 f" {row.layout} into {place}.")
+        raise DatasetUnavailable(
+            f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
+            f" {row.layout} into {place}."
+        )
     chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
 
     def one(index: int) -> tuple[torch.Tensor, int]:
@@ -292,12 +433,16 @@ def pile_of(key: str, root: Path, side: int, limit: int | None = None, seed: int
             picture, label = found[index]
             return fitted(picture, side, row.whole), label
         except (OSError, ValueError, SyntaxError) as error:  # what PIL raises where a file is broken
-            raise DatasetUnavailable(f"Picture {index} of {row.title} under {place} cannot be read ({error}): replace it.") from error
+            raise DatasetUnavailable(
+                f"Picture {index} of {row.title} under {place} cannot be read ({error}): replace it."
+            ) from error
 
     def load(rows: torch.Tensor) -> Batch:
         with ThreadPoolExecutor(READERS) as pool:
             pictures, labels = zip(*pool.map(one, chosen[rows].tolist()))
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
-    listed = ["/".join(Path(path).parts[-2:]) for path, _ in getattr(found, "samples", ())]  # torchvision's folders have them
+    listed = [
+        "/".join(Path(path).parts[-2:]) for path, _ in getattr(found, "samples", ())
+    ]  # torchvision's folders have them
     return Pile(chosen, tuple(names), row.template, load, len(found), fingerprint(listed) if listed else "")

@@ -1,8 +1,10 @@
 """How far the embedding moves: over noise strengths and over views; and the Study, a model's record of both.
 
-A study is a table of rows, one for each pile of pictures (clean, or attacked at some eps), encoder and probe (noise
-of some strength, a view, one of the two gating signals, or the growth of the drift from weak noise to strong). It is made by `python -m demo_core.embedded.study`.
+A study is a table of rows, one for each pile of pictures (clean, or attacked at some eps), encoder and probe
+(noise of some strength, a view, one of the two gating signals, or the growth of the drift from weak noise to
+strong). It is made by `python -m demo_core.embedded.study`.
 """
+
 from __future__ import annotations
 
 import io
@@ -21,7 +23,10 @@ from demo_core.defenses import MAC_VIEW, VIEWS, augmented
 Encode = Callable[[torch.Tensor], torch.Tensor]
 NOISE_STRENGTHS = (0.5, 1, 2, 4, 8, 16, 32)  # in 1/255
 TAU_STRENGTH = round(TTCConfig().eps * 255)  # the one of these that tau is defined with
-WEAK_STRENGTH, STRONG_STRENGTH = 0.5, 8  # attacked pictures are still under the one and unsteady under the other
+WEAK_STRENGTH, STRONG_STRENGTH = (
+    0.5,
+    8,
+)  # attacked pictures are still under the one and unsteady under the other
 GROWTH = "growth"  # the drift under strong noise over that under weak noise
 LEVELS = tuple(i / 20 for i in range(21))  # of the quantiles that a study keeps
 CLEAN_PILE = "clean"
@@ -39,7 +44,9 @@ def _jpeg(pixels: torch.Tensor) -> torch.Tensor:
         vision.to_pil_image(x).save(file, "JPEG", quality=75)
         return vision.pil_to_tensor(Image.open(file))
 
-    return torch.stack([stored(x) for x in (pixels * 255).round().to(torch.uint8).cpu()]).to(pixels.device) / 255
+    return (
+        torch.stack([stored(x) for x in (pixels * 255).round().to(torch.uint8).cpu()]).to(pixels.device) / 255
+    )
 
 
 STUDY_VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -54,13 +61,16 @@ STUDY_VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @torch.no_grad()
 def _drifts(encode: Encode, changed: list[torch.Tensor], anchor: torch.Tensor) -> torch.Tensor:
-    """Relative drift [S,B] of each of S changed versions [B,3,H,W] from anchor [B,D]; few pictures go in one batch."""
+    """Relative drift [S,B] of each of S changed versions [B,3,H,W] from anchor [B,D]; few pictures go in one
+    batch."""
     stack = torch.stack(changed)
     features = torch.cat([encode(part) for part in stack.flatten(0, 1).split(128)])
     return relative_drift(features.unflatten(0, stack.shape[:2]), anchor)
 
 
-def noise_drifts(encode: Encode, pixels: torch.Tensor, unit_noise: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
+def noise_drifts(
+    encode: Encode, pixels: torch.Tensor, unit_noise: torch.Tensor, anchor: torch.Tensor
+) -> torch.Tensor:
     """Relative drift [S,B] from anchor = encode(pixels) [B,D] under one noise in [-1, 1], scaled to each of
     NOISE_STRENGTHS and cut to the pixel range."""
     return _drifts(encode, [(pixels + unit_noise * s / 255).clamp(0, 1) for s in NOISE_STRENGTHS], anchor)
@@ -73,7 +83,8 @@ def growth(over_noise: torch.Tensor) -> torch.Tensor:
 
 
 def view_drifts(encode: Encode, pixels: torch.Tensor, views: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Relative drift [B] over each of STUDY_VIEWS; views [1 + V,B,D], what view_features gave, saves passes."""
+    """Relative drift [B] over each of STUDY_VIEWS; views [1 + V,B,D], what view_features gave, saves
+    passes."""
     seen = {name: relative_drift(features, views[0]) for name, features in zip(VIEWS, views[1:])}
     others = [name for name in STUDY_VIEWS if name not in seen]
     seen |= dict(zip(others, _drifts(encode, [STUDY_VIEWS[name](pixels) for name in others], views[0])))
@@ -82,9 +93,9 @@ def view_drifts(encode: Encode, pixels: torch.Tensor, views: torch.Tensor) -> di
 
 @dataclass(frozen=True)
 class Row:
-    """pile: CLEAN_PILE or the attack's words; eps: the attack's, in 1/255, 0 for clean; probe: "noise" with its
-    strength in 1/255, a view, or the name of a gating signal; quantiles: of the relative drift, at LEVELS;
-    auc: the chance that a clean picture drifts further than one of this pile."""
+    """pile: CLEAN_PILE or the attack's words; eps: the attack's, in 1/255, 0 for clean; probe: "noise" with
+    its strength in 1/255, a view, or the name of a gating signal; quantiles: of the relative drift, at
+    LEVELS; auc: the chance that a clean picture drifts further than one of this pile."""
 
     pile: str
     eps: float
@@ -97,8 +108,8 @@ class Row:
 
 @dataclass(frozen=True, eq=False)  # compared, and hashed, by identity
 class Study:
-    """title: what was studied; pictures, labels: how many of each; median_flip_eps: the eps, in 1/255, at which PGD-10
-    changes the prediction of half the pictures; rows: see Row."""
+    """title: what was studied; pictures, labels: how many of each; median_flip_eps: the eps, in 1/255, at
+    which PGD-10 changes the prediction of half the pictures; rows: see Row."""
 
     title: str
     pictures: int
@@ -108,8 +119,11 @@ class Study:
 
     def find(self, probe: str, *, encoder: str = OWN, strength: float = 0) -> dict[str, Row]:
         """The rows of one probe, by pile, in the order of their eps."""
-        return {row.pile: row for row in self.rows
-                if row.probe == probe and row.encoder == encoder and (not strength or row.strength == strength)}
+        return {
+            row.pile: row
+            for row in self.rows
+            if row.probe == probe and row.encoder == encoder and (not strength or row.strength == strength)
+        }
 
     @property
     def probing(self) -> str:

@@ -1,4 +1,5 @@
 """The example photographs: nearly all come with installed packages, so that few have to be stored here."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -30,15 +31,28 @@ EXAMPLES: tuple[Example, ...] = (
     Example("lion", str(_GRADIO / "lion.jpg"), "Animals", "lion", "unknown", _FROM_GRADIO),
     Example("cat", str(_SKIMAGE / "chelsea.png"), "Dogs and cats", "tabby cat", "Stéfan van der Walt", "CC0"),
     Example("cheetah", str(_GRADIO / "cheetah1.jpg"), "Animals", "cheetah", "unknown", _FROM_GRADIO),
-    Example("cup of coffee", str(_SKIMAGE / "coffee.png"), "Food and drink", "espresso", "Rachel Michetti",
-            "CC0"),
+    Example(
+        "cup of coffee", str(_SKIMAGE / "coffee.png"), "Food and drink", "espresso", "Rachel Michetti", "CC0"
+    ),
     Example("tower", str(_GRADIO / "tower.jpg"), "Sights", "tower", "unknown", _FROM_GRADIO),
     Example("rocket", str(_SKIMAGE / "rocket.jpg"), "Vehicles", "rocket", "SpaceX", "public domain"),
     Example("astronaut", str(_SKIMAGE / "astronaut.png"), "Clothes", "spacesuit", "NASA", "public domain"),
-    Example("motorcycle", str(_SKIMAGE / "motorcycle_left.png"), "Vehicles", "motorcycle",
-            "Daniel Scharstein et al., Middlebury College (their stereo data of 2014)",
-            "comes with scikit-image, whose licence is BSD-3-Clause"),
+    Example(
+        "motorcycle",
+        str(_SKIMAGE / "motorcycle_left.png"),
+        "Vehicles",
+        "motorcycle",
+        "Daniel Scharstein et al., Middlebury College (their stereo data of 2014)",
+        "comes with scikit-image, whose licence is BSD-3-Clause",
+    ),
     Example("running cheetah", str(_GRADIO / "cheetah.jpg"), "Animals", "cheetah", "unknown", _FROM_GRADIO),
-    Example("dahlia", str(_HERE / "dahlia.jpg"), "Plants", "dahlia",
-            "vultilion, flickr.com/photos/vultilion/6056698931", "CC BY 2.0", recognised=False),
+    Example(
+        "dahlia",
+        str(_HERE / "dahlia.jpg"),
+        "Plants",
+        "dahlia",
+        "vultilion, flickr.com/photos/vultilion/6056698931",
+        "CC BY 2.0",
+        recognised=False,
+    ),
 )

@@ -1,4 +1,5 @@
 """Does any of the labels fit the picture at all? A calibrated score, told before anything is attacked."""
+
 from __future__ import annotations
 
 import json
@@ -12,9 +13,9 @@ import torch
 class Fit:
     """Where a model's best cosine lies on photographs with and without their label on offer.
 
-    slope, middle: of the logistic curve that turns the best cosine into the chance that a fitting label is among the
-    labels, fitted on calibration photographs (`python -m demo_core.embedded.calibrate`). auc: how well the best cosine
-    told the two apart there. pictures: how many.
+    slope, middle: of the logistic curve that turns the best cosine into the chance that a fitting label is
+    among the labels, fitted on calibration photographs (`python -m demo_core.embedded.calibrate`). auc: how
+    well the best cosine told the two apart there. pictures: how many.
     """
 
     slope: float

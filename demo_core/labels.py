@@ -1,32 +1,133 @@
 """Candidate labels: what a person types becomes a clean list, and PRESETS, the lists on offer."""
+
 from __future__ import annotations
 
 MAX_LABELS = 1000
 DEFAULT_TEMPLATE = "a photo of a {}."
 
-# Things that the embedded model was shown photographs of. Within a list the words are of one level: "cat" beside
-# "lion" would win, as it stands for more pictures.
+# Things that the embedded model was shown photographs of. Within a list the words are of one level: "cat"
+# beside "lion" would win, as it stands for more pictures.
 PRESETS: dict[str, tuple[str, ...]] = {
-    "Everyday": ("cat", "dog", "bird", "car", "bicycle", "cup of coffee", "flower", "chair", "house",
-                 "clock"),
-    "Animals": ("lion", "tiger", "cheetah", "tabby cat", "golden retriever", "brown bear", "zebra",
-                "African elephant", "goldfish", "bald eagle"),
-    "Dogs and cats": ("tabby cat", "Persian cat", "Siamese cat", "golden retriever", "beagle", "pug",
-                      "poodle", "dalmatian", "husky", "chihuahua"),
-    "Food and drink": ("espresso", "tea", "pizza", "cheeseburger", "ice cream", "red wine", "strawberry",
-                       "banana", "pretzel", "soup"),
-    "Vehicles": ("motorcycle", "bicycle", "sports car", "school bus", "fire engine", "steam locomotive",
-                 "airliner", "sailboat", "rocket", "tractor"),
-    "Sights": ("tower", "pagoda", "castle", "lighthouse", "suspension bridge", "palace", "church",
-               "windmill", "fountain", "beach"),
-    "Plants": ("dahlia", "daisy", "sunflower", "rose", "mushroom", "corn", "tulip", "fern", "acorn",
-               "cactus"),
-    "Clothes": ("spacesuit", "military uniform", "suit", "kimono", "wedding dress", "swimsuit", "jeans",
-                "raincoat", "cloak", "pyjamas"),
-    "At home": ("rocking chair", "sofa", "refrigerator", "toaster", "bookcase", "table lamp", "bathtub",
-                "teapot", "wall clock", "vacuum cleaner"),
-    "Music": ("acoustic guitar", "grand piano", "violin", "drum", "saxophone", "harp", "flute",
-              "trombone", "accordion", "cello"),
+    "Everyday": (
+        "cat",
+        "dog",
+        "bird",
+        "car",
+        "bicycle",
+        "cup of coffee",
+        "flower",
+        "chair",
+        "house",
+        "clock",
+    ),
+    "Animals": (
+        "lion",
+        "tiger",
+        "cheetah",
+        "tabby cat",
+        "golden retriever",
+        "brown bear",
+        "zebra",
+        "African elephant",
+        "goldfish",
+        "bald eagle",
+    ),
+    "Dogs and cats": (
+        "tabby cat",
+        "Persian cat",
+        "Siamese cat",
+        "golden retriever",
+        "beagle",
+        "pug",
+        "poodle",
+        "dalmatian",
+        "husky",
+        "chihuahua",
+    ),
+    "Food and drink": (
+        "espresso",
+        "tea",
+        "pizza",
+        "cheeseburger",
+        "ice cream",
+        "red wine",
+        "strawberry",
+        "banana",
+        "pretzel",
+        "soup",
+    ),
+    "Vehicles": (
+        "motorcycle",
+        "bicycle",
+        "sports car",
+        "school bus",
+        "fire engine",
+        "steam locomotive",
+        "airliner",
+        "sailboat",
+        "rocket",
+        "tractor",
+    ),
+    "Sights": (
+        "tower",
+        "pagoda",
+        "castle",
+        "lighthouse",
+        "suspension bridge",
+        "palace",
+        "church",
+        "windmill",
+        "fountain",
+        "beach",
+    ),
+    "Plants": (
+        "dahlia",
+        "daisy",
+        "sunflower",
+        "rose",
+        "mushroom",
+        "corn",
+        "tulip",
+        "fern",
+        "acorn",
+        "cactus",
+    ),
+    "Clothes": (
+        "spacesuit",
+        "military uniform",
+        "suit",
+        "kimono",
+        "wedding dress",
+        "swimsuit",
+        "jeans",
+        "raincoat",
+        "cloak",
+        "pyjamas",
+    ),
+    "At home": (
+        "rocking chair",
+        "sofa",
+        "refrigerator",
+        "toaster",
+        "bookcase",
+        "table lamp",
+        "bathtub",
+        "teapot",
+        "wall clock",
+        "vacuum cleaner",
+    ),
+    "Music": (
+        "acoustic guitar",
+        "grand piano",
+        "violin",
+        "drum",
+        "saxophone",
+        "harp",
+        "flute",
+        "trombone",
+        "accordion",
+        "cello",
+    ),
 }
 DEFAULT_PRESET = "Everyday"
 
@@ -36,7 +137,8 @@ class LabelError(ValueError):
 
 
 def list_labels(text: str) -> tuple[str, ...]:
-    """One label a line, its spaces tidied; empty lines and repeated labels (whatever their case) are dropped."""
+    """One label a line, its spaces tidied; empty lines and repeated labels (whatever their case) are
+    dropped."""
     unique: dict[str, str] = {}
     for line in (text or "").splitlines():
         if line.strip():
@@ -48,7 +150,9 @@ def parse_labels(text: str) -> tuple[str, ...]:
     """list_labels, or LabelError where these are fewer than two or more than 1,000."""
     unique = list_labels(text)
     if len(unique) < 2:
-        raise LabelError("Write at least two different labels, one a line: with fewer there is nothing to choose from.")
+        raise LabelError(
+            "Write at least two different labels, one a line: with fewer there is nothing to choose from."
+        )
     if len(unique) > MAX_LABELS:
         raise LabelError(f"{len(unique):,} labels are too many: keep at most {MAX_LABELS:,}.")
     return unique

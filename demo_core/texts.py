@@ -3,6 +3,7 @@
 A text is read as words and compounds. The tower remembers tens of thousands of them; other words are read in
 pieces. Case, punctuation and accents do not matter, and a plural is its singular with an ending.
 """
+
 from __future__ import annotations
 
 import gzip
@@ -43,7 +44,7 @@ def singulars(word: str) -> Iterator[str]:
         return
     for plural, singular in endings:
         if word.endswith(plural) and len(word) > len(plural) + 1:
-            yield word[:-len(plural)] + singular
+            yield word[: -len(plural)] + singular
 
 
 class Tokenizer:
@@ -54,8 +55,9 @@ class Tokenizer:
     a text without any word, and for the ending of a plural. irregular: plural -> singular.
     """
 
-    def __init__(self, tokens: Sequence[str], irregular: dict[str, str],
-                 context_length: int = CONTEXT_LENGTH):
+    def __init__(
+        self, tokens: Sequence[str], irregular: dict[str, str], context_length: int = CONTEXT_LENGTH
+    ):
         self.ids = {token: i for i, token in enumerate(tokens)}
         self.irregular, self.context_length = irregular, context_length
         self.longest = 16  # letters of a piece, at most
@@ -104,13 +106,13 @@ class Tokenizer:
                 found += self.word(word)
             found += [compound] if compound is not None else []
             start = end
-        return found[:self.context_length] or [UNKNOWN]
+        return found[: self.context_length] or [UNKNOWN]
 
     def __call__(self, texts: str | Sequence[str]) -> torch.Tensor:
         rows = [self.encode(text) for text in ([texts] if isinstance(texts, str) else texts)]
         tokens = torch.zeros(len(rows), self.context_length, dtype=torch.long)
         for row, ids in zip(tokens, rows):
-            row[:len(ids)] = torch.tensor(ids)
+            row[: len(ids)] = torch.tensor(ids)
         return tokens
 
 

@@ -8,7 +8,8 @@ SIDE = 64  # pixels a side of the small variant
 
 
 def small(key: str) -> ZeroShotCLIP:
-    """A model in the box at 64 pixels: the same weights, twelve times as fast, and much worse at recognising."""
+    """A model in the box at 64 pixels: the same weights, twelve times as fast, and much worse at
+    recognising."""
     clip = load_embedded(key, SIDE)
     clip.profile, clip.fit = profile_of(key), fit_of(key)
     return clip
@@ -44,6 +45,7 @@ def photographs() -> torch.Tensor:
 @pytest.fixture
 def save(tmp_path):
     """Write a picture to disk and return its path."""
+
     def write(picture: Image.Image, name: str = "picture.png", **options) -> str:
         picture.save(tmp_path / name, **options)
         return str(tmp_path / name)

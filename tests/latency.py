@@ -2,9 +2,10 @@
 
     python -m tests.latency [--runs 9]
 
-Starts the app in this process, drives it with an installed Chromium, and runs PGD-10 and the counterattack on the first
-example. The model's work is the time inside its encoder's forward and backward passes.
+Starts the app in this process, drives it with an installed Chromium, and runs PGD-10 and the counterattack on
+the first example. The model's work is the time inside its encoder's forward and backward passes.
 """
+
 import argparse
 import statistics
 import time
@@ -41,7 +42,9 @@ def timed(function, spent: list[float]):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=9)
     args = parser.parse_args()
     spent: list[float] = []
@@ -49,7 +52,9 @@ def main() -> None:
     torch.autograd.grad = timed(torch.autograd.grad, spent)
     page = lab.build()
     lab.model(DEFAULT_MODEL)
-    _, url, _ = page.queue(default_concurrency_limit=4).launch(prevent_thread_lock=True, quiet=True, **lab.launch_options())
+    _, url, _ = page.queue(default_concurrency_limit=4).launch(
+        prevent_thread_lock=True, quiet=True, **lab.launch_options()
+    )
     waits, shares = [], []
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -65,8 +70,10 @@ def main() -> None:
                 waits.append(wait)
                 shares.append(1000 * sum(spent) / wait)
         browser.close()
-    print(f"{args.runs} runs: {statistics.median(waits):.0f} ms from click to last frame (median; {min(waits):.0f} to {max(waits):.0f});"
-          f" {statistics.median(shares):.0%} of it the model’s passes")
+    print(
+        f"{args.runs} runs: {statistics.median(waits):.0f} ms from click to last frame (median; {min(waits):.0f} to {max(waits):.0f});"
+        f" {statistics.median(shares):.0%} of it the model’s passes"
+    )
     page.close()
 
 

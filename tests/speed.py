@@ -4,6 +4,7 @@
 
 Prints pictures per second of both, and their ratio: what is spent on anything but the model.
 """
+
 import argparse
 import statistics
 import time
@@ -22,6 +23,7 @@ from demo_core.pictures import open_picture
 
 def by_hand(clip, pixels: torch.Tensor, forward: int, backward: int, tile: int) -> None:
     """So many pictures forward through the image tower, so many of them back again, tile by tile."""
+
     def parts(pictures: int):
         return pixels[torch.arange(pictures) % len(pixels)].split(tile) if pictures else ()
 
@@ -34,25 +36,37 @@ def by_hand(clip, pixels: torch.Tensor, forward: int, backward: int, tile: int) 
 
 
 def cut_out(pictures: int, side: int) -> torch.Tensor:
-    """uint8 [N,3,side,side]: so many squares out of the example photographs, some large and some small, so that gates open
-    as often as they do for photographs."""
+    """uint8 [N,3,side,side]: so many squares out of the example photographs, some large and some small, so
+    that gates open as often as they do for photographs."""
     photos, generator = [open_picture(example.path) for example in EXAMPLES], torch.Generator().manual_seed(0)
     found = []
     for i, (size, left, top) in enumerate(torch.rand(pictures, 3, generator=generator).tolist()):
         photo = photos[i % len(photos)]
         part = min(photo.size) * (0.5 + size / 2)
         x, y = left * (photo.width - part), top * (photo.height - part)
-        found.append(pil_to_tensor(photo.resize((side, side), Image.Resampling.BILINEAR, (x, y, x + part, y + part), reducing_gap=2.0)))
+        found.append(
+            pil_to_tensor(
+                photo.resize(
+                    (side, side), Image.Resampling.BILINEAR, (x, y, x + part, y + part), reducing_gap=2.0
+                )
+            )
+        )
     return torch.stack(found)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     clip = load("photo", "cpu")
-    pile = held(cut_out(args.pictures, clip.image_size), torch.zeros(args.pictures, dtype=torch.long), PRESETS["Everyday"])
+    pile = held(
+        cut_out(args.pictures, clip.image_size),
+        torch.zeros(args.pictures, dtype=torch.long),
+        PRESETS["Everyday"],
+    )
     bench = Bench(clip, pile)
     batch = pile.load(torch.arange(args.pictures))
     clean, attacked = (bench.attacked(trial, batch) for trial in (Trial("clean"), Trial("pgd", 4)))
@@ -70,8 +84,11 @@ def main() -> None:
                 by_hand(clip, pixels, forward, backward, bench.tile)
                 hands.append(args.pictures / (time.perf_counter() - then))
             a, b = statistics.median(ours), statistics.median(hands)
-            print(f"{title}: {defense:8s} {cost['forward']:.2f} + {cost['backward']:.2f} passes a picture: benchmark {a:7.1f} pictures/s,"
-                  f" by hand {b:7.1f}, ratio {a / b:.2f}", flush=True)
+            print(
+                f"{title}: {defense:8s} {cost['forward']:.2f} + {cost['backward']:.2f} passes a picture: benchmark {a:7.1f} pictures/s,"
+                f" by hand {b:7.1f}, ratio {a / b:.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """The app through gradio_client, as a program would use it."""
+
 import asyncio
 import base64
 import html
@@ -11,10 +12,10 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from demo_core.clip import DEFAULT_MODEL, MODELS, profile_of
+from demo_core.clip import DEFAULT_MODEL, profile_of
 from demo_core.defenses import DEFENSES
-from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.examples import EXAMPLES
+from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.scenes import Scene, scene_of
 from demo_core.takeaway import TAKEAWAYS
 from demo_core.ui import lab
@@ -25,7 +26,9 @@ ANIMALS = "\n".join(PRESETS["Animals"])
 @pytest.fixture(scope="module")
 def server():
     page = lab.build()
-    _, url, _ = page.queue().launch(prevent_thread_lock=True, quiet=True, server_port=None, **lab.launch_options())
+    _, url, _ = page.queue().launch(
+        prevent_thread_lock=True, quiet=True, server_port=None, **lab.launch_options()
+    )
     yield url
     page.close()
 
@@ -44,8 +47,21 @@ def said(monkeypatch) -> list[str]:
 
 
 def arguments(photo=EXAMPLES[1].path, **changes) -> list:
-    named = dict(model=DEFAULT_MODEL, labels=ANIMALS, template=DEFAULT_TEMPLATE, attack="pgd", eps=4, step_size=1, steps=6,
-                 target=None, seed=0, adaptive=False) | changes
+    named = (
+        dict(
+            model=DEFAULT_MODEL,
+            labels=ANIMALS,
+            template=DEFAULT_TEMPLATE,
+            attack="pgd",
+            eps=4,
+            step_size=1,
+            steps=6,
+            target=None,
+            seed=0,
+            adaptive=False,
+        )
+        | changes
+    )
     return [photo and handle_file(photo), *named.values()]
 
 
@@ -60,8 +76,10 @@ def reels(client, *args, name="/lab_both") -> list[dict]:
     """The reel as a page has it after each message: a message holds what is new."""
     whole: dict = {}
     found = []
-    for message in (f[0] for f in frames(client, *args, name=name) if isinstance(f[0], dict) and "frames" in f[0]):
-        whole = whole | message | {"frames": whole.get("frames", [])[:message["since"]] + message["frames"]}
+    for message in (
+        f[0] for f in frames(client, *args, name=name) if isinstance(f[0], dict) and "frames" in f[0]
+    ):
+        whole = whole | message | {"frames": whole.get("frames", [])[: message["since"]] + message["frames"]}
         found.append(whole)
     return found
 
@@ -76,12 +94,17 @@ def test_a_run_grows_and_ends(client):
     assert [r["done"] for r in found] == [False] * (len(found) - 1) + [True]
     assert [f["act"] for f in last["frames"]] == [0] + [1] * 7 + [2] + [3] * (steps + 2)
     for earlier, later in zip(found, found[1:]):
-        assert later["frames"][:len(earlier["frames"]) - 1] == earlier["frames"][:-1]
-        assert later["drift"] == earlier["drift"] and later["signal"] == earlier["signal"]  # the axes hold still
+        assert later["frames"][: len(earlier["frames"]) - 1] == earlier["frames"][:-1]
+        assert (
+            later["drift"] == earlier["drift"] and later["signal"] == earlier["signal"]
+        )  # the axes hold still
     clean = last["labels"][last["frames"][0]["top"][0][0]]
     assert f"“{clean}”" in last["verdict"]["text"] and "counterattack engaged" in last["verdict"]["text"]
     assert len(last["map"]["points"]) == len(last["frames"])
-    assert "ms a step" in last["verdict"]["note"] and lab.device_name(lab.model(DEFAULT_MODEL)) in last["verdict"]["note"]
+    assert (
+        "ms a step" in last["verdict"]["note"]
+        and lab.device_name(lab.model(DEFAULT_MODEL)) in last["verdict"]["note"]
+    )
 
 
 def test_attack_then_counterattack_by_two_calls(client):
@@ -96,14 +119,20 @@ def test_arena_runs_every_defence(client, adaptive):
     reels(client, *arguments(**changes), name="/lab_attack")
     found = [words(f[1]) for f in frames(client, *arguments(**changes), name="/lab_arena")]
     assert len(found) == 1 + len(DEFENSES)
-    assert f"0 of {len(DEFENSES)} defences" in found[0] and f"{len(DEFENSES)} of {len(DEFENSES)} defences" in found[-1]
+    assert (
+        f"0 of {len(DEFENSES)} defences" in found[0]
+        and f"{len(DEFENSES)} of {len(DEFENSES)} defences" in found[-1]
+    )
     assert all(row.title in found[-1] for row in DEFENSES.values()) and "not yet" not in found[-1]
     assert ("made through itself" in found[-1]) is adaptive
 
 
 def test_transfer_attack_is_crafted_on_the_other_model(client):
     """Its perturbation is another than PGD's on this model."""
-    found = [reels(client, *arguments(attack=key, steps=2), name="/lab_attack")[-1]["frames"][-1] for key in ("transfer", "pgd")]
+    found = [
+        reels(client, *arguments(attack=key, steps=2), name="/lab_attack")[-1]["frames"][-1]
+        for key in ("transfer", "pgd")
+    ]
     assert found[0]["drift"] != found[1]["drift"]
 
 
@@ -125,16 +154,41 @@ def test_same_seed_gives_the_same_frames(client):
     assert exact(reels(client)) == exact(reels(client))
 
 
-@pytest.mark.parametrize("changes", [
-    {"labels": "cat"}, {"labels": ""}, {"template": "no place"}, {"attack": "no such attack"}, {"eps": -1}, {"steps": 0},
-    {"attack": "targeted_pgd"}, {"labels": "\n".join(map(str, range(1001)))}, {"seed": 2**63}, {"seed": -1},
-    {"template": "very " * 60 + "{}"},
-], ids=["one label", "no label", "template", "attack", "eps", "steps", "no target", "too many labels", "seed", "no seed",
-        "long template"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": "cat"},
+        {"labels": ""},
+        {"template": "no place"},
+        {"attack": "no such attack"},
+        {"eps": -1},
+        {"steps": 0},
+        {"attack": "targeted_pgd"},
+        {"labels": "\n".join(map(str, range(1001)))},
+        {"seed": 2**63},
+        {"seed": -1},
+        {"template": "very " * 60 + "{}"},
+    ],
+    ids=[
+        "one label",
+        "no label",
+        "template",
+        "attack",
+        "eps",
+        "steps",
+        "no target",
+        "too many labels",
+        "seed",
+        "no seed",
+        "long template",
+    ],
+)
 def test_bad_settings_get_a_sentence_and_change_nothing(client, said, changes):
     try:
         found = frames(client, *arguments(**changes))
-    except Exception as refused:  # a value that the control itself does not offer is refused by gradio, in words
+    except (
+        Exception
+    ) as refused:  # a value that the control itself does not offer is refused by gradio, in words
         assert "choices" in str(refused) or "minimum" in str(refused).lower()
         return
     assert len(found) == 1 and not any(isinstance(part, str) for part in found[0])
@@ -152,19 +206,34 @@ def test_no_picture_no_attack_and_no_run_yet(client, said):
     reels(client, *arguments(None), name="/lab_attack")
     reels(client, *arguments(labels="cat\ndog"), name="/lab_counterattack")
     reels(client, *arguments(labels="cat\ndog"), name="/lab_arena")
-    assert "Choose a picture first" in said[0] and all("Press Attack first" in words for words in said[1:]) and len(said) == 3
+    assert (
+        "Choose a picture first" in said[0]
+        and all("Press Attack first" in words for words in said[1:])
+        and len(said) == 3
+    )
 
 
 def test_clean_control_keeps_the_attack(client):
     reels(client, *arguments(), name="/lab_attack")
     reels(client, *arguments(), name="/lab_control")
-    assert "counterattack engaged" in reels(client, *arguments(), name="/lab_counterattack")[-1]["verdict"]["text"]
+    assert (
+        "counterattack engaged"
+        in reels(client, *arguments(), name="/lab_counterattack")[-1]["verdict"]["text"]
+    )
 
 
-@pytest.mark.parametrize("changes", [{"eps": 0}, {"labels": "\n".join(f"thing {i}" for i in range(1000))},
-                                     {"labels": "cat\nCat\ncat\ndog"}, {"attack": "fgsm"}, {"attack": "cw"},
-                                     {"attack": "targeted_pgd", "target": "goldfish"}],
-                         ids=["eps 0", "1000 labels", "repeats", "fgsm", "cw", "targeted"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"eps": 0},
+        {"labels": "\n".join(f"thing {i}" for i in range(1000))},
+        {"labels": "cat\nCat\ncat\ndog"},
+        {"attack": "fgsm"},
+        {"attack": "cw"},
+        {"attack": "targeted_pgd", "target": "goldfish"},
+    ],
+    ids=["eps 0", "1000 labels", "repeats", "fgsm", "cw", "targeted"],
+)
 def test_what_may_be_asked_runs_to_the_end(client, changes):
     assert reels(client, *arguments(**changes))[-1]["done"]
 
@@ -192,7 +261,9 @@ def test_the_finished_run_on_the_stage_can_be_gone_on_with(client):
     """Nothing was run by this visitor, and yet Counterattack and files follow from what he sees."""
     example = arguments(labels=scene_of("cat").labels, steps=10)
     assert "ecovered" in reels(client, *example, name="/lab_counterattack")[-1]["verdict"]["text"]
-    assert frames(Client(client.src, verbose=False), *example, name="/lab_take_json")[-1][1].endswith("run.json")
+    assert frames(Client(client.src, verbose=False), *example, name="/lab_take_json")[-1][1].endswith(
+        "run.json"
+    )
 
 
 @pytest.mark.parametrize("key", TAKEAWAYS)
@@ -212,13 +283,17 @@ def test_what_is_not_there_cannot_be_taken(client, said):
 
 
 def test_attack_and_counterattack_as_endpoints(client):
-    report, attacked = client.predict(picture=handle_file(EXAMPLES[1].path), labels=ANIMALS, api_name="/attack")
+    report, attacked = client.predict(
+        picture=handle_file(EXAMPLES[1].path), labels=ANIMALS, api_name="/attack"
+    )
     assert "The attack turned" in report["verdict"] and len(report["drift"]) == 11
     assert abs(sum(report["attacked"].values()) - 1) < 1e-3
     with Image.open(attacked) as picture:
         assert picture.format == "PNG" and picture.size == (448, 448)
     found, defended = client.predict(picture=handle_file(attacked), labels=ANIMALS, api_name="/counterattack")
-    assert next(iter(found["before"])) == next(iter(report["attacked"]))  # the saved picture still fools the model
+    assert next(iter(found["before"])) == next(
+        iter(report["attacked"])
+    )  # the saved picture still fools the model
     assert found["engaged"] and next(iter(found["after"])) == next(iter(report["clean"]))
     assert Image.open(defended).size == (448, 448)
 
@@ -228,17 +303,32 @@ def test_arena_as_an_endpoint(client):
     assert [row["defence"] for row in found] == [row.title for row in DEFENSES.values()]
 
 
-@pytest.mark.parametrize("changes, why", [({"labels": "cat"}, "two different labels"), ({"template": "no place"}, "needs {} once"),
-                                          ({"eps": -1}, "Set eps"), ({"attack": "targeted_pgd"}, "targeted attack should reach")])
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"labels": "cat"}, "two different labels"),
+        ({"template": "no place"}, "needs {} once"),
+        ({"eps": -1}, "Set eps"),
+        ({"attack": "targeted_pgd"}, "targeted attack should reach"),
+    ],
+)
 def test_endpoints_say_what_is_wrong(client, changes, why):
     with pytest.raises(Exception, match=re.escape(why)):
-        client.predict(**{"picture": handle_file(EXAMPLES[1].path), "labels": ANIMALS, "api_name": "/attack"} | changes)
+        client.predict(
+            **{"picture": handle_file(EXAMPLES[1].path), "labels": ANIMALS, "api_name": "/attack"} | changes
+        )
 
 
 def test_endpoints_are_documented(client):
     named = client.view_api(return_format="dict")["named_endpoints"]
     assert set(named) == {"/attack", "/counterattack", "/arena"}
-    assert [p["parameter_name"] for p in named["/counterattack"]["parameters"]] == ["picture", "labels", "seed", "model", "template"]
+    assert [p["parameter_name"] for p in named["/counterattack"]["parameters"]] == [
+        "picture",
+        "labels",
+        "seed",
+        "model",
+        "template",
+    ]
 
 
 def test_the_mcp_server_offers_the_same_tools(server):
@@ -248,11 +338,15 @@ def test_the_mcp_server_offers_the_same_tools(server):
     coded = "data:image/png;base64," + base64.b64encode(Path(EXAMPLES[1].path).read_bytes()).decode()
 
     async def ask():
-        async with streamablehttp_client(f"{server}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+        async with (
+            streamablehttp_client(f"{server}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
             await session.initialize()
             tools = {tool.name: tool for tool in (await session.list_tools()).tools}
-            answer = await session.call_tool(next(n for n in tools if n.endswith("counterattack")),
-                                             {"picture": coded, "labels": ANIMALS})
+            answer = await session.call_tool(
+                next(n for n in tools if n.endswith("counterattack")), {"picture": coded, "labels": ANIMALS}
+            )
             return tools, answer
 
     tools, answer = asyncio.run(ask())

@@ -1,4 +1,5 @@
 """Invariants over every row of the attack table, on the model in the box."""
+
 import pytest
 import torch
 
@@ -17,7 +18,9 @@ def classify(clip):
 
 
 def run(row, classify, pixels, labels, seed=0, **changes):
-    options = dict(eps=EPS, step_size=STEP, steps=STEPS, generator=torch.Generator().manual_seed(seed)) | changes
+    options = (
+        dict(eps=EPS, step_size=STEP, steps=STEPS, generator=torch.Generator().manual_seed(seed)) | changes
+    )
     return list(row.run(classify, pixels, labels, **options))
 
 
@@ -42,12 +45,16 @@ class TestEveryAttack:
         first, *_, final = run(row, classify, photographs, labels)
         # Reading the final point's objective is a run of one step that starts there.
         again = ATTACKS["targeted_pgd" if row.targeted else "pgd"].run
-        before, after = (next(again(classify, photographs, labels, eps=EPS, step_size=STEP, steps=1, start=step.delta))
-                         for step in (first, final))
+        before, after = (
+            next(again(classify, photographs, labels, eps=EPS, step_size=STEP, steps=1, start=step.delta))
+            for step in (first, final)
+        )
         assert (after.objective > before.objective).all()
 
     def test_same_seed_same_run_other_seed_another(self, row, classify, photographs):
-        first, again, other = (run(row, classify, photographs, torch.arange(4), seed)[-1].delta for seed in (0, 0, 1))
+        first, again, other = (
+            run(row, classify, photographs, torch.arange(4), seed)[-1].delta for seed in (0, 0, 1)
+        )
         assert torch.equal(first, again)
         if not row.single_step:
             assert not torch.equal(first, other)
@@ -58,7 +65,10 @@ class TestEveryAttack:
         for _ in steps:
             assert torch.is_grad_enabled()
         with torch.no_grad():
-            assert last(row.run(classify, photographs, torch.arange(4), eps=EPS, step_size=STEP, steps=1)).delta is not None
+            assert (
+                last(row.run(classify, photographs, torch.arange(4), eps=EPS, step_size=STEP, steps=1)).delta
+                is not None
+            )
             assert not torch.is_grad_enabled()
         assert all(torch.equal(p, q) for p, q in zip(before, clip.parameters()))
         assert all(p.grad is None and not p.requires_grad for p in clip.parameters())
@@ -68,10 +78,16 @@ class TestEveryAttack:
 
     def test_one_picture_alone_as_in_a_batch(self, row, classify, photographs):
         start = random_start(photographs, EPS, torch.Generator().manual_seed(3))
-        options = dict(eps=EPS, step_size=STEP, steps=1)  # more steps let rounding grow where a gradient is near zero
+        options = dict(
+            eps=EPS, step_size=STEP, steps=1
+        )  # more steps let rounding grow where a gradient is near zero
         whole = list(row.run(classify, photographs, torch.arange(4), start=start, **options))[-1].delta
-        alone = list(row.run(classify, photographs[1:2], torch.tensor([1]), start=start[1:2], **options))[-1].delta
-        assert ((whole[1:2] - alone).abs() < 1e-5).float().mean() > 0.99  # signs flip only where a gradient is rounding
+        alone = list(row.run(classify, photographs[1:2], torch.tensor([1]), start=start[1:2], **options))[
+            -1
+        ].delta
+        assert (
+            (whole[1:2] - alone).abs() < 1e-5
+        ).float().mean() > 0.99  # signs flip only where a gradient is rounding
 
     def test_one_label_is_no_crash(self, row, clip, photographs):
         only = clip.classifier(("cat",), DEFAULT_TEMPLATE)
@@ -97,12 +113,17 @@ def test_project_is_the_nearest_point_inside():
 
 def test_noise_fools_nobody(classify, photographs):
     clean = classify(photographs).argmax(1)
-    assert (classify(photographs + run(ATTACKS["noise"], classify, photographs, clean)[-1].delta).argmax(1) == clean).all()
+    assert (
+        classify(photographs + run(ATTACKS["noise"], classify, photographs, clean)[-1].delta).argmax(1)
+        == clean
+    ).all()
 
 
 def test_dlr_by_hand():
     logits, labels = torch.tensor([[5.0, 3.0, 1.0, 0.0], [5.0, 3.0, 1.0, 0.0]]), torch.tensor([0, 2])
-    torch.testing.assert_close(dlr(logits, labels), torch.tensor([-(5.0 - 3.0) / (5.0 - 1.0), -(1.0 - 5.0) / (5.0 - 1.0)]))
+    torch.testing.assert_close(
+        dlr(logits, labels), torch.tensor([-(5.0 - 3.0) / (5.0 - 1.0), -(1.0 - 5.0) / (5.0 - 1.0)])
+    )
     torch.testing.assert_close(dlr(logits * 7, labels), dlr(logits, labels))
     assert dlr(torch.tensor([[2.0, 1.0]]), torch.tensor([0])).tolist() == [-1.0]
 
@@ -117,7 +138,16 @@ def test_an_unrolled_loop_has_second_derivatives_through_attention():
         return attention(tokens, tokens, tokens, need_weights=False)[0].flatten(1)
 
     def gradient(unroll):
-        steps = ascend(encode, lambda z: z.pow(2).sum(-1), pixels, torch.zeros(2, 3, 2, 4), eps=0.1, step_size=0.05, steps=2, unroll=unroll)
+        steps = ascend(
+            encode,
+            lambda z: z.pow(2).sum(-1),
+            pixels,
+            torch.zeros(2, 3, 2, 4),
+            eps=0.1,
+            step_size=0.05,
+            steps=2,
+            unroll=unroll,
+        )
         return torch.autograd.grad(encode(pixels + last(steps).delta).sum(), pixels)[0]
 
     pixels = torch.rand(2, 3, 2, 4).requires_grad_()

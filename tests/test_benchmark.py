@@ -1,4 +1,5 @@
 """Records: complete, resumed without loss, independent of the batch and of the number of processes."""
+
 import json
 import os
 import signal
@@ -16,7 +17,17 @@ from PIL import Image
 
 from demo_core import benchmark
 from demo_core.attacks import ATTACKS
-from demo_core.benchmark import COLUMNS, Bench, BenchmarkError, Records, Trial, default_trials, identity, read_records, run
+from demo_core.benchmark import (
+    COLUMNS,
+    Bench,
+    BenchmarkError,
+    Records,
+    Trial,
+    default_trials,
+    identity,
+    read_records,
+    run,
+)
 from demo_core.datasets import held
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
@@ -26,7 +37,14 @@ SETTINGS = {"model": "photo"}
 TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x1", "targeted_pgd@4x1", "transfer@4x1")]
 ADAPTIVE = Trial.read("pgd@2x1+predicted+adaptive")
 SOME = ["none", "rn", "default"]
-EXACT = ["dataset", "index", "label", "attack", "defense", "predicted"]  # what a defence costs depends on its batch
+EXACT = [
+    "dataset",
+    "index",
+    "label",
+    "attack",
+    "defense",
+    "predicted",
+]  # what a defence costs depends on its batch
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +73,10 @@ def whole(bench, tmp_path_factory) -> pd.DataFrame:
 
 def test_a_record_for_every_picture_attack_and_defence(whole):
     found = whole
-    assert len(found) == 8 * len(TRIALS) * len(SOME) and not found.duplicated(["index", "attack", "defense"]).any()
+    assert (
+        len(found) == 8 * len(TRIALS) * len(SOME)
+        and not found.duplicated(["index", "attack", "defense"]).any()
+    )
     bare = found[found["defense"] == "none"]
     assert (bare["forward"] == 1).all() and (bare["backward"] == 0).all()
     for trial in TRIALS:
@@ -64,7 +85,9 @@ def test_a_record_for_every_picture_attack_and_defence(whole):
 
 def test_stopped_anywhere_it_goes_on_to_the_same_records(bench, whole, tmp_path):
     records = Records(tmp_path / "cut", SETTINGS)
-    for count, _ in enumerate(run(bench, "photographs", records, records.read(), TRIALS, SOME, 3, quiet=True)):
+    for count, _ in enumerate(
+        run(bench, "photographs", records, records.read(), TRIALS, SOME, 3, quiet=True)
+    ):
         if count == 4:
             break
     with records.path.open("a") as file:
@@ -81,9 +104,15 @@ def test_whole_records_are_not_written_again_by_a_start(tmp_path, monkeypatch):
             file.write(torn)
         size, node = records.path.stat().st_size - len(torn), records.path.stat().st_ino
         opened: list[str] = []
-        monkeypatch.setattr(Path, "write_bytes", lambda self, content: opened.append(self.name))  # empties the file first
+        monkeypatch.setattr(
+            Path, "write_bytes", lambda self, content: opened.append(self.name)
+        )  # empties the file first
         Records(tmp_path, SETTINGS)
-        assert (records.path.stat().st_size, records.path.stat().st_ino) == (size, node) and len(records.read()) == 1 and not opened
+        assert (
+            (records.path.stat().st_size, records.path.stat().st_ino) == (size, node)
+            and len(records.read()) == 1
+            and not opened
+        )
 
 
 def test_a_kill_while_the_first_line_is_written_loses_nothing(bench, tmp_path):
@@ -94,14 +123,20 @@ def test_a_kill_while_the_first_line_is_written_loses_nothing(bench, tmp_path):
 
 @pytest.mark.parametrize("trial", [*TRIALS, ADAPTIVE], ids=str)
 def test_a_picture_meets_the_same_attack_whatever_its_batch(bench, trial):
-    whole, part = (bench.attacked(trial, bench.pile.load(rows), "default") for rows in (torch.arange(4), torch.arange(1, 3)))
+    whole, part = (
+        bench.attacked(trial, bench.pile.load(rows), "default")
+        for rows in (torch.arange(4), torch.arange(1, 3))
+    )
     assert torch.equal(whole[1:3], part)
 
 
 def test_every_defence_meets_an_attacker_of_its_own(bench, tmp_path, monkeypatch):
     met, attacked = [], Bench.attacked
-    monkeypatch.setattr(Bench, "attacked", lambda self, trial, batch, defense: met.append(defense)
-                        or attacked(self, trial, batch, defense))
+    monkeypatch.setattr(
+        Bench,
+        "attacked",
+        lambda self, trial, batch, defense: met.append(defense) or attacked(self, trial, batch, defense),
+    )
     found = finish(bench, tmp_path, 8, ["none", "rn"], [ADAPTIVE])
     assert len(found) == 8 * 2 and met == ["none", "rn"]
 
@@ -141,7 +176,10 @@ def test_a_transfer_attack_is_made_on_the_other_model(bench, twin):
 def test_a_defence_that_joins_later_is_run_alone(bench, whole, tmp_path):
     finish(bench, tmp_path, defenses=["none"])
     joined = finish(bench, tmp_path)
-    assert len(joined) == 8 * len(TRIALS) * len(SOME) and not joined.duplicated(["index", "attack", "defense"]).any()
+    assert (
+        len(joined) == 8 * len(TRIALS) * len(SOME)
+        and not joined.duplicated(["index", "attack", "defense"]).any()
+    )
     pd.testing.assert_frame_equal(joined[EXACT], whole[EXACT])
 
 
@@ -156,8 +194,12 @@ def test_other_weights_are_another_identity(clip, twin):
 def test_other_settings_are_refused_and_other_defences_join(tmp_path):
     Records(tmp_path, SETTINGS, {"defenses": {"ttc": "eps 4"}})
     Records(tmp_path, SETTINGS, {"defenses": {"mac": "eps 8"}, "datasets": {"DTD": 100}})
-    for settings, joining in (({"model": "other"}, {}), (SETTINGS, {"defenses": {"ttc": "eps 5"}}),
-                              (SETTINGS, {"defenses": {"ttc": "eps 4", "mac": "eps 9"}}), (SETTINGS, {"datasets": {"DTD": 99}})):
+    for settings, joining in (
+        ({"model": "other"}, {}),
+        (SETTINGS, {"defenses": {"ttc": "eps 5"}}),
+        (SETTINGS, {"defenses": {"ttc": "eps 4", "mac": "eps 9"}}),
+        (SETTINGS, {"datasets": {"DTD": 99}}),
+    ):
         with pytest.raises(BenchmarkError, match="other settings"):
             Records(tmp_path, settings, joining)
     Records(tmp_path, SETTINGS, {"defenses": {"mac": "eps 8", "ttc": "eps 4"}})
@@ -165,17 +207,41 @@ def test_other_settings_are_refused_and_other_defences_join(tmp_path):
 
 def test_what_a_defence_is_set_to_is_written_down(clip):
     row = DEFENSES["default"]
-    assert row.config(clip.profile) == row.config(replace(clip.profile, note="other")) != row.config(replace(clip.profile, threshold=0.123))
+    assert (
+        row.config(clip.profile)
+        == row.config(replace(clip.profile, note="other"))
+        != row.config(replace(clip.profile, threshold=0.123))
+    )
 
 
-@pytest.mark.parametrize("text", ["pgd", "nonsense@4", "pgd@x", "pgd@4+sideways", "pgd@4+eot", "pgd@4+adaptive+eot2+eot3", "pgd@-4", "pgd@nan", "pgd@4x0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pgd",
+        "nonsense@4",
+        "pgd@x",
+        "pgd@4+sideways",
+        "pgd@4+eot",
+        "pgd@4+adaptive+eot2+eot3",
+        "pgd@-4",
+        "pgd@nan",
+        "pgd@4x0",
+    ],
+)
 def test_what_is_no_attack_is_told_how_to_write_one(text):
     with pytest.raises(BenchmarkError, match="pgd@4"):
         Trial.read(text)
 
 
-@pytest.mark.parametrize("text, why", [("noise@4+adaptive", "cannot know"), ("transfer@4+adaptive", "cannot know"),
-                                       ("pgd@4+eot4", r"\+adaptive"), ("pgd@4+adaptive+eot0", "no draws")])
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("noise@4+adaptive", "cannot know"),
+        ("transfer@4+adaptive", "cannot know"),
+        ("pgd@4+eot4", r"\+adaptive"),
+        ("pgd@4+adaptive+eot0", "no draws"),
+    ],
+)
 def test_what_cannot_be_is_refused(text, why):
     with pytest.raises(BenchmarkError, match=why):
         Trial.read(text)
@@ -191,18 +257,23 @@ def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):
     monkeypatch.setitem(ATTACKS, "dummy", replace(ATTACKS["pgd"], title="Dummy"))
     monkeypatch.setitem(DEFENSES, "dummy", replace(DEFENSES["none"], title="Dummy defence"))
     trials = [replace(t, steps=2) for t in default_trials() if t.attack == "dummy"]
-    assert trials and "Dummy defence" in markdown(finish(bench, tmp_path, trials=trials, defenses=list(DEFENSES)[-1:]))
+    assert trials and "Dummy defence" in markdown(
+        finish(bench, tmp_path, trials=trials, defenses=list(DEFENSES)[-1:])
+    )
 
 
 def test_an_attacker_in_bfloat16_is_about_as_strong(clip, bench):
     batch, trial = bench.pile.load(torch.arange(4)), Trial("pgd", 4, 3)
     with torch.no_grad():
-        losses = [torch.nn.functional.cross_entropy(bench.bare(b.attacked(trial, batch)), batch.labels)
-                  for b in (bench, Bench(clip, bench.pile, bench.seed, precision="bf16-attacks"))]
+        losses = [
+            torch.nn.functional.cross_entropy(bench.bare(b.attacked(trial, batch)), batch.labels)
+            for b in (bench, Bench(clip, bench.pile, bench.seed, precision="bf16-attacks"))
+        ]
     assert losses[1] > 0.9 * losses[0]
 
 
 # The command line, as it is used.
+
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory, photographs) -> Path:
@@ -212,18 +283,41 @@ def pictures(tmp_path_factory, photographs) -> Path:
     for i in range(10):
         (folder / ("cat", "race_car")[i % 2]).mkdir(exist_ok=True)
         noisy = (photographs[i % 4] + 0.1 * torch.rand(3, 64, 64, generator=generator)).clamp(0, 1)
-        Image.fromarray((noisy * 255).byte().permute(1, 2, 0).numpy()).save(folder / ("cat", "race_car")[i % 2] / f"{i:02d}.png")
+        Image.fromarray((noisy * 255).byte().permute(1, 2, 0).numpy()).save(
+            folder / ("cat", "race_car")[i % 2] / f"{i:02d}.png"
+        )
     return folder
 
 
 def command(pictures: Path, out: Path, *more: str, launcher: tuple[str, ...] = ()) -> list[str]:
-    return [sys.executable, "-m", *launcher, "demo_core.benchmark", "--data", str(pictures.parent),
-            "--datasets", str(pictures), "--out", str(out), "--attacks", "clean", "pgd@4x2", "--defenses", "none", "ttc", "default",
-            "--tile", "2", *more]
+    return [
+        sys.executable,
+        "-m",
+        *launcher,
+        "demo_core.benchmark",
+        "--data",
+        str(pictures.parent),
+        "--datasets",
+        str(pictures),
+        "--out",
+        str(out),
+        "--attacks",
+        "clean",
+        "pgd@4x2",
+        "--defenses",
+        "none",
+        "ttc",
+        "default",
+        "--tile",
+        "2",
+        *more,
+    ]
 
 
 def finished(arguments: list[str]) -> None:
-    subprocess.run(arguments, check=True, cwd=benchmark.__file__.rsplit("/", 2)[0], capture_output=True, timeout=500)
+    subprocess.run(
+        arguments, check=True, cwd=benchmark.__file__.rsplit("/", 2)[0], capture_output=True, timeout=500
+    )
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +333,16 @@ def uninterrupted(pictures, tmp_path_factory) -> pd.DataFrame:
 TWO = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
 
 
-def test_two_processes_killed_in_the_middle_and_resumed_by_one_lose_and_double_nothing(pictures, uninterrupted, tmp_path):
-    process = subprocess.Popen(command(pictures, tmp_path, "--batch", "2", launcher=TWO), cwd=benchmark.__file__.rsplit("/", 2)[0],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+def test_two_processes_killed_in_the_middle_and_resumed_by_one_lose_and_double_nothing(
+    pictures, uninterrupted, tmp_path
+):
+    process = subprocess.Popen(
+        command(pictures, tmp_path, "--batch", "2", launcher=TWO),
+        cwd=benchmark.__file__.rsplit("/", 2)[0],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     for _ in range(3000):
         if len(read_records(tmp_path)) >= 12:
             break
@@ -273,14 +374,21 @@ def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
     stored = pd.read_csv(tmp_path / "records.csv.gz", keep_default_na=False)
     pd.testing.assert_frame_equal(in_order(stored)[COLUMNS], in_order(read_records(tmp_path))[COLUMNS])
     settings = json.loads((tmp_path / "settings.json").read_text())
-    assert settings["datasets"][str(pictures)]["size"] == 10 and settings["classes"][str(pictures)] == ["cat", "race car"]
+    assert settings["datasets"][str(pictures)]["size"] == 10 and settings["classes"][str(pictures)] == [
+        "cat",
+        "race car",
+    ]
     assert (tmp_path / "table.md").read_text().startswith(f"**{pictures.name}: Photo CLIP")
     for name in ("table.md", "table.csv", "table.tex", "published.md", "accuracy.svg", "accuracy.png"):
         assert (tmp_path / name).stat().st_size
 
 
 def test_a_folder_of_ones_own_is_found_by_its_path_or_beside_the_data_sets(pictures):
-    for key, data in ((str(pictures), None), (str(pictures), Path("nowhere")), (pictures.name, pictures.parent)):
+    for key, data in (
+        (str(pictures), None),
+        (str(pictures), Path("nowhere")),
+        (pictures.name, pictures.parent),
+    ):
         assert benchmark._found(key, data) == str(pictures.resolve())
     assert benchmark._found("DTD", None) == "DTD"
 
@@ -291,8 +399,15 @@ def test_two_runs_do_not_write_into_one_folder(pictures, tmp_path):
             benchmark.main(command(pictures, tmp_path)[3:])
 
 
-@pytest.mark.parametrize("said, is_so", [("CUDA out of memory. Tried to allocate 2 GiB", True), ("CUDA error: out of memory\nCUDA kernel errors", True),
-                                         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling", True), ("shapes cannot be multiplied", False)])
+@pytest.mark.parametrize(
+    "said, is_so",
+    [
+        ("CUDA out of memory. Tried to allocate 2 GiB", True),
+        ("CUDA error: out of memory\nCUDA kernel errors", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling", True),
+        ("shapes cannot be multiplied", False),
+    ],
+)
 def test_what_is_short_of_memory(said, is_so):
     assert benchmark.out_of_memory(RuntimeError(said)) is is_so
 
@@ -305,9 +420,16 @@ def test_numbers_of_pictures_start_at_one(flag, value, capsys):
     assert "write a whole number from 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments, why", [
-    ([], "--data"), (["--data", ".", "--datasets", "CIFAR11"], "CIFAR11"), (["--data", ".", "--attacks", "pgd"], "pgd@4"),
-    (["--data", "nowhere", "--datasets", "DTD"], "dtd/dtd/images"), (["--report", "nowhere"], "no records")])
+@pytest.mark.parametrize(
+    "arguments, why",
+    [
+        ([], "--data"),
+        (["--data", ".", "--datasets", "CIFAR11"], "CIFAR11"),
+        (["--data", ".", "--attacks", "pgd"], "pgd@4"),
+        (["--data", "nowhere", "--datasets", "DTD"], "dtd/dtd/images"),
+        (["--report", "nowhere"], "no records"),
+    ],
+)
 def test_the_command_says_what_is_missing(arguments, why):
     with pytest.raises(SystemExit, match=why):
         benchmark.main(arguments)

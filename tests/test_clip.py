@@ -5,7 +5,7 @@ import torch
 from demo_core import clip as clip_module
 from demo_core.clip import MODELS, ModelUnavailable, load, load_embedded, load_open_clip
 
-PAPER = ("This is a photo of a {}.")
+PAPER = "This is a photo of a {}."
 
 
 def test_features_are_raw_and_logits_are_scaled_cosines(clip, photographs):
@@ -15,13 +15,17 @@ def test_features_are_raw_and_logits_are_scaled_cosines(clip, photographs):
     torch.testing.assert_close(text.norm(dim=1), torch.ones(3))
     assert not torch.allclose(features.norm(dim=1), torch.ones(4), atol=0.05)
     cosine = torch.nn.functional.cosine_similarity(features[:, None], text[None], dim=-1)
-    torch.testing.assert_close(clip.logits(features, text), clip.model.logit_scale.exp() * cosine, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        clip.logits(features, text), clip.model.logit_scale.exp() * cosine, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_text_is_encoded_once_for_a_label_set_and_template(clip, monkeypatch):
     calls = []
     encode_text = clip.model.encode_text
-    monkeypatch.setattr(clip.model, "encode_text", lambda tokens: calls.append(len(tokens)) or encode_text(tokens))
+    monkeypatch.setattr(
+        clip.model, "encode_text", lambda tokens: calls.append(len(tokens)) or encode_text(tokens)
+    )
     for _ in range(3):
         clip.text_features(["apple", "pear", "plum"], PAPER)
     assert calls == [3]
@@ -51,7 +55,9 @@ def test_every_row_names_one_source():
         assert row.embedded != bool(row.open_clip_name)
         if row.open_clip_name:
             assert (row.open_clip_name, row.pretrained) in open_clip.list_pretrained()
-            assert clip_module.profile_of(key) == clip_module.Profile()  # OpenAI's models keep the paper's rule and values
+            assert (
+                clip_module.profile_of(key) == clip_module.Profile()
+            )  # OpenAI's models keep the paper's rule and values
 
 
 def test_openai_architecture_from_a_folder_of_weights(tmp_path, monkeypatch):
@@ -63,8 +69,10 @@ def test_openai_architecture_from_a_folder_of_weights(tmp_path, monkeypatch):
     model = load("vit-b-32", device="cpu")
     assert model.image_size == 224
     pixels = torch.rand(2, 3, 224, 224)
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in
-                 (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD))
+    mean, std = (
+        torch.tensor(v).view(1, 3, 1, 1)
+        for v in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    )
     with torch.no_grad():
         want = random.eval().encode_image((pixels - mean) / std)
         torch.testing.assert_close(model.encode(pixels), want, rtol=1e-4, atol=1e-5)

@@ -7,7 +7,20 @@ import torch
 from demo_core.ascent import random_start
 from demo_core.counterattack import Budget, TTCConfig, counterattack, purify, stability, step_weights
 from demo_core.defenses import (
-    DOCConfig, ENGAGED, LOOKS, TAU, VIEW_DRIFT, VIEWS, Profile, calibrated, judge, log_mean, look, pushed, shift, view_drift,
+    ENGAGED,
+    LOOKS,
+    TAU,
+    VIEW_DRIFT,
+    VIEWS,
+    DOCConfig,
+    Profile,
+    calibrated,
+    judge,
+    log_mean,
+    look,
+    pushed,
+    shift,
+    view_drift,
     view_features,
 )
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
@@ -20,7 +33,9 @@ def noise(photographs):
 
 def test_weights_follow_softmax_of_beta_times_step():
     weights = step_weights(TTCConfig(steps=2, beta=2.0))
-    torch.testing.assert_close(weights, torch.tensor([1.0, 2.718281828**2, 2.718281828**4]) / (1 + 2.718281828**2 + 2.718281828**4))
+    torch.testing.assert_close(
+        weights, torch.tensor([1.0, 2.718281828**2, 2.718281828**4]) / (1 + 2.718281828**2 + 2.718281828**4)
+    )
 
 
 def test_counterattack_moves_the_embedding_away(clip, photographs, noise):
@@ -49,8 +64,8 @@ def test_mixed_batch_equals_rows_alone(clip, photographs, noise):
     delta, again = purify(clip.encode, photographs, noise, config)
     assert 0 < (again < config.tau_threshold).sum() < len(tau)
     for i in range(len(photographs)):
-        alone, _ = purify(clip.encode, photographs[i:i + 1], noise[i:i + 1], config)
-        assert ((delta[i:i + 1] - alone).abs() < 1e-5).float().mean() > 0.99
+        alone, _ = purify(clip.encode, photographs[i : i + 1], noise[i : i + 1], config)
+        assert ((delta[i : i + 1] - alone).abs() < 1e-5).float().mean() > 0.99
 
 
 def test_zero_steps_leave_the_noise(clip, photographs, noise):
@@ -67,8 +82,9 @@ def test_shift_repeats_the_border():
 def test_view_drift_is_the_mean_over_the_views(clip, photographs):
     features = view_features(clip.encode, photographs)
     assert features.shape[:2] == (1 + len(VIEWS), len(photographs))
-    by_hand = torch.stack([(clip.encode(view(photographs)) - clip.encode(photographs)).norm(dim=1)
-                           for view in VIEWS.values()]).mean(0) / clip.encode(photographs).norm(dim=1)
+    by_hand = torch.stack(
+        [(clip.encode(view(photographs)) - clip.encode(photographs)).norm(dim=1) for view in VIEWS.values()]
+    ).mean(0) / clip.encode(photographs).norm(dim=1)
     # means of ratios with one denominator are ratios of means
     torch.testing.assert_close(view_drift(features), by_hand, rtol=1e-4, atol=1e-5)
 
@@ -119,12 +135,14 @@ def test_looks_zoom_turn_and_mirror_as_they_say():
         across, down = (seen[:, 1:] - seen[:, :-1]).mean() * (w - 1), (seen[1:] - seen[:-1]).mean() * (w - 1)
         assert (across < 0) == (drawn[-1] < 0) and 5 / 6 - 0.01 <= across.abs() <= 1.01
         assert down.abs() <= math.sin(math.radians(5)) + 0.01
-        assert down.abs().item() == pytest.approx(abs(across.item() * math.tan(math.radians(5 * drawn[1]))), abs=0.01)
+        assert down.abs().item() == pytest.approx(
+            abs(across.item() * math.tan(math.radians(5 * drawn[1]))), abs=0.01
+        )
 
 
 def test_an_aimed_counterattack_pushes_the_mean_of_its_views(clip, photographs, noise):
-    """By hand: the start's objective is the squared distance of the views' mean from the picture's own features, and a step raises
-    it; with no views it is the paper's counterattack."""
+    """By hand: the start's objective is the squared distance of the views' mean from the picture's own
+    features, and a step raises it; with no views it is the paper's counterattack."""
     profile = Profile(VIEW_DRIFT, budget=Budget(steps=2), aim=("one pixel right", "mirrored"))
     with torch.no_grad():
         own = clip.encode(photographs)
@@ -139,7 +157,16 @@ def test_an_aimed_counterattack_pushes_the_mean_of_its_views(clip, photographs, 
 
 
 def test_profile_survives_the_disk(tmp_path):
-    profile = Profile(VIEW_DRIFT, 0.31, Budget(eps=8 / 255), ("mirrored",), looks=4, auc={TAU: 0.4}, note="why", doc=DOCConfig(lam=2.0))
+    profile = Profile(
+        VIEW_DRIFT,
+        0.31,
+        Budget(eps=8 / 255),
+        ("mirrored",),
+        looks=4,
+        auc={TAU: 0.4},
+        note="why",
+        doc=DOCConfig(lam=2.0),
+    )
     profile.write(tmp_path / "profile.json")
     assert Profile.read(tmp_path / "profile.json") == profile
 

@@ -1,4 +1,5 @@
 """Every row of DATASETS against a tiny replica of its layout on disk, made here."""
+
 import json
 import pickle
 from pathlib import Path
@@ -32,18 +33,33 @@ def cifar(folder: Path, test: str, meta: str, labels_key: str, names_key: str, n
 
 
 def make_cifar10(root: Path) -> None:
-    cifar(root / "cifar-10-batches-py", "test_batch", "batches.meta", "labels", "label_names",
-          ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
+    cifar(
+        root / "cifar-10-batches-py",
+        "test_batch",
+        "batches.meta",
+        "labels",
+        "label_names",
+        ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+    )
 
 
 def make_cifar100(root: Path) -> None:
-    cifar(root / "cifar-100-python", "test", "meta", "fine_labels", "fine_label_names",
-          ["apple", "aquarium_fish", "lawn_mower", *(f"thing_{i}" for i in range(97))])
+    cifar(
+        root / "cifar-100-python",
+        "test",
+        "meta",
+        "fine_labels",
+        "fine_label_names",
+        ["apple", "aquarium_fish", "lawn_mower", *(f"thing_{i}" for i in range(97))],
+    )
 
 
 def make_stl10(root: Path) -> None:
     folder = root / "stl10_binary"
-    write(folder / "class_names.txt", "\n".join(["airplane", "bird", "car", *(f"kind{i}" for i in range(7))]) + "\n")
+    write(
+        folder / "class_names.txt",
+        "\n".join(["airplane", "bird", "car", *(f"kind{i}" for i in range(7))]) + "\n",
+    )
     (folder / "test_X.bin").write_bytes(np.zeros((3, 3, 96, 96), np.uint8).tobytes())
     (folder / "test_y.bin").write_bytes(np.array([3, 1, 2], np.uint8).tobytes())
 
@@ -100,7 +116,15 @@ def make_aircraft(root: Path) -> None:
 
 def make_cars(root: Path) -> None:
     folder = root / "stanford_cars"
-    names = np.array(["AM General Hummer SUV 2000", "Dodge Durango SUV 2007", "Dodge Durango SUV 2012", *(f"Make Model {i} 2012" for i in range(193))], object)
+    names = np.array(
+        [
+            "AM General Hummer SUV 2000",
+            "Dodge Durango SUV 2007",
+            "Dodge Durango SUV 2012",
+            *(f"Make Model {i} 2012" for i in range(193)),
+        ],
+        object,
+    )
     (folder / "devkit").mkdir(parents=True)
     savemat(folder / "devkit" / "cars_meta.mat", {"class_names": names})
     made = np.array([("00001.jpg", 1), ("00002.jpg", 196)], dtype=[("fname", object), ("class", object)])
@@ -146,7 +170,10 @@ def make_eurosat(root: Path) -> None:
 
 def make_dtd(root: Path) -> None:
     names = ["polka-dotted", *(f"texture{i}" for i in range(46))]
-    write(root / "dtd" / "dtd" / "labels" / "test1.txt", "\n".join(f"{name}/{name}_1.jpg" for name in names) + "\n")
+    write(
+        root / "dtd" / "dtd" / "labels" / "test1.txt",
+        "\n".join(f"{name}/{name}_1.jpg" for name in names) + "\n",
+    )
     for name in names:
         picture(root / "dtd" / "dtd" / "images" / name / f"{name}_1.jpg")
 
@@ -165,13 +192,20 @@ def make_tiny_imagenet(root: Path) -> None:
     folder = root / "tiny-imagenet-200"
     wnids = [f"n{i:08d}" for i in range(200)]
     write(folder / "wnids.txt", "\n".join(wnids) + "\n")
-    write(folder / "words.txt", "\n".join(f"{w}\tpeculiar thing {i}, other {i}" for i, w in enumerate(wnids)) + "\n")
-    write(folder / "val" / "val_annotations.txt", "".join(f"val_{i}.JPEG\t{wnids[i]}\t0\t0\t9\t9\n" for i in range(3)))
+    write(
+        folder / "words.txt",
+        "\n".join(f"{w}\tpeculiar thing {i}, other {i}" for i, w in enumerate(wnids)) + "\n",
+    )
+    write(
+        folder / "val" / "val_annotations.txt",
+        "".join(f"val_{i}.JPEG\t{wnids[i]}\t0\t0\t9\t9\n" for i in range(3)),
+    )
     for i in range(3):
         picture(folder / "val" / "images" / f"val_{i}.JPEG", 64)
 
 
-# What makes the replica; one class (by index) and its whole prompt; the label of the first picture in the data set's order.
+# What makes the replica; one class (by index) and its whole prompt; the label of the first picture in the
+# data set's order.
 REPLICAS = {
     "CIFAR10": (make_cifar10, 3, "This is a photo of a cat.", 2),
     "CIFAR100": (make_cifar100, 2, "This is a photo of a lawn_mower.", 2),
@@ -194,7 +228,10 @@ REPLICAS = {
 
 
 def test_every_row_has_a_replica():
-    assert set(REPLICAS) == set(DATASETS) - {OWN, "Examples"} == {*PAPERS, "TinyImageNet"} and len(REPLICAS) == 17
+    assert (
+        set(REPLICAS) == set(DATASETS) - {OWN, "Examples"} == {*PAPERS, "TinyImageNet"}
+        and len(REPLICAS) == 17
+    )
 
 
 @pytest.mark.parametrize("key", REPLICAS)
@@ -202,7 +239,9 @@ def test_a_row_loads_from_its_layout(key, tmp_path, monkeypatch, clip):
     make, index, prompt, first = REPLICAS[key]
     make(tmp_path)
     for module in (tv.cifar, tv.stl10, tv.flowers102):  # the replicas' checksums are their own
-        monkeypatch.setattr(module, "check_integrity", lambda path, md5=None: Path(path).exists(), raising=False)
+        monkeypatch.setattr(
+            module, "check_integrity", lambda path, md5=None: Path(path).exists(), raising=False
+        )
     pile = pile_of(key, tmp_path, 64)
     alike = {"ImageNet": 1, "Caltech101": 1, "StanfordCars": 1}.get(key, 0)
     assert len(pile.names) == DATASETS[key].classes and len(set(pile.names)) == len(pile.names) - alike
@@ -258,7 +297,10 @@ def test_a_folder_of_your_own(tmp_path):
 def test_the_examples_are_always_there():
     pile = pile_of("Examples", Path("nowhere"), 64)
     everything = pile.load(torch.arange(len(pile.indices)))
-    assert len(pile.names) == 9 and [pile.names[i] for i in everything.labels[everything.indices.argsort()]][0] == "lion"
+    assert (
+        len(pile.names) == 9
+        and [pile.names[i] for i in everything.labels[everything.indices.argsort()]][0] == "lion"
+    )
 
 
 def test_the_first_pictures_of_a_larger_limit_are_those_of_a_smaller(tmp_path):
@@ -279,7 +321,9 @@ def test_the_protocol_resizes_and_cuts_out_the_centre():
     assert fitted(Image.new("L", (300, 200)), 64).shape == (3, 64, 64)
     native = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     assert np.array_equal(fitted(native, 64, whole=True).permute(1, 2, 0), np.asarray(native))
-    assert not np.array_equal(fitted(native, 64).permute(1, 2, 0), np.asarray(native))  # for every set but Tiny ImageNet
+    assert not np.array_equal(
+        fitted(native, 64).permute(1, 2, 0), np.asarray(native)
+    )  # for every set but Tiny ImageNet
 
 
 def test_plain_names():

@@ -1,5 +1,6 @@
-"""Every row of the defence table: invariants on the model in the box, and each published defence against a plain
-transcription of its equations, one picture at a time, on a closed-form encoder."""
+"""Every row of the defence table: invariants on the model in the box, and each published defence against a
+plain transcription of its equations, one picture at a time, on a closed-form encoder."""
+
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,11 +13,21 @@ from demo_core.ascent import last, random_start, uniform
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark import Bench, Trial
 from demo_core.clip import count_passes, in_bf16, in_tiles
-from demo_core.counterattack import Budget, TTCConfig
+from demo_core.counterattack import Budget
 from demo_core.datasets import held
 from demo_core.defenses import (
-    DEFENSES, VIEW_DRIFT, DOCConfig, MACConfig, Profile, augmented, doc, mac, stronger, through,
-    transformed, ttc,
+    DEFENSES,
+    VIEW_DRIFT,
+    DOCConfig,
+    MACConfig,
+    Profile,
+    augmented,
+    doc,
+    mac,
+    stronger,
+    through,
+    transformed,
+    ttc,
 )
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from tests.conformance import encoder
@@ -45,7 +56,11 @@ class TestEveryDefense:
         pixels = torch.cat([photographs, torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)])
         result = run(DEFENSES[key], clip, pixels, text)
         assert result.logits.shape == (6, len(LABELS)) and result.logits.isfinite().all()
-        assert result.pixels.shape == pixels.shape and result.pixels.min() >= -1e-6 and result.pixels.max() <= 1 + 1e-6
+        assert (
+            result.pixels.shape == pixels.shape
+            and result.pixels.min() >= -1e-6
+            and result.pixels.max() <= 1 + 1e-6
+        )
         torch.testing.assert_close(result.probabilities.sum(1), torch.ones(6))
         assert all(signal.shape == (6,) for signal in result.signals.values())
         assert torch.is_grad_enabled()
@@ -70,14 +85,32 @@ class TestEveryDefense:
         assert gradient.isfinite().all() and (gradient.flatten(1).norm(dim=1) > 0).all()
 
 
-@pytest.mark.parametrize("key, forward, backward", [
-    ("none", 1, 0), ("rn", 1, 0), ("tte", 10, 0), ("anti_adversary", 4, 2), ("hedge", 5, 4), ("ttc", 4, 2), ("doc", 9, 4),
-    ("mac", 14, 8), ("default", 18, 6)])
+@pytest.mark.parametrize(
+    "key, forward, backward",
+    [
+        ("none", 1, 0),
+        ("rn", 1, 0),
+        ("tte", 10, 0),
+        ("anti_adversary", 4, 2),
+        ("hedge", 5, 4),
+        ("ttc", 4, 2),
+        ("doc", 9, 4),
+        ("mac", 14, 8),
+        ("default", 18, 6),
+    ],
+)
 def test_passes_are_counted(key, forward, backward, clip, photographs, text, monkeypatch):
     """By hand, with every gate open. TTC: the picture, the noise (which is step 0), step 1, the answer."""
-    monkeypatch.setattr(clip, "profile", replace(
-        clip.profile, threshold=-1.0, budget=Budget(steps=2), looks=4, aim=("one pixel right", "mirrored")))
-    monkeypatch.setattr("demo_core.counterattack.relative_drift", lambda moved, anchor: torch.zeros(len(moved)))
+    monkeypatch.setattr(
+        clip,
+        "profile",
+        replace(
+            clip.profile, threshold=-1.0, budget=Budget(steps=2), looks=4, aim=("one pixel right", "mirrored")
+        ),
+    )
+    monkeypatch.setattr(
+        "demo_core.counterattack.relative_drift", lambda moved, anchor: torch.zeros(len(moved))
+    )
     assert clip.profile.gate == VIEW_DRIFT
     with count_passes() as passes:
         run(DEFENSES[key], clip, photographs, text)
@@ -91,13 +124,15 @@ def test_attacks_in_bfloat16_do_not_break_a_defence(clip, photographs, text):
         half = DEFENSES["mac"].run(clip, photographs, text, dice(4))
     assert half.logits.dtype == torch.float32 and not torch.equal(half.logits, whole.logits)
     assert torch.equal(DEFENSES["mac"].run(clip, photographs, text, dice(4)).logits, whole.logits)
-    torch.testing.assert_close(half.signals["corruption degree"], whole.signals["corruption degree"], atol=0.05, rtol=0.05)
+    torch.testing.assert_close(
+        half.signals["corruption degree"], whole.signals["corruption degree"], atol=0.05, rtol=0.05
+    )
 
 
 @pytest.mark.parametrize("key", [key for key in DEFENSES if key != "none"])
 def test_an_adaptive_attack_is_stronger_than_the_static_one(key, clip, photographs, text):
-    """PGD that knows the defence leaves the label no more defended probability than PGD on the bare model does, on
-    draws that it has not seen; and less, where that left some."""
+    """PGD that knows the defence leaves the label no more defended probability than PGD on the bare model
+    does, on draws that it has not seen; and less, where that left some."""
     labels = run(DEFENSES["none"], clip, photographs, text).logits.argmax(1)
     pile = held((photographs * 255).round().to(torch.uint8), labels, LABELS)
     bench, batch = Bench(clip, pile, tile=8), pile.load(torch.arange(4))
@@ -113,8 +148,17 @@ def test_an_adaptive_attack_is_stronger_than_the_static_one(key, clip, photograp
 
 def test_the_stronger_of_two_perturbations_is_kept_for_each_picture(clip, photographs, text):
     labels = run(DEFENSES["none"], clip, photographs, text).logits.argmax(1)
-    bad = last(ATTACKS["pgd"].run(clip.classifier(LABELS, DEFAULT_TEMPLATE), photographs, labels, eps=4 / 255,
-                                  step_size=1 / 255, steps=5, generator=dice(4))).delta
+    bad = last(
+        ATTACKS["pgd"].run(
+            clip.classifier(LABELS, DEFAULT_TEMPLATE),
+            photographs,
+            labels,
+            eps=4 / 255,
+            step_size=1 / 255,
+            steps=5,
+            generator=dice(4),
+        )
+    ).delta
     nothing = torch.zeros_like(bad)
     first, second = (torch.cat(parts) for parts in ((bad[:2], nothing[2:]), (nothing[:2], bad[2:])))
     args = through(DEFENSES["none"].run, clip, text), photographs, labels, [first, second]
@@ -131,8 +175,13 @@ DOC_GATE, MAC_GATE = DOCConfig(gamma=30.0, threshold=0.02), MACConfig(middle=0.1
 def small():
     encode, _ = encoder.build(3.0)
     words = F.normalize(torch.randn(5, 24, generator=torch.Generator().manual_seed(1)), dim=1)
-    clip = SimpleNamespace(encode=encode, probe=encode, original=None, profile=Profile(),
-                           logits=lambda f, t: 20 * F.normalize(f, dim=-1) @ t.T)
+    clip = SimpleNamespace(
+        encode=encode,
+        probe=encode,
+        original=None,
+        profile=Profile(),
+        logits=lambda f, t: 20 * F.normalize(f, dim=-1) @ t.T,
+    )
     return clip, torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)), words
 
 
@@ -161,7 +210,7 @@ def naive_tte(clip, x, words, die):
     part, views = SIDE * 7 // 8, [x]
     for top in (0, SIDE - part):
         for left in (0, SIDE - part):
-            crop = x[:, top:top + part, left:left + part]
+            crop = x[:, top : top + part, left : left + part]
             views.append(F.interpolate(crop[None], (SIDE, SIDE), mode="bilinear", align_corners=False)[0])
     views += [torch.flip(v, [2]) for v in views]
     return sum(classify_one(clip, v, words) for v in views) / 10
@@ -169,12 +218,26 @@ def naive_tte(clip, x, words, die):
 
 def naive_anti_adversary(clip, x, words, die):
     guess = classify_one(clip, x, words).argmax()
-    delta = climb(lambda p: classify_one(clip, p, words).log_softmax(0)[guess], x, torch.zeros_like(x), 4 / 255, 2 / 255, 2)
+    delta = climb(
+        lambda p: classify_one(clip, p, words).log_softmax(0)[guess],
+        x,
+        torch.zeros_like(x),
+        4 / 255,
+        2 / 255,
+        2,
+    )
     return classify_one(clip, x + delta, words)
 
 
 def naive_hedge(clip, x, words, die):
-    delta = climb(lambda p: -classify_one(clip, p, words).log_softmax(0).sum(), x, noise_one(x, 4 / 255, die), 4 / 255, 2 / 255, 4)
+    delta = climb(
+        lambda p: -classify_one(clip, p, words).log_softmax(0).sum(),
+        x,
+        noise_one(x, 4 / 255, die),
+        4 / 255,
+        2 / 255,
+        4,
+    )
     return classify_one(clip, x + delta, words)
 
 
@@ -183,7 +246,9 @@ def naive_ttc(clip, x, words, die):
     tau = (clip.encode((x + n)[None])[0] - f).norm() / f.norm()
     deltas = [n]
     for _ in range(2):
-        deltas.append(climb(lambda p: (clip.encode(p[None])[0] - f).pow(2).sum(), x, deltas[-1], 4 / 255, 1 / 255, 1))
+        deltas.append(
+            climb(lambda p: (clip.encode(p[None])[0] - f).pow(2).sum(), x, deltas[-1], 4 / 255, 1 / 255, 1)
+        )
     weights = [math.exp(2 * i) for i in range(3)]
     delta = sum(w * d for w, d in zip(weights, deltas)) / sum(weights) if tau < 0.2 else n
     return classify_one(clip, x + delta, words)
@@ -191,8 +256,10 @@ def naive_ttc(clip, x, words, die):
 
 def naive_doc(clip, x, words, die, config=DOC_GATE):
     f = clip.encode(x[None])[0]
-    cosines = [F.cosine_similarity(clip.encode((x + noise_one(x, config.eps, die))[None])[0], f, dim=0)
-               for _ in range(config.copies)]
+    cosines = [
+        F.cosine_similarity(clip.encode((x + noise_one(x, config.eps, die))[None])[0], f, dim=0)
+        for _ in range(config.copies)
+    ]
     tau_hat = 1 - sum(cosines) / config.copies
     delta, m = noise_one(x, config.eps, die), torch.zeros_like(x)
     for _ in range(config.steps):
@@ -213,15 +280,35 @@ def naive_mac(clip, x, words, die):
         d = (clip.encode(augmented(view[None], [die]))[0] - f).norm() / f.norm()
         deltas = [noise_one(view, 8 / 255, die)]
         for _ in range(4):
-            deltas.append(climb(lambda p: (clip.encode(p[None])[0] - f).pow(2).sum(), view, deltas[-1], 8 / 255, 2 / 255, 1))
+            deltas.append(
+                climb(
+                    lambda p: (clip.encode(p[None])[0] - f).pow(2).sum(),
+                    view,
+                    deltas[-1],
+                    8 / 255,
+                    2 / 255,
+                    1,
+                )
+            )
         weights = [math.exp(2 * i) for i in range(5)]
-        delta = sum(w * e for w, e in zip(weights, deltas)) / sum(weights) / (1 + math.exp(-(d.item() - MAC_GATE.middle) / MAC_GATE.width))
+        delta = (
+            sum(w * e for w, e in zip(weights, deltas))
+            / sum(weights)
+            / (1 + math.exp(-(d.item() - MAC_GATE.middle) / MAC_GATE.width))
+        )
         total = total + classify_one(clip, view + delta, words)
     return total / 2
 
 
-NAIVE = {"rn": naive_rn, "tte": naive_tte, "anti_adversary": naive_anti_adversary, "hedge": naive_hedge, "ttc": naive_ttc,
-         "doc": naive_doc, "mac": naive_mac}
+NAIVE = {
+    "rn": naive_rn,
+    "tte": naive_tte,
+    "anti_adversary": naive_anti_adversary,
+    "hedge": naive_hedge,
+    "ttc": naive_ttc,
+    "doc": naive_doc,
+    "mac": naive_mac,
+}
 
 
 @pytest.mark.parametrize("key", NAIVE)
@@ -235,11 +322,14 @@ def test_against_a_transcription_of_the_equations(key, small):
     with torch.no_grad():
         found = row(clip, pictures, words, dice(3)).logits
     for i, x in enumerate(pictures):
-        torch.testing.assert_close(found[i], NAIVE[key](clip, x, words, dice(3)[i]).detach(), atol=2e-3, rtol=1e-3)
+        torch.testing.assert_close(
+            found[i], NAIVE[key](clip, x, words, dice(3)[i]).detach(), atol=2e-3, rtol=1e-3
+        )
 
 
 def test_an_unrolled_counterattack_has_the_gradient_of_its_steps(small):
-    """One picture at a time, by the book: every step's gradient is kept in the graph, and so is the anchor."""
+    """One picture at a time, by the book: every step's gradient is kept in the graph, and so is the
+    anchor."""
     clip, pictures, words = small
     pixels, weights = pictures.clone().requires_grad_(), torch.randn(5)
     found = ttc(clip, pixels, words, dice(3), unroll=True).logits
@@ -254,7 +344,9 @@ def test_an_unrolled_counterattack_has_the_gradient_of_its_steps(small):
         tau = ((clip.encode((x + n)[None])[0] - f).norm() / f.norm()).item()
         deltas = [n.clone().requires_grad_()]
         for _ in range(2 if tau < 0.2 else 0):
-            (g,) = torch.autograd.grad((clip.encode((x + deltas[-1])[None])[0] - f).pow(2).sum(), deltas[-1], create_graph=True)
+            (g,) = torch.autograd.grad(
+                (clip.encode((x + deltas[-1])[None])[0] - f).pow(2).sum(), deltas[-1], create_graph=True
+            )
             size = g.detach().abs().mean()
             sign = g.detach().sign() + torch.tanh(g / size) - torch.tanh(g / size).detach()
             deltas.append((x + (deltas[-1] + sign / 255).clamp(-4 / 255, 4 / 255)).clamp(0, 1) - x)
@@ -276,7 +368,11 @@ def test_start_noise_is_each_pictures_own():
 
 def test_transformed_views_begin_with_the_picture(photographs):
     views = transformed(photographs)
-    assert len(views) == 10 and torch.equal(views[0], photographs) and torch.equal(views[5], photographs.flip(-1))
+    assert (
+        len(views) == 10
+        and torch.equal(views[0], photographs)
+        and torch.equal(views[5], photographs.flip(-1))
+    )
 
 
 def test_augmented_views_are_small_changes(photographs):

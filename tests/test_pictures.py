@@ -5,10 +5,17 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from demo_core.pictures import (
-    PHOTO_SIDE, PictureError, enlarged, open_picture, perturb, to_image, to_photo, to_pixels,
-)
 from demo_core.examples import EXAMPLES
+from demo_core.pictures import (
+    PHOTO_SIDE,
+    PictureError,
+    enlarged,
+    open_picture,
+    perturb,
+    to_image,
+    to_photo,
+    to_pixels,
+)
 
 
 def gradient(size=(300, 200)) -> Image.Image:
@@ -16,7 +23,9 @@ def gradient(size=(300, 200)) -> Image.Image:
     return Image.fromarray(np.stack([x, y, 255 - x], -1).astype(np.uint8))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "CMYK", "1", "I;16", "I", "F", "YCbCr", "HSV", "LAB"])
+@pytest.mark.parametrize(
+    "mode", ["RGB", "L", "RGBA", "LA", "P", "CMYK", "1", "I;16", "I", "F", "YCbCr", "HSV", "LAB"]
+)
 def test_every_mode_becomes_rgb(mode, save):
     source = gradient()
     picture = source.convert("I").convert("I;16") if mode == "I;16" else source.convert(mode)
@@ -51,8 +60,14 @@ def test_cmyk_jpeg(save):
     assert open_picture(save(gradient().convert("CMYK"), "print.jpg")).mode == "RGB"
 
 
-@pytest.mark.parametrize("content, words", [(b"", "empty"), (b"not a picture at all", "cannot be read"),
-                                            (b"\x89PNG\r\n\x1a\n\x00\x00", "cannot be read")])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"", "empty"),
+        (b"not a picture at all", "cannot be read"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "cannot be read"),
+    ],
+)
 def test_unreadable_files_get_one_sentence(content, words, tmp_path):
     (tmp_path / "broken.png").write_bytes(content)
     with pytest.raises(PictureError, match=words):
@@ -62,7 +77,7 @@ def test_unreadable_files_get_one_sentence(content, words, tmp_path):
 def test_a_truncated_file_gets_one_sentence(tmp_path, save):
     path = save(gradient((400, 400)))
     whole = Path(path).read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(PictureError, match="cannot be read"):
         open_picture(tmp_path / "cut.png")
 
@@ -103,8 +118,11 @@ def test_a_size_that_does_not_fit_is_refused():
 @pytest.mark.parametrize("side", [64, 224])
 @pytest.mark.parametrize("kind", ["photo", "black and white"])
 def test_what_is_shown_is_what_the_model_sees(side, kind):
-    photo = to_photo(open_picture(EXAMPLES[0].path)) if kind == "photo" else \
-        (torch.rand(3, PHOTO_SIDE, PHOTO_SIDE, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    photo = (
+        to_photo(open_picture(EXAMPLES[0].path))
+        if kind == "photo"
+        else (torch.rand(3, PHOTO_SIDE, PHOTO_SIDE, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    )
     pixels = to_pixels(photo, side)
     delta = (torch.rand(pixels.shape, generator=torch.Generator().manual_seed(0)) - 0.5) * 8 / 255
     delta = (pixels + delta).clamp(0, 1) - pixels
@@ -129,5 +147,5 @@ def test_an_unperturbed_photo_is_shown_exactly(save):
 
 def test_enlarged_perturbation_spans_black_to_white():
     delta = torch.tensor([-4 / 255, 0, 4 / 255, 2 / 255]).repeat(1, 3, 4, 1)
-    row = np.asarray(enlarged(delta, 4 / 255))[0, ::PHOTO_SIDE // 4, 0]
+    row = np.asarray(enlarged(delta, 4 / 255))[0, :: PHOTO_SIDE // 4, 0]
     assert row.tolist() == [0, 128, 255, 191]

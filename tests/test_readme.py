@@ -1,4 +1,5 @@
 """The README's Python runs as written."""
+
 import re
 import shutil
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Scenes, reels and files of a run: what the page plays is what the model does."""
+
 import base64
 import io
 import json
@@ -17,7 +18,17 @@ from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
 from demo_core.pictures import open_picture, to_image, to_photo
 from demo_core.reel import (
-    FOLDER, LOSSLESS_PHOTO, Grid, Messages, finished_scenes, frames, made, path_map, photo_url, reel, stored,
+    FOLDER,
+    LOSSLESS_PHOTO,
+    Grid,
+    Messages,
+    finished_scenes,
+    frames,
+    made,
+    path_map,
+    photo_url,
+    reel,
+    stored,
     weighted,
 )
 from demo_core.scenes import SCENES, Scene, SceneError, scene_of
@@ -43,12 +54,12 @@ def unpacked(found: list[dict]) -> list[np.ndarray | None]:
             continue
         packed = np.frombuffer(zlib.decompress(base64.b64decode(frame["delta"]), -15), np.uint8)
         size = earlier[0].shape[-1] if earlier else int((len(packed) / 3) ** 0.5)
-        told = packed[-3 * size * size:].view(np.int8).reshape(3, size, size)
+        told = packed[-3 * size * size :].view(np.int8).reshape(3, size, size)
         before = earlier[-1].astype(int) if earlier else 0
         if frame["weights"]:
             before = weighted(frame["weights"], earlier)
         elif earlier and frame["stride"]:
-            up = np.unpackbits(packed[:-told.size])[:told.size].reshape(told.shape).astype(int)
+            up = np.unpackbits(packed[: -told.size])[: told.size].reshape(told.shape).astype(int)
             before = (before + (2 * up - 1) * frame["stride"]).clip(-frame["levels"], frame["levels"])
         earlier.append((before + told).astype(np.int8))
         values.append(earlier[-1])
@@ -57,17 +68,24 @@ def unpacked(found: list[dict]) -> list[np.ndarray | None]:
 
 def wanted(run, found: list[dict]) -> list[np.ndarray | None]:
     """The same straight from the run."""
-    return [Grid(f["scale"] / 255, f["levels"]).values(m.delta).astype(np.int8) if f["delta"] else None
-            for f, m in zip(found, run.moments, strict=True)]
+    return [
+        Grid(f["scale"] / 255, f["levels"]).values(m.delta).astype(np.int8) if f["delta"] else None
+        for f, m in zip(found, run.moments, strict=True)
+    ]
 
 
 def same(one: list, two: list) -> bool:
     return all((a is None and b is None) or np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-@pytest.mark.parametrize("scene", [*[p.scene for p in SCENES.values()],
-                                   replace(CAT, labels="a & b\nc=d?\nÄ é", template="{}!", adaptive=True, eps=0.5, target="c=d?")],
-                         ids=[*SCENES, "odd signs"])
+@pytest.mark.parametrize(
+    "scene",
+    [
+        *[p.scene for p in SCENES.values()],
+        replace(CAT, labels="a & b\nc=d?\nÄ é", template="{}!", adaptive=True, eps=0.5, target="c=d?"),
+    ],
+    ids=[*SCENES, "odd signs"],
+)
 def test_a_link_holds_the_whole_scene(scene):
     assert Scene.read(scene.query()) == scene
 
@@ -77,8 +95,14 @@ def test_a_short_link_means_the_defaults_and_none_means_nothing():
     assert Scene.read("view=benchmark") is None
 
 
-@pytest.mark.parametrize("query, why", [("picture=dragon", "not here"), ("picture=cat&eps=much", "eps cannot be read"),
-                                         ("picture=cat&model=nope", "names a model that is not here")])
+@pytest.mark.parametrize(
+    "query, why",
+    [
+        ("picture=dragon", "not here"),
+        ("picture=cat&eps=much", "eps cannot be read"),
+        ("picture=cat&model=nope", "names a model that is not here"),
+    ],
+)
 def test_a_link_that_cannot_be_read_says_so(query, why):
     with pytest.raises(SceneError, match=why):
         Scene.read(query)
@@ -87,30 +111,40 @@ def test_a_link_that_cannot_be_read_says_so(query, why):
 def test_every_preset_can_be_run():
     for preset in SCENES.values():
         assert preset.scene.attack in ATTACKS and preset.title and preset.help.endswith(".")
-        assert (preset.scene.target in parse_labels(preset.scene.labels)) == ATTACKS[preset.scene.attack].targeted
+        assert (preset.scene.target in parse_labels(preset.scene.labels)) == ATTACKS[
+            preset.scene.attack
+        ].targeted
 
 
 @pytest.mark.parametrize("scene, name", finished_scenes().items(), ids=finished_scenes().values())
 def test_what_comes_with_the_demo_is_what_the_model_gives(photo_clip, scene, name):
     """Up to last bits, which differ between machines and may turn single signs."""
     given, fresh = stored(scene), reel(made(scene, photo_clip))
-    assert given["labels"] == fresh["labels"] and [f["act"] for f in given["frames"]] == [f["act"] for f in fresh["frames"]]
+    assert given["labels"] == fresh["labels"] and [f["act"] for f in given["frames"]] == [
+        f["act"] for f in fresh["frames"]
+    ]
     assert given["frames"][0]["say"] == fresh["frames"][0]["say"]
     for one, two in ((given["frames"][-1], fresh["frames"][-1]), (given["frames"][0], fresh["frames"][0])):
-        assert one["top"][0][0] == two["top"][0][0] and one["top"][0][1] == pytest.approx(two["top"][0][1], abs=0.1)
+        assert one["top"][0][0] == two["top"][0][0] and one["top"][0][1] == pytest.approx(
+            two["top"][0][1], abs=0.1
+        )
     one, two = unpacked(given["frames"])[-1], unpacked(fresh["frames"])[-1]
     assert np.mean(np.abs(one.astype(int) - two) > 0.1 * given["frames"][-1]["levels"]) < 0.2
     assert given["photo"].startswith("data:image/webp;base64,") and given["drift"]["svg"].startswith("<svg")
     assert given["verdict"]["tone"] == fresh["verdict"]["tone"]
     assert given["frames"][-1]["drift"] == pytest.approx(fresh["frames"][-1]["drift"], abs=0.1)
     for name in ("clean", "attacked"):
-        assert given["signals"][name] == (fresh["signals"][name] and pytest.approx(fresh["signals"][name], abs=0.1))
+        assert given["signals"][name] == (
+            fresh["signals"][name] and pytest.approx(fresh["signals"][name], abs=0.1)
+        )
 
 
 def test_what_comes_with_the_demo_is_soon_there():
     sizes = [len(json.dumps(stored(scene))) for scene in finished_scenes()]
     assert max(sizes) <= WIRE and sum(path.stat().st_size for path in FOLDER.iterdir()) <= 15e6
-    assert {path.name for path in FOLDER.iterdir()} == {f"{name}.json.gz" for name in finished_scenes().values()}
+    assert {path.name for path in FOLDER.iterdir()} == {
+        f"{name}.json.gz" for name in finished_scenes().values()
+    }
 
 
 def test_the_presets_show_what_they_promise():
@@ -137,14 +171,27 @@ def test_a_frame_for_each_moment_with_its_perturbation(run):
             shown, want = values * (frame["scale"] / frame["levels"]), moment.delta[0].numpy() * 255
             assert np.abs(shown - want).max() <= frame["scale"] / frame["levels"] / 2 + 1e-4
         assert frame["drift"] == pytest.approx(run.drift(moment), abs=1e-4)
-    assert found[-1]["top"][0][1] == pytest.approx(run.defended.max().item(), abs=1e-4)  # the answer over all looks
+    assert found[-1]["top"][0][1] == pytest.approx(
+        run.defended.max().item(), abs=1e-4
+    )  # the answer over all looks
 
 
-@pytest.mark.parametrize("change", [
-    {}, {"eps": 1.0}, {"eps": 0.0}, {"eps": 3.5, "step_size": 0.75}, {"eps": 16.0, "step_size": 8.0},
-    {"attack": "fgsm"}, {"attack": "noise"},
-    {"attack": "apgd_ce", "eps": 8.0}, {"attack": "targeted_pgd", "target": "goldfish"}, {"control": True}],
-    ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"eps": 1.0},
+        {"eps": 0.0},
+        {"eps": 3.5, "step_size": 0.75},
+        {"eps": 16.0, "step_size": 8.0},
+        {"attack": "fgsm"},
+        {"attack": "noise"},
+        {"attack": "apgd_ce", "eps": 8.0},
+        {"attack": "targeted_pgd", "target": "goldfish"},
+        {"control": True},
+    ],
+    ids=str,
+)
 def test_perturbations_come_out_as_they_went_in(clip, change):
     """To the last unit, whatever the attack, and for a grid of any coarseness."""
     labels = "\n".join(dict.fromkeys([*CAT.labels.splitlines(), "goldfish"]))
@@ -165,9 +212,18 @@ def test_odd_values_come_out_as_they_went_in():
         assert same(unpacked(found), steps)
 
 
-@pytest.mark.parametrize("eps, step_size, levels, stride", [
-    (4, 1, 124, 31), (4, 2, 126, 63), (1, 1, 127, 127), (8, 1, 120, 15), (1, 4, 127, 254), (4, 0, 127, 0),
-    (0, 1, 127, 0)])
+@pytest.mark.parametrize(
+    "eps, step_size, levels, stride",
+    [
+        (4, 1, 124, 31),
+        (4, 2, 126, 63),
+        (1, 1, 127, 127),
+        (8, 1, 120, 15),
+        (1, 4, 127, 254),
+        (4, 0, 127, 0),
+        (0, 1, 127, 0),
+    ],
+)
 def test_a_step_is_a_whole_number(eps, step_size, levels, stride):
     assert Grid.of(eps / 255, step_size / 255) == Grid(eps / 255, levels, stride)
 
@@ -194,10 +250,12 @@ def test_messages_of_a_run_hold_only_what_is_new(clip):
 def test_a_run_is_short_on_the_wire(photo_clip, steps):
     """Of a step of the attack there is hardly more to tell than a bit for each value."""
     scene = replace(CAT, steps=steps)
-    run = story.begin(photo_clip, to_photo(open_picture(CAT.example.path)), scene.settings, photo_clip.profile)
+    run = story.begin(
+        photo_clip, to_photo(open_picture(CAT.example.path)), scene.settings, photo_clip.profile
+    )
     *_, run = story.attack(photo_clip, run)
     found = frames(run)
-    values, sizes = photo_clip.image_size ** 2 * 3, [len(f["delta"]) for f in found if f["act"] == 1]
+    values, sizes = photo_clip.image_size**2 * 3, [len(f["delta"]) for f in found if f["act"] == 1]
     assert sizes[0] < 1.05 * values * 4 / 3 and max(sizes[1:]) < 1.1 * values / 8 * 4 / 3
     assert same(unpacked(found), wanted(run, found))
 
@@ -210,8 +268,11 @@ def test_a_photo_is_shown_without_loss_where_that_is_not_too_long():
     assert len(photo_url(photo)) <= LOSSLESS_PHOTO and len(photo_url(noise)) < 2 * LOSSLESS_PHOTO
 
 
-@pytest.mark.parametrize("profile", [Profile(VIEW_DRIFT, looks=2), Profile(), Profile(threshold=1e9)],
-                         ids=["views", "tau, never", "tau, always"])
+@pytest.mark.parametrize(
+    "profile",
+    [Profile(VIEW_DRIFT, looks=2), Profile(), Profile(threshold=1e9)],
+    ids=["views", "tau, never", "tau, always"],
+)
 def test_every_stage_of_a_run_is_plain_json(clip, profile):
     photo = to_photo(open_picture(CAT.example.path))
     runs = [story.begin(clip, photo, CAT.settings, profile)]
@@ -230,7 +291,9 @@ def test_the_map_keeps_distances_in_its_plane(run):
     points, unit = np.array(found["points"]), torch.cat([run.start.features, run.attack[-1].features])
     unit = torch.nn.functional.normalize(unit, dim=-1)
     assert np.allclose(points[0], 0) and 0 < found["kept"] <= 1
-    assert points[len(run.attack)][0] > 0 and points[-1][1] >= 0  # the attack to the right, the counterattack up
+    assert (
+        points[len(run.attack)][0] > 0 and points[-1][1] >= 0
+    )  # the attack to the right, the counterattack up
     assert np.linalg.norm(points[len(run.attack)]) <= (unit[1] - unit[0]).norm().item() + 1e-4
     assert max(np.hypot(x, y) for _, x, y in found["labels"]) == pytest.approx(1, abs=1e-3)
 
@@ -244,13 +307,17 @@ def test_a_map_of_two_labels_and_of_nothing_that_moves(clip):
 def test_files_hold_the_run(run):
     exact = np.load(io.BytesIO(TAKEAWAYS["npz"].make(run, None)))
     assert np.array_equal(exact["attack_delta"][-1], run.attack_delta[0].numpy())
-    assert np.array_equal(exact["counterattack_features"], torch.cat([m.features for m in run.defence]).numpy())
+    assert np.array_equal(
+        exact["counterattack_features"], torch.cat([m.features for m in run.defence]).numpy()
+    )
     assert np.array_equal(exact["answer"], run.defended.numpy())
     told = json.loads(TAKEAWAYS["json"].make(run, None))
     assert told == json.loads(json.dumps(numbers(run))) and len(told["attack"]) == 5
     with Image.open(io.BytesIO(TAKEAWAYS["gif"].make(run, None))) as film:
         assert film.n_frames == len(frames(run))
-    assert b"<svg" in TAKEAWAYS["svg"].make(run, None)[:2000] and TAKEAWAYS["pdf"].make(run, None).startswith(b"%PDF")
+    assert b"<svg" in TAKEAWAYS["svg"].make(run, None)[:2000] and TAKEAWAYS["pdf"].make(run, None).startswith(
+        b"%PDF"
+    )
     for key in ("clean", "attacked", "defended"):
         with Image.open(io.BytesIO(TAKEAWAYS[key].make(run, None))) as picture:
             assert picture.size == (448, 448) and picture.format == "PNG"

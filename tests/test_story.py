@@ -1,4 +1,5 @@
 """One picture's run: the stream says what the batch functions compute, and nothing else moves."""
+
 import json
 import re
 from dataclasses import astuple, replace
@@ -22,15 +23,22 @@ from demo_core.ui import lab
 from demo_core.ui.render import arena_html
 
 PHOTO = profile_of("photo")
-PROFILES = {"default": PHOTO, "paper": Profile(), "never": Profile(VIEW_DRIFT, 1e9),
-            "always": Profile(TAU, 1e9, Budget(eps=8 / 255, steps=3))}
+PROFILES = {
+    "default": PHOTO,
+    "paper": Profile(),
+    "never": Profile(VIEW_DRIFT, 1e9),
+    "always": Profile(TAU, 1e9, Budget(eps=8 / 255, steps=3)),
+}
 
 
 def _study() -> Study:
     """Made-up rows for every pile and probe."""
     probes = [("noise", s) for s in NOISE_STRENGTHS] + [(p, 0) for p in (TAU, VIEW_DRIFT, *STUDY_VIEWS)]
-    rows = [Row(pile, eps, "own", probe, strength, [0.01 * (1 + eps) * (1 + i) for i in range(len(LEVELS))], 0.5)
-            for pile, eps in (("clean", 0.0), ("PGD-10, eps 4/255", 4.0)) for probe, strength in probes]
+    rows = [
+        Row(pile, eps, "own", probe, strength, [0.01 * (1 + eps) * (1 + i) for i in range(len(LEVELS))], 0.5)
+        for pile, eps in (("clean", 0.0), ("PGD-10, eps 4/255", 4.0))
+        for probe, strength in probes
+    ]
     return Study("made up", 100, 200, 0.3, rows)
 
 
@@ -60,18 +68,31 @@ def test_stream_equals_batch(clip, photo, profile):
     run = finish(clip, photo, chosen, profile)[-1]
     pixels = to_pixels(photo, 64)
     label = torch.tensor([int(run.clean.argmax())])
-    want = last(pgd(clip.classifier(chosen.labels, chosen.template), pixels, label, eps=chosen.eps,
-                    step_size=chosen.step_size, steps=chosen.steps, generator=torch.Generator().manual_seed(5))).delta
+    want = last(
+        pgd(
+            clip.classifier(chosen.labels, chosen.template),
+            pixels,
+            label,
+            eps=chosen.eps,
+            step_size=chosen.step_size,
+            steps=chosen.steps,
+            generator=torch.Generator().manual_seed(5),
+        )
+    ).delta
     assert torch.equal(run.attack_delta, want)
     dice = torch.Generator().manual_seed(6)
     noise = random_start(pixels + want, profile.noise_eps, dice)
     text = clip.text_features(chosen.labels, chosen.template)
     whole = calibrated(clip, pixels + want, text, noise, profile)
-    torch.testing.assert_close(run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0
+    )
     torch.testing.assert_close(run.defended, whole.probabilities[0], atol=1e-5, rtol=1e-4)
     assert run.engaged == bool(whole.signals[ENGAGED])
     if profile.gate == TAU:
-        delta, tau = purify(clip.encode, pixels + want, noise, TTCConfig(*astuple(profile.budget), profile.threshold))
+        delta, tau = purify(
+            clip.encode, pixels + want, noise, TTCConfig(*astuple(profile.budget), profile.threshold)
+        )
         torch.testing.assert_close(run.defence_delta, delta, atol=1e-6, rtol=0)
         assert run.attacked_signals.tau == pytest.approx(tau.item(), abs=1e-6)
 
@@ -116,8 +137,17 @@ def test_a_transfer_attack_is_made_on_the_other_model(clip, twin, photo):
     start = story.begin(clip, photo, settings(attack="transfer", steps=3), PHOTO)
     run = list(story.attack(clip, start, surrogate=twin))[-1]
     label = torch.tensor([int(start.clean.argmax())])
-    alone = last(pgd(twin.classifier(PRESETS["Animals"], DEFAULT_TEMPLATE), start.pixels, label, eps=4 / 255,
-                     step_size=1 / 255, steps=3, generator=torch.Generator().manual_seed(0)))
+    alone = last(
+        pgd(
+            twin.classifier(PRESETS["Animals"], DEFAULT_TEMPLATE),
+            start.pixels,
+            label,
+            eps=4 / 255,
+            step_size=1 / 255,
+            steps=3,
+            generator=torch.Generator().manual_seed(0),
+        )
+    )
     assert torch.equal(run.attack_delta, alone.delta)
     larger = torch.rand(1, 3, 96, 96)
     assert seen_by(twin, PRESETS["Animals"], DEFAULT_TEMPLATE)(larger).shape == (1, len(PRESETS["Animals"]))
@@ -142,9 +172,15 @@ def test_verdicts_tell_what_happened(clip, photo):
     sure, unsure = torch.eye(len(right))[3] * 0.9 + 0.01, torch.full_like(right, 1 / len(right))
 
     def told(truth=None, attacked=None, clean=sure, fit=1.0, **changes):
-        moments = run.attack if attacked is None else (*run.attack[:-1], replace(run.attack[-1], probabilities=attacked))
+        moments = (
+            run.attack
+            if attacked is None
+            else (*run.attack[:-1], replace(run.attack[-1], probabilities=attacked))
+        )
         start = replace(run.start, probabilities=clean)
-        return replace(run, settings=replace(run.settings, truth=truth), attack=moments, start=start, fit=fit, **changes)
+        return replace(
+            run, settings=replace(run.settings, truth=truth), attack=moments, start=start, fit=fit, **changes
+        )
 
     def say(*given, **changes):
         return story.verdict(told(*given, **changes))
@@ -154,18 +190,35 @@ def test_verdicts_tell_what_happened(clip, photo):
     assert "Falsely stable" in say(defended=None) and "counterattack engaged" in say(defended=None)
     assert "Recovered" in say(3, attacked=wrong, defended=right)
     assert "Not recovered" in say(3, attacked=wrong, defended=wrong)
-    assert "again, as before the attack" in say(attacked=wrong, defended=right) and "Recovered" not in say(attacked=wrong, defended=right)
+    assert "again, as before the attack" in say(attacked=wrong, defended=right) and "Recovered" not in say(
+        attacked=wrong, defended=right
+    )
     assert "before the attack it said" in say(attacked=wrong, defended=wrong)
     assert "had this picture wrong before any attack" in say(4, attacked=wrong, defended=right)
-    assert "is right" in say(4, attacked=right, defended=wrong) and "its own mistake" in say(4, attacked=wrong, defended=right)
-    assert "None of these labels seems to fit" in say(fit=0.1, defended=None) and "seems to fit" not in say(3, fit=0.1, defended=None)
+    assert "is right" in say(4, attacked=right, defended=wrong) and "its own mistake" in say(
+        4, attacked=wrong, defended=right
+    )
+    assert "None of these labels seems to fit" in say(fit=0.1, defended=None) and "seems to fit" not in say(
+        3, fit=0.1, defended=None
+    )
     assert "was not sure" in say(clean=unsure, defended=None)
-    tones = {(truth, name): story.tone(told(truth, attacked=wrong, defended=answer))
-             for truth in (3, 4, None) for name, answer in (("right", right), ("wrong", wrong))}
-    assert tones == {(3, "right"): "good", (3, "wrong"): "bad", (4, "right"): "other", (4, "wrong"): "good",
-                     (None, "right"): "same", (None, "wrong"): "other"}
+    tones = {
+        (truth, name): story.tone(told(truth, attacked=wrong, defended=answer))
+        for truth in (3, 4, None)
+        for name, answer in (("right", right), ("wrong", wrong))
+    }
+    assert tones == {
+        (3, "right"): "good",
+        (3, "wrong"): "bad",
+        (4, "right"): "other",
+        (4, "wrong"): "good",
+        (None, "right"): "same",
+        (None, "wrong"): "other",
+    }
     assert "no counterattack" in say(engaged=False, defended=None)
-    assert story.stopped(run) == "" and "step 3 of 3 of the counterattack" in story.stopped(replace(run, defended=None))
+    assert story.stopped(run) == "" and "step 3 of 3 of the counterattack" in story.stopped(
+        replace(run, defended=None)
+    )
     assert "keeps its prediction" in say(control=True, defended=right)
     assert "A cost of the defence" in say(3, control=True, defended=wrong)
     assert "did not change" in say(engaged=None, attacked=right, defended=None)
@@ -188,20 +241,26 @@ def test_saved_attack_uploaded_again_still_fools(clip, save):
 
 
 def test_figures_for_every_stage(clip, photo):
-    for run in (*finish(clip, photo, settings(steps=2), PROFILES["always"]), *finish(clip, photo, settings(), PHOTO, control=True)):
+    for run in (
+        *finish(clip, photo, settings(steps=2), PROFILES["always"]),
+        *finish(clip, photo, settings(), PHOTO, control=True),
+    ):
         assert run_figure(run, path_map(run), STUDY).axes
         svg = to_svg(views_figure(story.drifts(clip, run), PHOTO, STUDY), "words")
         assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
 
 
 def test_points_lie_where_the_axes_say(clip, photo):
-    """The page puts its points on axes that were drawn without them: their ends and boxes must belong together."""
+    """The page puts its points on axes that were drawn without them: their ends and boxes must belong
+    together."""
     run = finish(clip, photo, settings(), PHOTO)[-1]
     drift = drift_backdrop(10, 4, False, 2.0)
     ((x0, x1, y0, y1, left, right, bottom, top),) = drift.boxes
     assert (x0, x1, y0, y1) == (-0.5, 16.5, 0, 2) and 0 < left < right < 345.6 and 216 > bottom > top > 0
     marks = re.findall(r'<use xlink:href="#m\w+" x="([\d.]+)" y="([\d.]+)"', drift.svg)
-    ticks = [float(x) for x, y in marks if abs(float(y) - bottom) < 0.01 and float(x) > left + 0.1]  # the other axis starts there
+    ticks = [
+        float(x) for x, y in marks if abs(float(y) - bottom) < 0.01 and float(x) > left + 0.1
+    ]  # the other axis starts there
     at = lambda step: left + (step - x0) / (x1 - x0) * (right - left)  # noqa: E731
     assert ticks and all(min(abs(tick - at(step)) for step in range(17)) < 0.05 for tick in ticks)
     assert len(signal_backdrop(PHOTO.gate, PHOTO.threshold, STUDY, 4.0, signal_tops(run)).boxes) == 2
@@ -218,7 +277,9 @@ def test_a_label_is_never_markup(clip, photo):
 def test_arena_answers_as_the_defences_do(clip, photo):
     run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), PHOTO)))[-1]
     bouts = list(story.arena(clip, run))
-    assert [len(b) for b in bouts] == list(range(1, len(DEFENSES) + 1)) and [b.key for b in bouts[-1]] == list(DEFENSES)
+    assert [len(b) for b in bouts] == list(range(1, len(DEFENSES) + 1)) and [
+        b.key for b in bouts[-1]
+    ] == list(DEFENSES)
     found = {b.key: b for b in bouts[-1]}
     bare, ours = found["none"], found["default"]
     torch.testing.assert_close(bare.attacked, run.attacked, atol=1e-5, rtol=1e-4)
@@ -229,7 +290,8 @@ def test_arena_answers_as_the_defences_do(clip, photo):
 
 
 def test_an_attacker_who_knows_the_defence_meets_it_harder(clip):
-    """Over the examples, the defended probability of the label is lower after the adaptive attack than after the static."""
+    """Over the examples, the defended probability of the label is lower after the adaptive attack than after
+    the static."""
     ends = {}
     for adaptive in (False, True):
         chosen = story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE, adaptive=adaptive, eps=8 / 255)

@@ -1,4 +1,5 @@
 """The embedded model's text tower as it is shipped: how it reads, and where words lie."""
+
 import time
 from pathlib import Path
 
@@ -7,8 +8,16 @@ import torch
 import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-from demo_core.texts import (CONTEXT_LENGTH, DIMENSION, PLURAL, TEXT_FILE, VOCABULARY_FILE, load_texts, singulars,
-                             words_of)
+from demo_core.texts import (
+    CONTEXT_LENGTH,
+    DIMENSION,
+    PLURAL,
+    TEXT_FILE,
+    VOCABULARY_FILE,
+    load_texts,
+    singulars,
+    words_of,
+)
 
 FOLDER = Path(__file__).parent.parent / "assets" / "embedded"
 
@@ -58,8 +67,9 @@ def test_templates_hardly_matter(texts):
         assert (said @ said[0]).min() > 0.95, name
 
 
-@pytest.mark.parametrize("one, many", [("butterfly", "butterflies"), ("mouse", "mice"), ("church", "churches"),
-                                       ("dog", "dogs")])
+@pytest.mark.parametrize(
+    "one, many", [("butterfly", "butterflies"), ("mouse", "mice"), ("church", "churches"), ("dog", "dogs")]
+)
 def test_plurals_are_near_their_singulars(texts, one, many):
     said = say(texts, one, many)
     assert said[0] @ said[1] > 0.9
@@ -76,10 +86,18 @@ def test_unknown_words_and_no_words_are_finite(texts):
     assert not torch.allclose(said[3], say(texts, "flurb")[0])
 
 
-@pytest.mark.parametrize("word, near, far", [
-    ("kitten", "cat", "truck"), ("puppy", "dog", "airplane"), ("automobile", "car", "bird"), ("ship", "boat", "dog"),
-    ("motorbike", "motorcycle", "flower"), ("guitar", "violin", "horse"), ("airplane", "aeroplane", "frog"),
-])
+@pytest.mark.parametrize(
+    "word, near, far",
+    [
+        ("kitten", "cat", "truck"),
+        ("puppy", "dog", "airplane"),
+        ("automobile", "car", "bird"),
+        ("ship", "boat", "dog"),
+        ("motorbike", "motorcycle", "flower"),
+        ("guitar", "violin", "horse"),
+        ("airplane", "aeroplane", "frog"),
+    ],
+)
 def test_words_of_like_meaning_are_near(texts, word, near, far):
     said = say(texts, word, near, far)
     assert said[0] @ said[1] > said[0] @ said[2] + 0.1

@@ -3,9 +3,11 @@
     python -m demo_core.embedded.calibrate --photographs imagenet-photos.zip --model photo
     python -m demo_core.embedded.calibrate --photographs imagenet-photos.zip --model photo-fare
 
-Writes profile.json (and for `photo` fit.json and the logit scale) beside the model. Everything is chosen by accuracy or
-likelihood on photographs that no figure is reported on; no signal is optimised, they are measured as they are.
+Writes profile.json (and for `photo` fit.json and the logit scale) beside the model. Everything is chosen by
+accuracy or likelihood on photographs that no figure is reported on; no signal is optimised, they are measured
+as they are.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,10 +24,29 @@ from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import random_start
 from demo_core.benchmark import Trial
-from demo_core.clip import DEFAULT_MODEL, EMBEDDED, FIT_FILE, MODELS, PROFILE_FILE, SHARED_FILE, folder_of, load, profile_of
+from demo_core.clip import (
+    DEFAULT_MODEL,
+    EMBEDDED,
+    FIT_FILE,
+    MODELS,
+    PROFILE_FILE,
+    SHARED_FILE,
+    folder_of,
+    load,
+    profile_of,
+)
 from demo_core.counterattack import Budget, TTCConfig, stability
 from demo_core.defenses import (
-    TAU, VIEW_DRIFT, DOCConfig, Profile, doc_delta, doc_signal, doc_weight, purified, view_drift, view_features,
+    TAU,
+    VIEW_DRIFT,
+    DOCConfig,
+    Profile,
+    doc_delta,
+    doc_signal,
+    doc_weight,
+    purified,
+    view_drift,
+    view_features,
 )
 from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
 from demo_core.fit import Fit
@@ -41,14 +62,15 @@ OFFERED = 10  # labels beside which a picture's own is left out, or not
 
 def best_scale(cosines: torch.Tensor, labels: torch.Tensor) -> float:
     """The logit scale under which the labels [N] are likeliest, from cosines [N,K]."""
-    found = minimize_scalar(lambda scale: F.cross_entropy(cosines * scale, labels).item(), bounds=(5, 100),
-                            method="bounded")
+    found = minimize_scalar(
+        lambda scale: F.cross_entropy(cosines * scale, labels).item(), bounds=(5, 100), method="bounded"
+    )
     return round(float(found.x), 2)
 
 
 def offered(cosines: torch.Tensor, labels: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best cosine of each picture with ten labels offered: [N] with its own among them, and [N] without; from its
-    cosines [N,K] with all K labels."""
+    """The best cosine of each picture with ten labels offered: [N] with its own among them, and [N] without;
+    from its cosines [N,K] with all K labels."""
     dice = torch.Generator().manual_seed(seed)
     draw = torch.rand(cosines.shape, generator=dice).scatter(1, labels[:, None], -1.0)
     others = draw.topk(min(OFFERED, cosines.shape[1] - 1)).indices
@@ -57,9 +79,13 @@ def offered(cosines: torch.Tensor, labels: torch.Tensor, seed: int = 0) -> tuple
 
 
 def best_fit(cosines: torch.Tensor, labels: torch.Tensor) -> Fit:
-    """The logistic curve over the best cosine that tells whether a picture's own label is among ten offered."""
+    """The logistic curve over the best cosine that tells whether a picture's own label is among ten
+    offered."""
     within, without = offered(cosines, labels)
-    best, there = torch.cat([within, without]), torch.cat([torch.ones(len(within)), torch.zeros(len(without))])
+    best, there = (
+        torch.cat([within, without]),
+        torch.cat([torch.ones(len(within)), torch.zeros(len(without))]),
+    )
 
     def loss(given: np.ndarray) -> float:
         return F.binary_cross_entropy_with_logits((best - given[1]) * given[0], there).item()
@@ -90,16 +116,16 @@ def counterattacked(gallery: Gallery, pictures: torch.Tensor, profile: Profile) 
 
 
 def between(clean: torch.Tensor, attacked: torch.Tensor) -> float:
-    """The threshold in the middle between what nearly all clean pictures stay under and nearly all attacked ones over;
-    where the two overlap, what nearly all clean ones stay under."""
+    """The threshold in the middle between what nearly all clean pictures stay under and nearly all attacked
+    ones over; where the two overlap, what nearly all clean ones stay under."""
     left, caught = clean.quantile(CLEAN_LEFT).item(), attacked.quantile(1 - ATTACKED_CAUGHT).item()
     return round(max(left, (left + caught) / 2), 4)
 
 
 def choose_profile(gallery: Gallery) -> Profile:
-    """Gate: the signal that tells clean from attacked pictures better; threshold: see `between`, against the weakest of
-    ATTACKED. Budget, aim and looks: the best mean accuracy over ATTACKED and, as often as the gate opens for them,
-    clean pictures."""
+    """Gate: the signal that tells clean from attacked pictures better; threshold: see `between`, against the
+    weakest of ATTACKED. Budget, aim and looks: the best mean accuracy over ATTACKED and, as often as the gate
+    opens for them, clean pictures."""
     clean = signals(gallery, gallery.pictures)
     piles = {trial: gallery.under(trial) for trial in ATTACKED}
     attacked = {trial: signals(gallery, pile) for trial, pile in piles.items()}
@@ -109,9 +135,12 @@ def choose_profile(gallery: Gallery) -> Profile:
     weakest = attacked[ATTACKED[0]][gate]
     threshold = -between(-clean[gate], -weakest) if gate == TAU else between(clean[gate], weakest)
     plain = Profile(gate, threshold)
-    print(f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f}; gate {gate} at"
-          f" {threshold}: opens for {plain.engages(clean[gate]).float().mean():.1%} of clean pictures, "
-          + ", ".join(f"{plain.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED), flush=True)
+    print(
+        f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f}; gate {gate} at"
+        f" {threshold}: opens for {plain.engages(clean[gate]).float().mean():.1%} of clean pictures, "
+        + ", ".join(f"{plain.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED),
+        flush=True,
+    )
     untouched = gallery.predict(gallery.pictures) == gallery.labels
     standing = {trial: gallery.predict(pile) == gallery.labels for trial, pile in piles.items()}
     rows = []
@@ -127,35 +156,59 @@ def choose_profile(gallery: Gallery) -> Profile:
                 found["clean"][opened] = gallery.predict(suspects, chosen) == gallery.labels[opened]
             for trial, pile in moved.items():
                 engaged = plain.engages(attacked[trial][gate])
-                found[str(trial)] = torch.where(engaged, gallery.predict(pile, chosen) == gallery.labels,
-                                                standing[trial])
+                found[str(trial)] = torch.where(
+                    engaged, gallery.predict(pile, chosen) == gallery.labels, standing[trial]
+                )
             accuracies = {name: percent(right) for name, right in found.items()}
             rows.append((statistics.fmean(accuracies.values()), chosen))
-            print(f"  eps {eps}/255, step {step_size}/255, {steps} steps, aim {len(aim)}, {looks} looks: {accuracies}",
-                  flush=True)
+            print(
+                f"  eps {eps}/255, step {step_size}/255, {steps} steps, aim {len(aim)}, {looks} looks: {accuracies}",
+                flush=True,
+            )
     best = max(rows, key=lambda row: row[0])[1]
-    return replace(best, auc={name: round(value, 3) for name, value in separation.items()},
-                   note=f"Chosen on {len(gallery.labels):,} training photographs; none that it is judged on was used.")
+    return replace(
+        best,
+        auc={name: round(value, 3) for name, value in separation.items()},
+        note=f"Chosen on {len(gallery.labels):,} training photographs; none that it is judged on was used.",
+    )
 
 
 def choose_doc(gallery: Gallery) -> DOCConfig:
-    """What DOC's paper leaves to its supplement: the best sum of the accuracies on clean pictures and under the second
-    of ATTACKED, and of equals the one with the larger lambda."""
+    """What DOC's paper leaves to its supplement: the best sum of the accuracies on clean pictures and under
+    the second of ATTACKED, and of equals the one with the larger lambda."""
     piles = {"clean": gallery.pictures, "attacked": gallery.under(ATTACKED[-1])}
     plain = DOCConfig()
-    tau_hat = {name: torch.cat([doc_signal(gallery.clip, x, plain, torch.Generator().manual_seed(i)).cpu()
-                                for i, x in gallery.batches(pile, "tau_hat")]) for name, pile in piles.items()}
+    tau_hat = {
+        name: torch.cat(
+            [
+                doc_signal(gallery.clip, x, plain, torch.Generator().manual_seed(i)).cpu()
+                for i, x in gallery.batches(pile, "tau_hat")
+            ]
+        )
+        for name, pile in piles.items()
+    }
     rows = []
     for lam, mu in itertools.product((0.0, 0.5, 2.0), (0.0, 0.9)):
         config = replace(plain, lam=lam, mu=mu)
-        deltas = {name: torch.cat([doc_delta(gallery.clip, x, config, torch.Generator().manual_seed(i)).cpu()
-                                   for i, x in gallery.batches(pile, f"lambda {lam}, mu {mu}")])
-                  for name, pile in piles.items()}
+        deltas = {
+            name: torch.cat(
+                [
+                    doc_delta(gallery.clip, x, config, torch.Generator().manual_seed(i)).cpu()
+                    for i, x in gallery.batches(pile, f"lambda {lam}, mu {mu}")
+                ]
+            )
+            for name, pile in piles.items()
+        }
         for share, steepness in itertools.product((0.05, 0.25, 0.5, 0.95), (5.0, 50.0)):
             middle = tau_hat["clean"].quantile(share).item()
             gate = replace(config, threshold=float(f"{middle:.3g}"), gamma=float(f"{steepness / middle:.3g}"))
-            found = [percent(gallery.predict(pile + doc_weight(tau_hat[name], gate).view(-1, 1, 1, 1) * deltas[name])
-                             == gallery.labels) for name, pile in piles.items()]
+            found = [
+                percent(
+                    gallery.predict(pile + doc_weight(tau_hat[name], gate).view(-1, 1, 1, 1) * deltas[name])
+                    == gallery.labels
+                )
+                for name, pile in piles.items()
+            ]
             rows.append((sum(found), gate))
     return max(rows, key=lambda row: (row[0], row[1].lam))[1]
 
@@ -163,18 +216,35 @@ def choose_doc(gallery: Gallery) -> DOCConfig:
 @torch.no_grad()
 def cosines(gallery: Gallery) -> torch.Tensor:
     """Cosines [N,K] of every picture with every name."""
-    return torch.cat([(F.normalize(gallery.clip.encode(x), dim=-1) @ gallery.text.T).cpu()
-                      for _, x in gallery.batches(gallery.pictures, "cosines")])
+    return torch.cat(
+        [
+            (F.normalize(gallery.clip.encode(x), dim=-1) @ gallery.text.T).cpu()
+            for _, x in gallery.batches(gallery.pictures, "cosines")
+        ]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, required=True, help="a zip of training photographs, a folder a class")
-    parser.add_argument("--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.embedded])
-    parser.add_argument("--parts", nargs="+", default=["scale", "profile"], choices=["scale", "profile"],
-                        help="what to calibrate: logit scale and fit (of `photo` alone), or the defence (default: both)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photographs", type=Path, required=True, help="a zip of training photographs, a folder a class"
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.embedded]
+    )
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        default=["scale", "profile"],
+        choices=["scale", "profile"],
+        help="what to calibrate: logit scale and fit (of `photo` alone), or the defence (default: both)",
+    )
     parser.add_argument("--doc", action="store_true", help="choose DOC's constants anew too")
-    parser.add_argument("--limit", type=int, default=400, help="pictures that are attacked (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=int, default=400, help="pictures that are attacked (default: %(default)s)"
+    )
     args = parser.parse_args()
     folder = folder_of(args.model)
     folder.mkdir(parents=True, exist_ok=True)

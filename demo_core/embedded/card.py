@@ -1,10 +1,13 @@
-"""Put the embedded models' figures into their card and the project's README, recomputed from what was recorded.
+"""Put the embedded models' figures into their card and the project's README, recomputed from what was
+recorded.
 
     python -m demo_core.embedded.card
 
-Reads recognition.json (demo_core.embedded.recognise) and, for each model, measured.json (.measure), study.json (.study),
-its records (.judge) and, where there are some, its uploads.json (.uploads). Writes between the marks of each document and nowhere else, and the chart of each model.
+Reads recognition.json (demo_core.embedded.recognise) and, for each model, measured.json (.measure),
+study.json (.study), its records (.judge) and, where there are some, its uploads.json (.uploads). Writes
+between the marks of each document and nowhere else, and the chart of each model.
 """
+
 from __future__ import annotations
 
 import json
@@ -13,8 +16,8 @@ from pathlib import Path
 
 from demo_core.benchmark import CLEAN, Trial
 from demo_core.clip import ASSETS, EMBEDDED, MODELS, folder_of, profile_of, study_of
-from demo_core.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.defenses import VIEW_DRIFT
+from demo_core.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import SENSIBLE, UPLOADS_FILE, WRONG
@@ -33,38 +36,57 @@ def recognition_markdown() -> str:
     """What the models recognise: the sets' own names, everyday words, and classes that were held out."""
     reports = {key: measured(key)["sets"] for key in KEYS}
     found = json.loads((EMBEDDED / RESULT_FILE).read_text())
-    lines = ["| zero-shot top-1, all names of the set | pictures | names | " + " | ".join(MODELS[k].title for k in KEYS)
-             + " | own label among ten or not: AUC |", "|---" * (4 + len(KEYS)) + "|"]
+    lines = [
+        "| zero-shot top-1, all names of the set | pictures | names | "
+        + " | ".join(MODELS[k].title for k in KEYS)
+        + " | own label among ten or not: AUC |",
+        "|---" * (4 + len(KEYS)) + "|",
+    ]
     for name, row in reports[KEYS[0]].items():
-        cells = " | ".join(f"{reports[key][name]['top1']:.1f} %" if name in reports[key] else "" for key in KEYS)
+        cells = " | ".join(
+            f"{reports[key][name]['top1']:.1f} %" if name in reports[key] else "" for key in KEYS
+        )
         lines.append(f"| {name} | {row['pictures']:,} | {row['names']} | {cells} | {row['fit_auc']:.3f} |")
     lines += ["", "| words, through the locked tower | top-1 |", "|---|---|"]
     words = found["everyday words"]["words"]
     worst = sorted(words, key=words.get)[:3]
-    lines.append(f"| {len(words)} everyday words that name no class, each against nine others |"
-                 f" {statistics.mean(words.values()):.1f} % (lowest: "
-                 + ", ".join(f"{w} {words[w]:.0f} %" for w in worst) + ") |")
+    lines.append(
+        f"| {len(words)} everyday words that name no class, each against nine others |"
+        f" {statistics.mean(words.values()):.1f} % (lowest: "
+        + ", ".join(f"{w} {words[w]:.0f} %" for w in worst)
+        + ") |"
+    )
     for seed, sets in found.get("unseen classes", {}).items():
         for name, row in sets.items():
-            lines.append(f"| {row['classes']} classes held out of the training with all their names ({seed}), on"
-                         f" {row['pictures']:,} pictures of {name}: among ten, among all {row['classes']} |"
-                         f" {row['of ten']:.1f} %, {row['all']:.1f} % |")
+            lines.append(
+                f"| {row['classes']} classes held out of the training with all their names ({seed}), on"
+                f" {row['pictures']:,} pictures of {name}: among ten, among all {row['classes']} |"
+                f" {row['of ten']:.1f} %, {row['all']:.1f} % |"
+            )
     return "\n".join(lines)
 
 
 def aucs_markdown(study: Study) -> str:
     """A study's AUCs as a table, with the attack's eps over the median flip eps."""
     probes = [VIEW_DRIFT, GROWTH, *STUDY_VIEWS]
-    lines = ["| attack | eps / median flip eps | encoder | " + " | ".join(f"noise {s:g}/255" for s in NOISE_STRENGTHS)
-             + " | " + " | ".join(name.replace("_", " ") for name in probes) + " |",
-             "|---" * (3 + len(NOISE_STRENGTHS) + len(probes)) + "|"]
+    lines = [
+        "| attack | eps / median flip eps | encoder | "
+        + " | ".join(f"noise {s:g}/255" for s in NOISE_STRENGTHS)
+        + " | "
+        + " | ".join(name.replace("_", " ") for name in probes)
+        + " |",
+        "|---" * (3 + len(NOISE_STRENGTHS) + len(probes)) + "|",
+    ]
     for encoder in dict.fromkeys(row.encoder for row in study.rows):
         for pile, eps in study.piles.items():
             if pile != CLEAN_PILE:
                 values = [study.find("noise", encoder=encoder, strength=s)[pile].auc for s in NOISE_STRENGTHS]
                 values += [study.find(probe, encoder=encoder)[pile].auc for probe in probes]
-                lines.append(f"| {pile} | {eps / study.median_flip_eps:.1f} | {encoder} | "
-                             + " | ".join(f"{v:.2f}" for v in values) + " |")
+                lines.append(
+                    f"| {pile} | {eps / study.median_flip_eps:.1f} | {encoder} | "
+                    + " | ".join(f"{v:.2f}" for v in values)
+                    + " |"
+                )
     return "\n".join(lines)
 
 
@@ -75,9 +97,14 @@ def kept(key: str) -> str:
     for dataset in found.index.unique("dataset"):
         clean = found[dataset, "none", CLEAN]
         mine = found[dataset, "default"].drop(CLEAN)
-        lines.append(f"- {dataset}: clean {clean:.1f} % undefended, {found[dataset, 'default', CLEAN]:.1f} % defended; "
-                     + "; ".join(f"{Trial.read(attack).title} {value:.1f} % ({100 * value / clean:.0f} % of the clean accuracy,"
-                                 f" undefended {found[dataset, 'none', attack]:.1f} %)" for attack, value in mine.items()))
+        lines.append(
+            f"- {dataset}: clean {clean:.1f} % undefended, {found[dataset, 'default', CLEAN]:.1f} % defended; "
+            + "; ".join(
+                f"{Trial.read(attack).title} {value:.1f} % ({100 * value / clean:.0f} % of the clean accuracy,"
+                f" undefended {found[dataset, 'none', attack]:.1f} %)"
+                for attack, value in mine.items()
+            )
+        )
     return "\n".join(lines)
 
 
@@ -95,16 +122,24 @@ def uploads_markdown(key: str) -> str:
 
     sets = ", ".join(dict.fromkeys(row["set"] for row in found))
     kinds = {kind: [row for row in found if row["kind"] == kind] for kind in (SENSIBLE, WRONG)}
-    first = {title: [row for row in kinds[SENSIBLE] if (row["first"] == row["truth"]) is right]
-             for title, right in (("right", True), ("wrong", False))}
+    first = {
+        title: [row for row in kinds[SENSIBLE] if (row["first"] == row["truth"]) is right]
+        for title, right in (("right", True), ("wrong", False))
+    }
     again = sum(row["defended"] == row["truth"] for row in first["right"])
-    return "\n".join([
-        f"Photographs that nobody chose ({sets}), uploaded with ten labels, attacked (PGD-10, 4/255) and counterattacked; green"
-        " is what the page says where a right label is back, and it is told no right label of an upload. Of the"
-        f" {len(first['right'])} that were recognised, {again} were so after the counterattack:", "",
-        "| labels | first answer | uploads | “None of these labels seems to fit” | “CLIP was not sure” | no doubt | green |",
-        "|---" * 7 + "|", *(line(SENSIBLE, title, rows) for title, rows in first.items()),
-        line(WRONG, "wrong", kinds[WRONG]), ""])
+    return "\n".join(
+        [
+            f"Photographs that nobody chose ({sets}), uploaded with ten labels, attacked (PGD-10, 4/255) and counterattacked; green"
+            " is what the page says where a right label is back, and it is told no right label of an upload. Of the"
+            f" {len(first['right'])} that were recognised, {again} were so after the counterattack:",
+            "",
+            "| labels | first answer | uploads | “None of these labels seems to fit” | “CLIP was not sure” | no doubt | green |",
+            "|---" * 7 + "|",
+            *(line(SENSIBLE, title, rows) for title, rows in first.items()),
+            line(WRONG, "wrong", kinds[WRONG]),
+            "",
+        ]
+    )
 
 
 def chart(key: str) -> Path:
@@ -116,25 +151,41 @@ def model_markdown(key: str) -> str:
     """Everything measured of a model's defence."""
     study, profile = study_of(key), profile_of(key)
     budget = profile.budget
-    return "\n".join([
-        f"### {MODELS[key].title}", "",
-        f"Gate: {profile.gate.replace('_', ' ')} {'under' if profile.gate == 'tau' else 'over'} {profile.threshold:g}."
-        f" Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255 within {budget.eps * 255:g}/255"
-        + (f", aimed at the picture and it {' and '.join(profile.aim)}" if profile.aim else "")
-        + f"; a counterattacked picture is judged by the mean over it and {profile.looks} closer looks. {profile.note}",
-        "",
-        "What the default defence keeps:", "", kept(key), "",
-        "Accuracy in percent, ± half the 95 % interval:", "", shipped_markdown(key), "",
-        "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under 0.5: attacked"
-        f" ones drift further; {study.pictures:,} pictures, attacked from the predicted label; PGD-10 flips half of them at"
-        f" an eps of {study.median_flip_eps:.2f}/255). Growth: the drift at 8/255 over that at 0.5/255.", "",
-        aucs_markdown(study), "", uploads_markdown(key)]).rstrip()
+    return "\n".join(
+        [
+            f"### {MODELS[key].title}",
+            "",
+            f"Gate: {profile.gate.replace('_', ' ')} {'under' if profile.gate == 'tau' else 'over'} {profile.threshold:g}."
+            f" Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255 within {budget.eps * 255:g}/255"
+            + (f", aimed at the picture and it {' and '.join(profile.aim)}" if profile.aim else "")
+            + f"; a counterattacked picture is judged by the mean over it and {profile.looks} closer looks. {profile.note}",
+            "",
+            "What the default defence keeps:",
+            "",
+            kept(key),
+            "",
+            "Accuracy in percent, ± half the 95 % interval:",
+            "",
+            shipped_markdown(key),
+            "",
+            "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under 0.5: attacked"
+            f" ones drift further; {study.pictures:,} pictures, attacked from the predicted label; PGD-10 flips half of them at"
+            f" an eps of {study.median_flip_eps:.2f}/255). Growth: the drift at 8/255 over that at 0.5/255.",
+            "",
+            aucs_markdown(study),
+            "",
+            uploads_markdown(key),
+        ]
+    ).rstrip()
 
 
 def overview() -> str:
     """The project's README: what defences do to each embedded model."""
-    return "\n\n".join(f"### {MODELS[key].title}\n\n![Accuracy of every defence under every attack]"
-                       f"({chart(key).relative_to(ASSETS.parent).as_posix()})\n\n{kept(key)}" for key in KEYS)
+    return "\n\n".join(
+        f"### {MODELS[key].title}\n\n![Accuracy of every defence under every attack]"
+        f"({chart(key).relative_to(ASSETS.parent).as_posix()})\n\n{kept(key)}"
+        for key in KEYS
+    )
 
 
 def card() -> str:
@@ -143,7 +194,8 @@ def card() -> str:
 
 
 def insert(document: Path, text: str) -> None:
-    """Replace what stands between the two marks of a Markdown document. Raises ValueError where it has none."""
+    """Replace what stands between the two marks of a Markdown document. Raises ValueError where it has
+    none."""
     before, rest = document.read_text().split(BEGIN)
     document.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
 

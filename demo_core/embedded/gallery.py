@@ -1,5 +1,6 @@
-"""Archives of photographs as piles for the benchmark, with the names that each set's classes are asked for by; and a
-Bench that works through a whole pile."""
+"""Archives of photographs as piles for the benchmark, with the names that each set's classes are asked for
+by; and a Bench that works through a whole pile."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -23,15 +24,19 @@ BATCH = 25
 
 
 def read_pile(path: Path, limit: int | None = None, seed: int = 0, side: int = 224) -> Pile:
-    """The photographs of an archive, as many as `limit`, with the names of all their set's classes: those of ImageNet
-    where the folders are its wnids."""
+    """The photographs of an archive, as many as `limit`, with the names of all their set's classes: those of
+    ImageNet where the folders are its wnids."""
     found = read_archive(path, side, limit, seed)
     wnids = ImageNetInfo().label_names()
     if set(found.classes) <= set(wnids):
         places = torch.tensor([wnids.index(wnid) for wnid in found.classes])
         return held(found.pictures, places[found.labels], IMAGENET_CLASSNAMES, template=DEFAULT_TEMPLATE)
-    return held(found.pictures, found.labels, names_of(path.stem, found.classes),
-                template=PROMPTS.get(path.stem, DEFAULT_TEMPLATE))
+    return held(
+        found.pictures,
+        found.labels,
+        names_of(path.stem, found.classes),
+        template=PROMPTS.get(path.stem, DEFAULT_TEMPLATE),
+    )
 
 
 def auc(high: torch.Tensor, low: torch.Tensor) -> float:
@@ -64,9 +69,14 @@ class Gallery(Bench):
 
     @torch.no_grad()
     def predict(self, pictures: torch.Tensor, profile: Profile = Profile()) -> torch.Tensor:
-        """What the profile's looks, or the model alone where it has none, say of the pictures as they are [N]."""
-        return torch.cat([judge(self.clip, x, self.text, profile, torch.ones(len(x), dtype=torch.bool)).argmax(1).cpu()
-                          for _, x in self.batches(pictures, "predicting")])
+        """What the profile's looks, or the model alone where it has none, say of the pictures as they are
+        [N]."""
+        return torch.cat(
+            [
+                judge(self.clip, x, self.text, profile, torch.ones(len(x), dtype=torch.bool)).argmax(1).cpu()
+                for _, x in self.batches(pictures, "predicting")
+            ]
+        )
 
 
 __all__ = ["Gallery", "Photographs", "auc", "percent", "read_pile"]

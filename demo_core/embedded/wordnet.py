@@ -4,6 +4,7 @@ wndb).
 A synset is named by the id that ImageNet gives it, `n` and the eight digits of its byte offset ("n02084071"
 is dog).
 """
+
 from __future__ import annotations
 
 import re
@@ -14,11 +15,34 @@ from functools import lru_cache
 from pathlib import Path
 
 FOLDER = Path("/usr/share/wordnet")  # where Debian and Ubuntu install it
-LEXICOGRAPHER_FILES = {3: "tops", 4: "act", 5: "animal", 6: "artifact", 7: "attribute", 8: "body", 9: "cognition",
-                       10: "communication", 11: "event", 12: "feeling", 13: "food", 14: "group", 15: "location",
-                       16: "motive", 17: "object", 18: "person", 19: "phenomenon", 20: "plant", 21: "possession",
-                       22: "process", 23: "quantity", 24: "relation", 25: "shape", 26: "state", 27: "substance",
-                       28: "time"}
+LEXICOGRAPHER_FILES = {
+    3: "tops",
+    4: "act",
+    5: "animal",
+    6: "artifact",
+    7: "attribute",
+    8: "body",
+    9: "cognition",
+    10: "communication",
+    11: "event",
+    12: "feeling",
+    13: "food",
+    14: "group",
+    15: "location",
+    16: "motive",
+    17: "object",
+    18: "person",
+    19: "phenomenon",
+    20: "plant",
+    21: "possession",
+    22: "process",
+    23: "quantity",
+    24: "relation",
+    25: "shape",
+    26: "state",
+    27: "substance",
+    28: "time",
+}
 PHYSICAL = "n00001930"  # physical entity
 
 
@@ -51,9 +75,13 @@ class WordNet:
         for line in (folder / "index.noun").read_text().splitlines():
             if not line.startswith("  "):
                 fields = line.split()
-                self.senses[fields[0].replace("_", " ")] = [f"n{offset}" for offset in fields[-int(fields[2]):]]
+                self.senses[fields[0].replace("_", " ")] = [
+                    f"n{offset}" for offset in fields[-int(fields[2]) :]
+                ]
         self.counts: Counter = Counter()
-        for line in (folder / "cntlist.rev").read_text().splitlines():  # "dog%1:05:00:: 1 42": sense key, sense, count
+        for line in (
+            (folder / "cntlist.rev").read_text().splitlines()
+        ):  # "dog%1:05:00:: 1 42": sense key, sense, count
             key, sense, count = line.split()
             lemma, _, rest = key.partition("%")
             ids = self.senses.get(lemma.replace("_", " "), ())
@@ -80,9 +108,14 @@ def _synset(line: str) -> Synset:
     data, _, gloss = line.partition(" | ")
     fields = data.split()
     words = int(fields[3], 16)
-    lemmas = tuple(re.sub(r"\(\w+\)$", "", word).replace("_", " ") for word in fields[4:4 + 2 * words:2])
-    pointers = fields[5 + 2 * words:]
-    hypernyms = tuple(f"n{pointers[i + 1]}" for i in range(0, 4 * int(fields[4 + 2 * words]), 4)
-                      if pointers[i] in ("@", "@i") and pointers[i + 2] == "n")
+    lemmas = tuple(re.sub(r"\(\w+\)$", "", word).replace("_", " ") for word in fields[4 : 4 + 2 * words : 2])
+    pointers = fields[5 + 2 * words :]
+    hypernyms = tuple(
+        f"n{pointers[i + 1]}"
+        for i in range(0, 4 * int(fields[4 + 2 * words]), 4)
+        if pointers[i] in ("@", "@i") and pointers[i + 2] == "n"
+    )
     definition = gloss.split('; "')[0].strip()
-    return Synset(f"n{fields[0]}", lemmas, definition, hypernyms, LEXICOGRAPHER_FILES[int(fields[1])], "@i" in pointers)
+    return Synset(
+        f"n{fields[0]}", lemmas, definition, hypernyms, LEXICOGRAPHER_FILES[int(fields[1])], "@i" in pointers
+    )

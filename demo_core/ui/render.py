@@ -1,4 +1,5 @@
 """Pieces of the page as HTML. Every word of a person's (labels) is escaped."""
+
 from __future__ import annotations
 
 from html import escape
@@ -32,32 +33,45 @@ def examples_html() -> str:
     buttons = ""
     for example in EXAMPLES:
         source = as_url(ImageOps.fit(open_picture(example.path), (THUMBNAIL, THUMBNAIL)), quality=85)
-        buttons += (f'<button type="button" data-title="{escape(example.title)}"><img src="{source}" alt="{escape(example.title)}"'
-                    f' title="{escape(example.title)}"></button>')
+        buttons += (
+            f'<button type="button" data-title="{escape(example.title)}"><img src="{source}" alt="{escape(example.title)}"'
+            f' title="{escape(example.title)}"></button>'
+        )
     return f'<div class="examples" role="group" aria-label="example photographs"><p class="small">Or one of these photographs</p>{buttons}</div>'
 
 
 def share_html(query: str) -> str:
     """The link that makes this run again, where one does."""
     if not query:
-        return (TALK + '<p class="small">A link can name one of the example photographs only: your own picture is in no link. Take the run'
-                " away as files instead.</p>")
-    return (f'{TALK}<p><a class="run" href="./?{escape(query)}">Link to this very run</a> <button type="button" class="copy" aria-live="polite">Copy the link</button></p>'
-            '<p class="small">It holds the picture’s name, labels, attack, eps, steps, seed and model, and makes the whole run again.</p>')
+        return (
+            TALK
+            + '<p class="small">A link can name one of the example photographs only: your own picture is in no link. Take the run'
+            " away as files instead.</p>"
+        )
+    return (
+        f'{TALK}<p><a class="run" href="./?{escape(query)}">Link to this very run</a> <button type="button" class="copy" aria-live="polite">Copy the link</button></p>'
+        '<p class="small">It holds the picture’s name, labels, attack, eps, steps, seed and model, and makes the whole run again.</p>'
+    )
 
 
 def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
-    """A row for each defence: its answers, whether the label is back, what it does to the clean picture, what it costs."""
+    """A row for each defence: its answers, whether the label is back, what it does to the clean picture, what
+    it costs."""
     if run is None:
-        return ('<p class="small">Attack a picture first; then every defence answers here on the attacked picture and, as a'
-                " control, on the clean one.</p>")
+        return (
+            '<p class="small">Attack a picture first; then every defence answers here on the attacked picture and, as a'
+            " control, on the clean one.</p>"
+        )
     clean, known = int(run.clean.argmax()), {bout.key: bout for bout in bouts}
     truth = run.settings.truth
 
     def answered(index: int) -> str:
         """A cell: right or wrong where the true label is known, else whether it is the first answer."""
-        kind, sign = ("same" if index == clean else "other", "") if truth is None else (
-            ("back", "✓ ") if index == truth else ("lost", "✗ "))
+        kind, sign = (
+            ("same" if index == clean else "other", "")
+            if truth is None
+            else (("back", "✓ ") if index == truth else ("lost", "✗ "))
+        )
         return f'<td class="{kind}">{sign}{escape(run.settings.labels[index])}</td>'
 
     rows = ""
@@ -68,45 +82,86 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
             continue
         bout = known[key]
         share = bout.attacked[clean].item() * 100
-        rows += (answered(int(bout.attacked.argmax()))
-                 + f'<td><span class="bar"><i style="width:{share:.1f}%;background:{DEFENDED}"></i></span>{share:.0f} %</td>'
-                 + answered(int(bout.clean.argmax()))
-                 + f"<td>{bout.forward} + {bout.backward}</td><td>{bout.milliseconds:.0f}</td></tr>")
-    heads = ("defence", "on the attacked picture", f"probability of “{escape(run.settings.labels[clean])}”",
-             "on the clean picture", "passes, forward + backward", "ms")
-    said = ("Each defence met an attack made through itself." if run.settings.knows_defence else
-            "All met the same attack, which knows none of them.")
-    done = f"{len(bouts)} of {len(DEFENSES)} defences. {said} The clean prediction was “{escape(run.settings.labels[clean])}”" + (
-        "; whether it is right, nobody said." if truth is None else ", which is right." if truth == clean else
-        f", which is wrong: it is “{escape(run.settings.labels[truth])}”.")
-    return (f'<p class="small" role="status">{done}</p><div class="scroll" tabindex="0" role="region" aria-label="defences"><table class="arena"><thead><tr>'
-            + "".join(f'<th scope="col">{head}</th>' for head in heads) + f"</tr></thead><tbody>{rows}</tbody></table></div>")
+        rows += (
+            answered(int(bout.attacked.argmax()))
+            + f'<td><span class="bar"><i style="width:{share:.1f}%;background:{DEFENDED}"></i></span>{share:.0f} %</td>'
+            + answered(int(bout.clean.argmax()))
+            + f"<td>{bout.forward} + {bout.backward}</td><td>{bout.milliseconds:.0f}</td></tr>"
+        )
+    heads = (
+        "defence",
+        "on the attacked picture",
+        f"probability of “{escape(run.settings.labels[clean])}”",
+        "on the clean picture",
+        "passes, forward + backward",
+        "ms",
+    )
+    said = (
+        "Each defence met an attack made through itself."
+        if run.settings.knows_defence
+        else "All met the same attack, which knows none of them."
+    )
+    done = (
+        f"{len(bouts)} of {len(DEFENSES)} defences. {said} The clean prediction was “{escape(run.settings.labels[clean])}”"
+        + (
+            "; whether it is right, nobody said."
+            if truth is None
+            else ", which is right."
+            if truth == clean
+            else f", which is wrong: it is “{escape(run.settings.labels[truth])}”."
+        )
+    )
+    return (
+        f'<p class="small" role="status">{done}</p><div class="scroll" tabindex="0" role="region" aria-label="defences"><table class="arena"><thead><tr>'
+        + "".join(f'<th scope="col">{head}</th>' for head in heads)
+        + f"</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def gate_html(key: str) -> str:
     """Which signal gates a model of the table, and why, in plain words."""
     row, profile = MODELS[key], profile_of(key)
     budget, title = profile.budget, row.title
-    spent = (f"The counterattack takes {budget.steps} steps of {budget.step_size * 255:g}/255 within"
-             f" {budget.eps * 255:g}/255")
+    spent = (
+        f"The counterattack takes {budget.steps} steps of {budget.step_size * 255:g}/255 within"
+        f" {budget.eps * 255:g}/255"
+    )
     if profile.aim:
         spent += f", pushing the mean embedding of the picture and of it {' and '.join(profile.aim)}"
     if profile.gate == TAU:
-        rule = (f"<b>tau decides</b> for {escape(title)}: a picture whose embedding moves by less than"
-                f" {profile.threshold:g} of its length under a little noise is <i>falsely stable</i>, and is"
-                " counterattacked.")
+        rule = (
+            f"<b>tau decides</b> for {escape(title)}: a picture whose embedding moves by less than"
+            f" {profile.threshold:g} of its length under a little noise is <i>falsely stable</i>, and is"
+            " counterattacked."
+        )
     else:
-        measured = (f" (it told attacked from clean training pictures with an AUC of {profile.auc[VIEW_DRIFT]:.3f}; the"
-                    f" paper’s tau, which is low on attacked pictures of a large CLIP, had {profile.auc[TAU]:.3f} here,"
-                    " where 0.5 is chance; it is shown all the same)" if profile.auc else "")
-        rule = (f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
-                f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
-                f" and is counterattacked{measured}.")
-    looks = (f" A counterattacked picture is judged by the mean over it and {profile.looks} closer looks at it, each"
-             " zoomed in, turned or mirrored a little." if profile.looks else "")
-    probe = (f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
-             " fine-tuned, as in the paper’s code." if row.original else "")
-    return f'<p class="gate">{rule}{probe} {spent}.{looks} <span class="small">{escape(profile.note)}</span></p>'
+        measured = (
+            f" (it told attacked from clean training pictures with an AUC of {profile.auc[VIEW_DRIFT]:.3f}; the"
+            f" paper’s tau, which is low on attacked pictures of a large CLIP, had {profile.auc[TAU]:.3f} here,"
+            " where 0.5 is chance; it is shown all the same)"
+            if profile.auc
+            else ""
+        )
+        rule = (
+            f"<b>View drift decides</b> for {escape(title)}: a picture whose embedding moves by more than"
+            f" {profile.threshold:.2f} of its length when it is shifted by one pixel or mirrored is suspicious,"
+            f" and is counterattacked{measured}."
+        )
+    looks = (
+        f" A counterattacked picture is judged by the mean over it and {profile.looks} closer looks at it, each"
+        " zoomed in, turned or mirrored a little."
+        if profile.looks
+        else ""
+    )
+    probe = (
+        f" The signal is measured with the encoder of {escape(MODELS[row.original].title)}, from which this one was"
+        " fine-tuned, as in the paper’s code."
+        if row.original
+        else ""
+    )
+    return (
+        f'<p class="gate">{rule}{probe} {spent}.{looks} <span class="small">{escape(profile.note)}</span></p>'
+    )
 
 
 _ABOUT = """<div class="about">
@@ -143,4 +198,7 @@ the Arena runs every defence on your picture; the README has the tables, thousan
 <a href="https://arxiv.org/abs/1802.00420" rel="noreferrer">Why adaptive attackers matter: Athalye et al. (ICML 2018)</a> ·
 <a href="https://arxiv.org/abs/2103.00020" rel="noreferrer">CLIP: Radford et al. (ICML 2021)</a></p>
 </div>"""
-ABOUT = _ABOUT.replace("<credits>", "; ".join(f"{escape(e.title)}: {escape(e.author)} ({escape(e.licence)})" for e in EXAMPLES) + ".")
+ABOUT = _ABOUT.replace(
+    "<credits>",
+    "; ".join(f"{escape(e.title)}: {escape(e.author)} ({escape(e.licence)})" for e in EXAMPLES) + ".",
+)

@@ -2,6 +2,7 @@
 
 Start `python app.py` first. Needs an installed Chromium. Desktop, phone and talk mode, light and dark.
 """
+
 import io
 import sys
 from pathlib import Path
@@ -29,7 +30,9 @@ def main(url: str, folder: Path) -> None:
                 page.wait_for_selector(".stage[data-done=true]")
                 page.wait_for_timeout(800)
                 picture = Image.open(io.BytesIO(page.screenshot(full_page=name != "talk"))).convert("RGB")
-                picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(folder / f"{name}-{theme}.png", optimize=True)
+                picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(
+                    folder / f"{name}-{theme}.png", optimize=True
+                )
                 page.close()
         browser.close()
 

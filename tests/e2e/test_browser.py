@@ -1,4 +1,5 @@
 """The page in a real headless Chromium, started as the README says."""
+
 import os
 import re
 import socket
@@ -22,8 +23,8 @@ from tests.e2e import CHROMIUM
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed (Debian: apt-get install chromium)", allow_module_level=True)
 
-from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90_000  # ms
@@ -44,8 +45,11 @@ def data_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def url(data_folder):
     port = free_port()
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | {
-        "GRADIO_SERVER_PORT": str(port), "CLIP_DATA_DIR": str(data_folder)})
+    app = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=os.environ | {"GRADIO_SERVER_PORT": str(port), "CLIP_DATA_DIR": str(data_folder)},
+    )
     address = f"http://127.0.0.1:{port}"
     for _ in range(240):
         try:
@@ -74,7 +78,10 @@ def page(request, browser, url):
     tab.errors, tab.strangers = [], []
     tab.on("console", lambda m: tab.errors.append(m.text) if m.type == "error" else None)
     tab.on("pageerror", lambda e: tab.errors.append(str(e)))
-    tab.on("request", lambda r: tab.strangers.append(r.url) if not r.url.startswith((url, "data:", "blob:")) else None)
+    tab.on(
+        "request",
+        lambda r: tab.strangers.append(r.url) if not r.url.startswith((url, "data:", "blob:")) else None,
+    )
     tab.goto(url)
     tab.wait_for_selector("#both")
     yield tab
@@ -113,7 +120,9 @@ def fits(page) -> bool:
 
 def painted(page, selector: str) -> bool:
     """Whether a canvas holds a picture."""
-    return page.locator(selector).evaluate("c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 20)")
+    return page.locator(selector).evaluate(
+        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 20)"
+    )
 
 
 def open_tab(page, name: str):
@@ -134,8 +143,14 @@ def test_the_page_opens_on_a_finished_run(page):
     """Before anything was computed for this visitor; and no frame of it asks the server for more."""
     say(page, end_of(FIRST_RUN))
     expect(page.locator(".note")).to_have_text("a finished run that came with the demo")
-    page.wait_for_function("document.querySelector('.compare .left').getContext('2d').getImageData(200, 200, 1, 1).data[3] === 255")
-    assert painted(page, ".compare .left") and painted(page, ".compare .right") and painted(page, ".change .delta")
+    page.wait_for_function(
+        "document.querySelector('.compare .left').getContext('2d').getImageData(200, 200, 1, 1).data[3] === 255"
+    )
+    assert (
+        painted(page, ".compare .left")
+        and painted(page, ".compare .right")
+        and painted(page, ".change .delta")
+    )
     assert page.locator(".predictions section").count() == 3
     for plot in ("drift", "signal", "map"):
         assert len(page.locator(f".plot.{plot} svg[role=img]").get_attribute("aria-label")) > 20
@@ -148,9 +163,15 @@ def test_scrubbing_moves_everything_and_asks_nobody(page):
     scrub, names = page.locator(".scrub"), page.locator(".predictions .attacked .name").first
 
     def at_this_moment() -> tuple:
-        return (page.locator(".moment").inner_text(), page.locator(".say").inner_text(), page.locator(".drift .above").inner_html(),
-                page.locator(".signal .above").inner_html(), page.locator(".map svg").inner_html(),
-                page.locator(".change .delta").evaluate("c => c.toDataURL()"), page.locator(".compare .right").evaluate("c => c.toDataURL()"))
+        return (
+            page.locator(".moment").inner_text(),
+            page.locator(".say").inner_text(),
+            page.locator(".drift .above").inner_html(),
+            page.locator(".signal .above").inner_html(),
+            page.locator(".map svg").inner_html(),
+            page.locator(".change .delta").evaluate("c => c.toDataURL()"),
+            page.locator(".compare .right").evaluate("c => c.toDataURL()"),
+        )
 
     end = at_this_moment()
     scrub.focus()
@@ -273,8 +294,11 @@ def test_a_link_makes_the_run_again(browser, url):
     tab = browser.new_page()
     tab.goto(f"{url}/?picture={SCENES['failure'].scene.picture}")
     say(tab, "Not recovered")
-    for query, why in (("picture=unicorn", "names a picture that is not here"), ("picture=cat&steps=1000000000", "Set steps to a number"),
-                       ("picture=cat&attack=targeted_pgd", "Choose the label that the targeted attack should reach")):
+    for query, why in (
+        ("picture=unicorn", "names a picture that is not here"),
+        ("picture=cat&steps=1000000000", "Set steps to a number"),
+        ("picture=cat&attack=targeted_pgd", "Choose the label that the targeted attack should reach"),
+    ):
         tab.goto(f"{url}/?{query}")
         expect(tab.get_by_text(why)).to_be_visible(timeout=PATIENCE)
     tab.close()
@@ -402,7 +426,9 @@ def test_arena_and_an_attacker_who_knows_the_defence(page):
     open_tab(page, "Arena")
     page.click("#run-arena")
     count = len(DEFENSES)
-    expect(page.locator("#arena")).to_contain_text(f"{count} of {count} defences. Each defence met", timeout=PATIENCE)
+    expect(page.locator("#arena")).to_contain_text(
+        f"{count} of {count} defences. Each defence met", timeout=PATIENCE
+    )
     assert page.locator("#arena tbody tr").count() == count
     assert fits(page)
 
@@ -445,14 +471,22 @@ def test_nothing_jumps_while_a_run_streams(browser, url):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width, height, query", [(1440, 900, ""), (390, 844, ""), (1920, 1080, "&talk=1")], ids=["desktop", "phone", "talk"])
+@pytest.mark.parametrize(
+    "width, height, query",
+    [(1440, 900, ""), (390, 844, ""), (1920, 1080, "&talk=1")],
+    ids=["desktop", "phone", "talk"],
+)
 def test_no_serious_violations_of_accessibility(browser, url, width, height, query, theme):
     tab = browser.new_page(viewport={"width": width, "height": height})
     tab.goto(f"{url}/?__theme={theme}{query}")
     say(tab, "Recovered")
     tab.wait_for_timeout(800)
     found = Axe().run(tab, options={"resultTypes": ["violations"]})
-    serious = [(v["id"], [n["html"][:160] for n in v["nodes"]][:4]) for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    serious = [
+        (v["id"], [n["html"][:160] for n in v["nodes"]][:4])
+        for v in found.response["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
     assert not serious
     tab.close()
 
@@ -464,9 +498,27 @@ def test_everything_is_reached_by_keyboard(browser, url):
     reached = set()
     for _ in range(90):
         tab.keyboard.press("Tab")
-        reached.add(tab.evaluate("(n => n.id || n.className || n.closest('[id]')?.id || '')(document.activeElement)").split(" ")[0])
-    assert {"both", "attack", "counterattack", "control", "stop", "act", "start-tour", "split", "pick-left", "pick-right", "sees", "mode",
-            "play", "scrub"} <= reached
+        reached.add(
+            tab.evaluate(
+                "(n => n.id || n.className || n.closest('[id]')?.id || '')(document.activeElement)"
+            ).split(" ")[0]
+        )
+    assert {
+        "both",
+        "attack",
+        "counterattack",
+        "control",
+        "stop",
+        "act",
+        "start-tour",
+        "split",
+        "pick-left",
+        "pick-right",
+        "sees",
+        "mode",
+        "play",
+        "scrub",
+    } <= reached
     tab.close()
 
 
@@ -517,7 +569,8 @@ def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp
     tab.locator("#bench-data input").click()
     tab.get_by_role("option", name="your folder “holiday”").click()
     tab.locator("#bench-data").get_by_role("button", name=re.compile("example photographs")).or_(
-        tab.locator("#bench-data .token", has_text="example photographs").locator(".token-remove")).first.click()
+        tab.locator("#bench-data .token", has_text="example photographs").locator(".token-remove")
+    ).first.click()
     tab.keyboard.press("Escape")
     tab.locator("#bench-run").click()
     expect(tab.locator("#bench-progress")).to_contain_text("of 54 records", timeout=PATIENCE)
@@ -525,7 +578,9 @@ def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp
         tab.locator("#bench-stop").click()
     expect(tab.locator("#bench-progress")).to_contain_text("Stopped", timeout=PATIENCE)
     tab.wait_for_timeout(1000)  # a click while the page still waits for the cancelled run is dropped
-    expect(tab.locator("#bench-progress")).to_contain_text("Stopped")  # a run that went on would say how far it is
+    expect(tab.locator("#bench-progress")).to_contain_text(
+        "Stopped"
+    )  # a run that went on would say how far it is
     tab.locator("#bench-run").click()
     expect(tab.locator("#bench-progress")).to_contain_text("Done: 54 records.", timeout=4 * PATIENCE)
     expect(tab.locator("#bench-table")).to_contain_text("PGD-10, 4/255")
