@@ -42,20 +42,11 @@ from tqdm import tqdm
 
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, seen_by
-from demo_core.clip import (
-    DEFAULT_MODEL,
-    MODELS,
-    ModelUnavailable,
-    ZeroShotCLIP,
-    count_passes,
-    in_bf16,
-    in_tiles,
-    load,
-    surrogate_of,
-)
+from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
 from demo_core.datasets import DATASETS, Batch, DatasetUnavailable, Pile, pile_of
 from demo_core.defenses import DEFENSES, informed
 from demo_core.labels import LabelError
+from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, surrogate_of
 
 CLEAN = "clean"
 KEYS = ["dataset", "attack", "defense"]

@@ -26,11 +26,12 @@ import torch.nn.functional as F
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import ASSETS, ZeroShotCLIP, load, profile_of, study_of, surrogate_of
+from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import step_weights
 from demo_core.defenses import TAU
 from demo_core.drift import Study
 from demo_core.examples import EXAMPLES
+from demo_core.models import ASSETS, load, profile_of, study_of, surrogate_of
 from demo_core.pictures import as_url, open_picture, to_image, to_photo
 from demo_core.plots import (
     SIGNAL_NAMES,

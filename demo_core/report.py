@@ -23,9 +23,9 @@ from demo_core.benchmark import (
     read_records,
     settings_of,
 )
-from demo_core.clip import ASSETS, MODELS, RECORDS_FILE, folder_of
 from demo_core.datasets import DATASETS, PAPERS
 from demo_core.defenses import DEFENSES, in_order, title_of
+from demo_core.models import ASSETS, MODELS, RECORDS_FILE, folder_of
 from demo_core.plots import accuracy_figure
 
 WORST, AVERAGE = "worst", "average"

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from urllib.parse import parse_qs, urlencode
 
 from demo_core.attacks import ATTACKS
-from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.examples import EXAMPLES, Example
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
+from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.story import Settings
 
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from PIL import Image
 
-from demo_core.clip import ZeroShotCLIP, fit_of, load, load_embedded, profile_of
+from demo_core.clip import ZeroShotCLIP
+from demo_core.models import fit_of, load, load_embedded, profile_of
 
 SIDE = 64  # pixels a side of the small variant
 

@@ -13,7 +13,8 @@ import time
 import torch
 from playwright.sync_api import sync_playwright
 
-from demo_core.clip import DEFAULT_MODEL, ZeroShotCLIP
+from demo_core.clip import ZeroShotCLIP
+from demo_core.models import DEFAULT_MODEL
 from demo_core.ui import lab
 from tests.e2e import CHROMIUM
 

@@ -14,10 +14,10 @@ from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from demo_core.benchmark import Bench, Trial
-from demo_core.clip import load
 from demo_core.datasets import held
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
+from demo_core.models import load
 from demo_core.pictures import open_picture
 
 

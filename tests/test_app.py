@@ -12,10 +12,10 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from demo_core.clip import DEFAULT_MODEL, profile_of
 from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from demo_core.models import DEFAULT_MODEL, profile_of
 from demo_core.scenes import Scene, scene_of
 from demo_core.takeaway import TAKEAWAYS
 from demo_core.ui import lab

@@ -2,8 +2,8 @@ import open_clip
 import pytest
 import torch
 
-from demo_core import clip as clip_module
-from demo_core.clip import MODELS, ModelUnavailable, load, load_embedded, load_open_clip
+from demo_core import models
+from demo_core.models import MODELS, ModelUnavailable, load, load_embedded, load_open_clip
 
 PAPER = "This is a photo of a {}."
 
@@ -56,7 +56,7 @@ def test_every_row_names_one_source():
         if row.open_clip_name:
             assert (row.open_clip_name, row.pretrained) in open_clip.list_pretrained()
             assert (
-                clip_module.profile_of(key) == clip_module.Profile()
+                models.profile_of(key) == models.Profile()
             )  # OpenAI's models keep the paper's rule and values
 
 
@@ -65,7 +65,7 @@ def test_openai_architecture_from_a_folder_of_weights(tmp_path, monkeypatch):
     torch.manual_seed(0)
     random = open_clip.create_model("ViT-B-32-quickgelu")
     torch.save(random.state_dict(), tmp_path / "ViT-B-32-quickgelu.pt")
-    monkeypatch.setenv(clip_module.WEIGHTS_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(models.WEIGHTS_VARIABLE, str(tmp_path))
     model = load("vit-b-32", device="cpu")
     assert model.image_size == 224
     pixels = torch.rand(2, 3, 224, 224)
@@ -83,9 +83,9 @@ def test_weights_that_cannot_be_fetched_give_one_sentence(monkeypatch):
     def no_network(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.delenv(clip_module.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.delenv(models.WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setattr(open_clip, "create_model", no_network)
-    monkeypatch.setattr(clip_module, "_hub_has_an_address", lambda: True)
+    monkeypatch.setattr(models, "_hub_has_an_address", lambda: True)
     with pytest.raises(ModelUnavailable, match="could not be downloaded.*embedded model works"):
         load_open_clip("ViT-B-32-quickgelu", "openai", "OpenAI CLIP ViT-B/32")
 
@@ -94,8 +94,8 @@ def test_offline_is_said_at_once(monkeypatch):
     def no_name(*_):
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(clip_module.socket, "getaddrinfo", no_name)
-    monkeypatch.setattr(clip_module, "_weights_on_disk", lambda *_: None)
+    monkeypatch.setattr(models.socket, "getaddrinfo", no_name)
+    monkeypatch.setattr(models, "_weights_on_disk", lambda *_: None)
     for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("nothing should be tried"))
@@ -104,6 +104,6 @@ def test_offline_is_said_at_once(monkeypatch):
 
 
 def test_missing_embedded_file_gives_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(clip_module, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(models, "EMBEDDED", tmp_path)
     with pytest.raises(ModelUnavailable, match="is missing"):
         load_embedded("photo")

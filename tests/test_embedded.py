@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 
 from demo_core.ascent import last
 from demo_core.attacks import pgd
-from demo_core.clip import EMBEDDED, folder_of, study_of
 from demo_core.datasets import held
 from demo_core.drift import NOISE_STRENGTHS, Study
 from demo_core.embedded import calibrate, twin
@@ -24,6 +23,7 @@ from demo_core.embedded.photographs import cut_out, read_archive
 from demo_core.embedded.study import ATTACKS, median_flip_eps, study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
+from demo_core.models import EMBEDDED, folder_of, study_of
 from demo_core.pictures import open_picture, to_photo, to_pixels
 from demo_core.plots import study_figure
 

@@ -10,12 +10,12 @@ import torch
 from demo_core import story
 from demo_core.ascent import last, random_start
 from demo_core.attacks import ATTACKS, pgd, seen_by
-from demo_core.clip import profile_of
 from demo_core.counterattack import Budget, TTCConfig, purify
 from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
 from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from demo_core.models import profile_of
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
 from demo_core.plots import drift_backdrop, run_figure, signal_backdrop, signal_tops, to_svg, views_figure
 from demo_core.reel import path_map, reel

@@ -24,17 +24,6 @@ from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import random_start
 from demo_core.benchmark import Trial
-from demo_core.clip import (
-    DEFAULT_MODEL,
-    EMBEDDED,
-    FIT_FILE,
-    MODELS,
-    PROFILE_FILE,
-    SHARED_FILE,
-    folder_of,
-    load,
-    profile_of,
-)
 from demo_core.counterattack import Budget, TTCConfig, stability
 from demo_core.defenses import (
     TAU,
@@ -50,6 +39,17 @@ from demo_core.defenses import (
 )
 from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
 from demo_core.fit import Fit
+from demo_core.models import (
+    DEFAULT_MODEL,
+    EMBEDDED,
+    FIT_FILE,
+    MODELS,
+    PROFILE_FILE,
+    SHARED_FILE,
+    folder_of,
+    load,
+    profile_of,
+)
 
 # What a defence is chosen against; from the predicted label nothing leaks of the true one.
 ATTACKED = (Trial("pgd", 1, predicted=True), Trial("pgd", 4, predicted=True))

@@ -15,12 +15,12 @@ import statistics
 from pathlib import Path
 
 from demo_core.benchmark import CLEAN, Trial
-from demo_core.clip import ASSETS, EMBEDDED, MODELS, folder_of, profile_of, study_of
 from demo_core.defenses import VIEW_DRIFT
 from demo_core.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import SENSIBLE, UPLOADS_FILE, WRONG
+from demo_core.models import ASSETS, EMBEDDED, MODELS, folder_of, profile_of, study_of
 from demo_core.report import drawn, shipped, shipped_markdown, table
 
 KEYS = [key for key, row in MODELS.items() if row.embedded]

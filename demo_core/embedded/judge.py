@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from demo_core.benchmark import Bench, BenchmarkError, Trial, alone_in, open_records, positive, run
-from demo_core.clip import DEFAULT_MODEL, MODELS, load, surrogate_of
 from demo_core.defenses import DEFENSES
 from demo_core.embedded.gallery import BATCH, read_pile
+from demo_core.models import DEFAULT_MODEL, MODELS, load, surrogate_of
 
 
 def main(argv: list[str] | None = None) -> None:

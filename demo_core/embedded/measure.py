@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 
-from demo_core.clip import DEFAULT_MODEL, MODELS, ZeroShotCLIP, folder_of, load
+from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.calibrate import cosines, offered
 from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
+from demo_core.models import DEFAULT_MODEL, MODELS, folder_of, load
 
 MEASURED_FILE = "measured.json"
 

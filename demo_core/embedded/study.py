@@ -22,7 +22,6 @@ from tqdm import tqdm
 from demo_core.ascent import last, uniform
 from demo_core.attacks import pgd
 from demo_core.benchmark import Trial
-from demo_core.clip import DEFAULT_MODEL, MODELS, STUDY_FILE, folder_of, load
 from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
 from demo_core.drift import (
     CLEAN_PILE,
@@ -39,6 +38,7 @@ from demo_core.drift import (
     view_drifts,
 )
 from demo_core.embedded.gallery import Gallery, auc, read_pile
+from demo_core.models import DEFAULT_MODEL, MODELS, STUDY_FILE, folder_of, load
 from demo_core.plots import study_figure
 
 ATTACKS = ((1, 10), (4, 10), (8, 10))  # eps in 1/255, steps

@@ -21,8 +21,9 @@ import torch
 import torch.nn.functional as F
 
 from demo_core import story
-from demo_core.clip import DEFAULT_MODEL, MODELS, ZeroShotCLIP, folder_of, load
+from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.gallery import read_pile
+from demo_core.models import DEFAULT_MODEL, MODELS, folder_of, load
 from demo_core.pictures import PHOTO_SIDE
 
 UPLOADS_FILE = "uploads.json"

@@ -11,9 +11,9 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import DEFAULT_MODEL, MODELS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS
+from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.scenes import read_settings
 from demo_core.story import Run
 from demo_core.takeaway import attacked_picture, defended_picture

@@ -29,10 +29,10 @@ from demo_core.benchmark import (
     run,
     settings_of,
 )
-from demo_core.clip import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
 from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
+from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
 from demo_core.report import UNIT, heading, markdown, published_titles, shipped_markdown
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"

@@ -16,18 +16,10 @@ from gradio.data_classes import ImageData
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import (
-    DEFAULT_MODEL,
-    MODELS,
-    ModelUnavailable,
-    ZeroShotCLIP,
-    load,
-    profile_of,
-    study_of,
-    surrogate_of,
-)
+from demo_core.clip import ZeroShotCLIP
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, LabelError, list_labels, parse_labels
+from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, profile_of, study_of, surrogate_of
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
 from demo_core.reel import Messages, made, reel, stored

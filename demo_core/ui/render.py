@@ -6,9 +6,9 @@ from html import escape
 
 from PIL import ImageOps
 
-from demo_core.clip import MODELS, profile_of
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
 from demo_core.examples import EXAMPLES
+from demo_core.models import MODELS, profile_of
 from demo_core.pictures import as_url, open_picture
 from demo_core.plots import DEFENDED
 from demo_core.story import Bout, Run
