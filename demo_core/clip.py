@@ -1,4 +1,5 @@
-"""CLIP as everything here sees it: pixels [B,3,S,S] in [0,1] -> raw features [B,D] -> logits [B,K] over label texts.
+"""CLIP as everything here sees it: pixels [B,3,S,S] in [0,1] -> raw features [B,D] -> logits [B,K] over label
+texts.
 
 Normalisation and the text features live in here.
 """

@@ -469,10 +469,8 @@ def stopped(run: Run) -> str:
     return ""
 
 
-UNSURE, SELDOM = (
-    0.5,
-    0.5,
-)  # below these, an answer is unsure, and it is likelier that no label fits than that one does
+UNSURE = 0.5  # below this probability an answer is unsure
+SELDOM = 0.5  # below this chance it is likelier that no label fits than that one does
 
 
 def no_fit(run: Run) -> bool:

@@ -72,15 +72,14 @@ def whole(bench, tmp_path_factory) -> pd.DataFrame:
 
 
 def test_a_record_for_every_picture_attack_and_defence(whole):
-    found = whole
     assert (
-        len(found) == 8 * len(TRIALS) * len(SOME)
-        and not found.duplicated(["index", "attack", "defense"]).any()
+        len(whole) == 8 * len(TRIALS) * len(SOME)
+        and not whole.duplicated(["index", "attack", "defense"]).any()
     )
-    bare = found[found["defense"] == "none"]
+    bare = whole[whole["defense"] == "none"]
     assert (bare["forward"] == 1).all() and (bare["backward"] == 0).all()
     for trial in TRIALS:
-        assert set(found[found["attack"] == str(trial)]["index"]) == {i * 7 for i in range(8)}
+        assert set(whole[whole["attack"] == str(trial)]["index"]) == {i * 7 for i in range(8)}
 
 
 def test_stopped_anywhere_it_goes_on_to_the_same_records(bench, whole, tmp_path):

@@ -2,6 +2,7 @@
 made here."""
 
 import io
+import os
 import zipfile
 from dataclasses import asdict
 
@@ -18,6 +19,7 @@ from demo_core.drift import NOISE_STRENGTHS, Study
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
 from demo_core.embedded.gallery import Gallery, auc, read_pile
+from demo_core.embedded.kept import kept_in
 from demo_core.embedded.measure import recognised
 from demo_core.embedded.photographs import cut_out, read_archive
 from demo_core.embedded.study import ATTACKS, median_flip_eps, study
@@ -230,6 +232,26 @@ def test_recognition_counts_what_is_right(clip):
     )
     row = recognised(Gallery(clip, held(pictures, predicted, names)))
     assert row["top1"] == 100 and row["pictures"] == 4 and row["names"] == len(names)
+
+
+def test_what_takes_long_is_made_once(tmp_path):
+    """And anew where what it is made from is newer; a make that fails leaves nothing behind."""
+    source, path, made = tmp_path / "source", tmp_path / "work" / "kept.pt", []
+    source.write_text("a")
+
+    def make() -> tuple[torch.Tensor, list[str]]:
+        made.append(1)
+        return torch.arange(3) * len(made), ["a"]
+
+    for number in (1, 1):
+        tensor, names = kept_in(path, make, source)
+        assert torch.equal(tensor, torch.arange(3) * number) and names == ["a"] and len(made) == number
+    later = path.stat().st_mtime + 10
+    os.utime(source, (later, later))
+    assert torch.equal(kept_in(path, make, source)[0], torch.arange(3) * 2)
+    with pytest.raises(ZeroDivisionError):
+        kept_in(tmp_path / "none.pt", lambda: 1 / 0)
+    assert not (tmp_path / "none.pt").exists()
 
 
 def test_auc_is_the_chance_of_being_higher():

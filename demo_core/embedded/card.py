@@ -19,7 +19,7 @@ from demo_core.defenses import VIEW_DRIFT
 from demo_core.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
-from demo_core.embedded.uploads import SENSIBLE, UPLOADS_FILE, WRONG
+from demo_core.embedded.uploads import NO_DOUBT, NO_LABEL_FITS, SENSIBLE, UNSURE, UPLOADS_FILE, WRONG
 from demo_core.models import ASSETS, EMBEDDED, MODELS, folder_of, profile_of, study_of
 from demo_core.report import drawn, shipped, shipped_markdown, table
 
@@ -116,7 +116,7 @@ def uploads_markdown(key: str) -> str:
     found = json.loads(path.read_text())
 
     def line(kind: str, title: str, rows: list[dict]) -> str:
-        doubts = [sum(row["doubt"] == doubt for row in rows) for doubt in ("no label fits", "unsure", "")]
+        doubts = [sum(row["doubt"] == doubt for row in rows) for doubt in (NO_LABEL_FITS, UNSURE, NO_DOUBT)]
         green = sum(row["tone"] == "good" for row in rows)
         return f"| {kind} | {title} | {len(rows)} | " + " | ".join(map(str, [*doubts, green])) + " |"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from scipy.stats import mannwhitneyu
-from timm.data import ImageNetInfo
 from tqdm import tqdm
 
 from demo_core.benchmark import Bench, Trial
@@ -18,6 +17,7 @@ from demo_core.datasets import Pile, held
 from demo_core.defenses import Profile, judge
 from demo_core.embedded.photographs import Photographs, read_archive
 from demo_core.embedded.recognise import PROMPTS, names_of
+from demo_core.embedded.vocabulary import imagenet_ids, imagenet_labels
 from demo_core.labels import DEFAULT_TEMPLATE
 
 BATCH = 25
@@ -27,10 +27,9 @@ def read_pile(path: Path, limit: int | None = None, seed: int = 0, side: int = 2
     """The photographs of an archive, as many as `limit`, with the names of all their set's classes: those of
     ImageNet where the folders are its wnids."""
     found = read_archive(path, side, limit, seed)
-    wnids = ImageNetInfo().label_names()
-    if set(found.classes) <= set(wnids):
-        places = torch.tensor([wnids.index(wnid) for wnid in found.classes])
-        return held(found.pictures, places[found.labels], IMAGENET_CLASSNAMES, template=DEFAULT_TEMPLATE)
+    if set(found.classes) <= set(imagenet_ids()):
+        labels = imagenet_labels(found.classes)[found.labels]
+        return held(found.pictures, labels, IMAGENET_CLASSNAMES, template=DEFAULT_TEMPLATE)
     return held(
         found.pictures,
         found.labels,

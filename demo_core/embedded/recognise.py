@@ -14,7 +14,6 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -22,9 +21,10 @@ import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
 from demo_core.datasets import FLOWERS, plain
+from demo_core.embedded.kept import kept_in
 from demo_core.embedded.photographs import read_archive
 from demo_core.embedded.teacher import PictureSide, picture_side, pooled_features
-from demo_core.embedded.vocabulary import held_out, imagenet_ids
+from demo_core.embedded.vocabulary import held_out, imagenet_labels
 from demo_core.texts import TextTower, Tokenizer, load_texts, words_of
 
 TEMPLATE = "a photo of a {}."
@@ -115,25 +115,20 @@ class Pictures:
 
     def __init__(self, folder: Path, work: Path):
         self.folder, self.work = folder, work
+        self._read: dict[str, tuple[torch.Tensor, torch.Tensor, list[str]]] = {}
 
-    @cache
     def features_of(self, name: str) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
         """Features [N,1280], labels [N] and the classes' raw names. Raises FileNotFoundError."""
-        archive, stored = self.folder / f"{name}.zip", self.work / f"features-{name}.pt"
-        if not stored.exists() or stored.stat().st_mtime < archive.stat().st_mtime:
+        archive = self.folder / f"{name}.zip"
+
+        def read() -> tuple[torch.Tensor, torch.Tensor, list[str]]:
             print(f"reading {archive}", flush=True)
             photographs = read_archive(archive)
-            self.work.mkdir(parents=True, exist_ok=True)
-            torch.save(
-                {
-                    "features": pooled_features(photographs),
-                    "labels": photographs.labels,
-                    "classes": list(photographs.classes),
-                },
-                stored,
-            )
-        found = torch.load(stored, weights_only=True)
-        return found["features"], found["labels"], found["classes"]
+            return pooled_features(photographs), photographs.labels, list(photographs.classes)
+
+        if name not in self._read:
+            self._read[name] = kept_in(self.work / f"features-{name}.pt", read, archive)
+        return self._read[name]
 
 
 def names_of(set_name: str, classes: Sequence[str]) -> list[str]:
@@ -169,7 +164,7 @@ class Recogniser:
 def imagenet_of(pictures: Pictures, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Features and labels among ImageNet's 1,000 of a set whose folders are synsets' ids."""
     features, labels, classes = pictures.features_of(name)
-    return features, torch.tensor([imagenet_ids().index(id) for id in classes])[labels]
+    return features, imagenet_labels(classes)[labels]
 
 
 def by_names(recogniser: Recogniser, pictures: Pictures) -> dict:

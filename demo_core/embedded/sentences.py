@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
+from demo_core.embedded.kept import kept_in
+
 BATCH = 128
 LONGEST = 40  # tokens; a few definitions are cut off
 
@@ -26,26 +28,22 @@ def open_minilm(work: Path):
     return AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
-@torch.inference_mode()
 def sentence_features(texts: Sequence[str], work: Path, name: str) -> torch.Tensor:
     """Unit features [N,384] in float16 of the texts; kept in the file `name` of the folder `work`."""
-    stored = work / f"{name}-{len(texts)}.pt"
-    if stored.exists():
-        return torch.load(stored, weights_only=True)
+    return kept_in(work / f"{name}-{len(texts)}.pt", lambda: _read(texts, work, name))
+
+
+@torch.inference_mode()
+def _read(texts: Sequence[str], work: Path, title: str) -> torch.Tensor:
     model, tokenizer = open_minilm(work)
-    order = sorted(
-        range(len(texts)), key=lambda i: len(texts[i])
-    )  # batches of like length need little padding
-    found = torch.empty(len(texts), 384, dtype=torch.float16)
-    for start in tqdm(range(0, len(order), BATCH), desc=f"reading {name}", mininterval=5):
+    # batches of like length need little padding
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    features = torch.empty(len(texts), 384, dtype=torch.float16)
+    for start in tqdm(range(0, len(order), BATCH), desc=f"reading {title}", mininterval=5):
         rows = order[start : start + BATCH]
         batch = tokenizer(
             [texts[i] for i in rows], padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
         )
         hidden, mask = model(**batch).last_hidden_state, batch["attention_mask"].unsqueeze(-1)
-        found[rows] = F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).half()
-    work.mkdir(parents=True, exist_ok=True)
-    partial = stored.with_suffix(".part")
-    torch.save(found, partial)
-    partial.rename(stored)
-    return found
+        features[rows] = F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).half()
+    return features

@@ -37,7 +37,15 @@ from demo_core.embedded.teacher import (
     pooled_features,
     targets,
 )
-from demo_core.embedded.vocabulary import TEMPLATES, Meaning, Vocabulary, held_out, pieces_of, tokens_to_keep
+from demo_core.embedded.vocabulary import (
+    TEMPLATES,
+    Meaning,
+    Vocabulary,
+    held_out,
+    imagenet_labels,
+    pieces_of,
+    tokens_to_keep,
+)
 from demo_core.embedded.wordnet import FOLDER, WordNet
 from demo_core.texts import (
     CONTEXT_LENGTH,
@@ -257,11 +265,11 @@ def report(tower: TextTower, tokenizer: Tokenizer, lesson: Lesson) -> None:
             )
 
 
-def read_photographs(path: Path, vocabulary: Vocabulary, side: PictureSide) -> EmbeddedPhotographs:
+def read_photographs(path: Path, side: PictureSide) -> EmbeddedPhotographs:
     """From an archive of photographs with a folder a class, named by its synset's id."""
     found = read_archive(path)
-    label_of = torch.tensor([vocabulary.classes.index(id) for id in found.classes])
-    return EmbeddedPhotographs(side.embed(pooled_features(found)), label_of[found.labels])
+    labels = imagenet_labels(found.classes)[found.labels]
+    return EmbeddedPhotographs(side.embed(pooled_features(found)), labels)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -269,7 +277,7 @@ def train(args: argparse.Namespace) -> None:
     vocabulary, side = Vocabulary(WordNet(args.wordnet)), picture_side()
     unknown = held_out(args.hold_out, args.seed) if args.hold_out else []
     sentences = sentence_features(vocabulary.descriptions, args.work, "descriptions")
-    photographs = read_photographs(args.photographs, vocabulary, side) if args.photographs else None
+    photographs = read_photographs(args.photographs, side) if args.photographs else None
     places = targets(vocabulary, side, sentences, unknown, photographs)
     taught = lesson(vocabulary, side, places, unknown)
     known = {id for label, id in enumerate(vocabulary.classes) if label not in unknown}

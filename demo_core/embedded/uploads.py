@@ -18,26 +18,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+from PIL import Image
 
 from demo_core import story
 from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.gallery import read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, folder_of, load
-from demo_core.pictures import PHOTO_SIDE
+from demo_core.pictures import to_photo
 
 UPLOADS_FILE = "uploads.json"
 OFFERED = 10
 SENSIBLE, WRONG = "sensible labels", "wrong labels"
+NO_LABEL_FITS, UNSURE, NO_DOUBT = "no label fits", "unsure", ""  # what is said before any verdict
 
 
 def uploaded(clip: ZeroShotCLIP, picture: torch.Tensor, labels: Sequence[str], template: str) -> dict:
     """One upload: picture uint8 [3,S,S] -> what was said first, in the end, and with which doubts and
     colour."""
-    photo = F.interpolate(picture[None].float() / 255, (PHOTO_SIDE, PHOTO_SIDE), mode="nearest")[0]
+    photo = to_photo(Image.fromarray(picture.permute(1, 2, 0).numpy()))
     run = story.begin(clip, photo, story.Settings(tuple(labels), template), clip.profile)
     *_, run = story.whole(clip, run)
-    doubt = "no label fits" if story.no_fit(run) else "unsure" if story.unsure(run) else ""
+    doubt = NO_LABEL_FITS if story.no_fit(run) else UNSURE if story.unsure(run) else NO_DOUBT
     return {
         "first": run.label(run.clean),
         "defended": run.label(run.defended),

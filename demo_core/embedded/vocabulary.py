@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import timm
+import torch
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
+from timm.data import ImageNetInfo
 
 from demo_core.embedded.wordnet import WordNet
 from demo_core.texts import INSIDE, LONGEST_COMPOUND, singulars, words_of
@@ -71,9 +73,15 @@ TEMPLATES = (
 )
 
 
-def imagenet_ids() -> list[str]:
+@cache
+def imagenet_ids() -> tuple[str, ...]:
     """ImageNet-1k's 1,000 synset ids, in the order of the labels."""
-    return (TIMM_LISTS / "imagenet_synsets.txt").read_text().split()
+    return tuple(ImageNetInfo().label_names())
+
+
+def imagenet_labels(ids: Sequence[str]) -> torch.Tensor:
+    """The labels [N] of these synsets among ImageNet-1k's. Raises ValueError where it lacks one."""
+    return torch.tensor([imagenet_ids().index(id) for id in ids])
 
 
 def held_out(number: int, seed: int) -> list[int]:
@@ -100,7 +108,7 @@ class Vocabulary:
 
     def __init__(self, wordnet: WordNet):
         self.wordnet = wordnet
-        self.classes, self.names = imagenet_ids(), list(IMAGENET_CLASSNAMES)
+        self.classes, self.names = list(imagenet_ids()), list(IMAGENET_CLASSNAMES)
         listed = {line.split("\t")[0] for line in (TIMM_LISTS / "imagenet_synset_to_lemma.txt").open()}
         met = {id for (_, id), count in wordnet.counts.items() if count}
         self.synsets = [
