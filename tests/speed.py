@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from demo_core.benchmark import Bench, Trial
-from demo_core.datasets import held
+from demo_core.benchmark.piles import held
+from demo_core.benchmark.run import Bench
+from demo_core.benchmark.trials import Trial
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import load

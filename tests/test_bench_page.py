@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from demo_core.datasets import DatasetUnavailable
 
 from demo_core.benchmark import BenchmarkError
-from demo_core.datasets import DatasetUnavailable
 from demo_core.ui import bench
 
 

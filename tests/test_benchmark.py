@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from demo_core.report import markdown
 from PIL import Image
 
 from demo_core import benchmark
@@ -28,10 +29,9 @@ from demo_core.benchmark import (
     read_records,
     run,
 )
-from demo_core.datasets import held
+from demo_core.benchmark.piles import held
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
-from demo_core.report import markdown
 
 SETTINGS = {"model": "photo"}
 TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x1", "targeted_pgd@4x1", "transfer@4x1")]

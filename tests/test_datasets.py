@@ -8,11 +8,10 @@ import numpy as np
 import pycountry
 import pytest
 import torch
+from demo_core.datasets import DATASETS, OWN, PAPERS, SATELLITE, DatasetUnavailable, fitted, pile_of, plain
 from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets as tv
-
-from demo_core.datasets import DATASETS, OWN, PAPERS, SATELLITE, DatasetUnavailable, fitted, pile_of, plain
 
 
 def picture(path: Path, side: int = 40, colour: int = 100) -> None:

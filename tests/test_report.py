@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-
-from demo_core.benchmark import COLUMNS, Trial, read_records
 from demo_core.datasets import PAPERS
 from demo_core.report import (
     against_published,
@@ -20,6 +18,8 @@ from demo_core.report import (
     worst_cases,
     write,
 )
+
+from demo_core.benchmark import COLUMNS, Trial, read_records
 
 SETTINGS = {
     "model": "vit-b-32",

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-from demo_core.datasets import FLOWERS, plain
+from demo_core.benchmark.datasets import FLOWERS, plain
 from demo_core.embedded.photographs import read_archive
 from demo_core.embedded.teacher import PictureSide, picture_side, pooled_features
 from demo_core.embedded.vocabulary import held_out, imagenet_ids
