@@ -150,7 +150,7 @@ def _write(path: Path, settings: Settings, rows: Iterable[tuple]) -> None:
         file.execute("BEGIN IMMEDIATE")
         for table in TABLES:
             file.execute(table)
-        file.executemany("INSERT INTO settings VALUES (?, ?, ?) ON CONFLICT DO NOTHING", named)
+        file.executemany("INSERT INTO settings VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(named))
         marks = ", ".join("?" * len(COLUMNS))
         file.executemany(f"INSERT INTO records VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
 

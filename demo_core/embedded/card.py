@@ -132,8 +132,9 @@ def uploads_markdown(key: str) -> str:
     return "\n".join(
         [
             f"Photographs that nobody chose ({sets}), uploaded with ten labels, attacked (PGD-10, 4/255) and"
-            " counterattacked; green is what the page says where a right label is back, and it is told no right"
-            f" label of an upload. Of the {len(first['right'])} that were recognised, {again} were so after the counterattack:",
+            " counterattacked; green is what the page says where a right label is back, and it is told no"
+            f" right label of an upload. Of the {len(first['right'])} that were recognised, {again} were so"
+            " after the counterattack:",
             "",
             "| labels | first answer | uploads | “None of these labels seems to fit” | “CLIP was not sure” |"
             " no doubt | green |",
@@ -173,10 +174,10 @@ def model_markdown(key: str) -> str:
             "",
             shipped_markdown(key),
             "",
-            "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under 0.5:"
-            f" attacked ones drift further; {study.pictures:,} pictures, attacked from the predicted label;"
-            f" PGD-10 flips half of them at an eps of {study.median_flip_eps:.2f}/255)."
-            " Growth: the drift at 8/255 over that at 0.5/255.",
+            "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under"
+            f" 0.5: attacked ones drift further; {study.pictures:,} pictures, attacked from the predicted"
+            f" label; PGD-10 flips half of them at an eps of {study.median_flip_eps:.2f}/255). Growth: the"
+            " drift at 8/255 over that at 0.5/255.",
             "",
             aucs_markdown(study),
             "",
