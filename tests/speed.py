@@ -86,8 +86,8 @@ def main() -> None:
                 hands.append(args.pictures / (time.perf_counter() - then))
             a, b = statistics.median(ours), statistics.median(hands)
             print(
-                f"{title}: {defense:8s} {cost['forward']:.2f} + {cost['backward']:.2f} passes a picture: benchmark {a:7.1f} pictures/s,"
-                f" by hand {b:7.1f}, ratio {a / b:.2f}",
+                f"{title}: {defense:8s} {cost['forward']:.2f} + {cost['backward']:.2f} passes a picture:"
+                f" benchmark {a:7.1f} pictures/s, by hand {b:7.1f}, ratio {a / b:.2f}",
                 flush=True,
             )
 
