@@ -39,7 +39,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 EMBEDDED = ASSETS / "embedded"  # what the models in the box share; each has a folder of its own in it
 TOWER_FILE, PROFILE_FILE, STUDY_FILE, FIT_FILE = "image.safetensors", "profile.json", "study.json", "fit.json"
 SHARED_FILE = "model.json"
-RECORDS_FILE = "records.csv.xz"
+RECORDS_FILE = "records.sqlite"
 
 
 class ModelUnavailable(RuntimeError):

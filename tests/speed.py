@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from demo_core.benchmark import Bench, Trial
-from demo_core.datasets import held
+from demo_core.benchmark.piles import held
+from demo_core.benchmark.run import Bench
+from demo_core.benchmark.trials import Trial
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import load
@@ -85,8 +86,8 @@ def main() -> None:
                 hands.append(args.pictures / (time.perf_counter() - then))
             a, b = statistics.median(ours), statistics.median(hands)
             print(
-                f"{title}: {defense:8s} {cost['forward']:.2f} + {cost['backward']:.2f} passes a picture: benchmark {a:7.1f} pictures/s,"
-                f" by hand {b:7.1f}, ratio {a / b:.2f}",
+                f"{title}: {defense:8s} {cost['forward']:.2f} + {cost['backward']:.2f} passes a picture:"
+                f" benchmark {a:7.1f} pictures/s, by hand {b:7.1f}, ratio {a / b:.2f}",
                 flush=True,
             )
 

@@ -1,11 +1,14 @@
 """The hidden benchmark: who may see it, and what a live run says."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
+import pandas as pd
 import pytest
 
-from demo_core.benchmark import BenchmarkError
-from demo_core.datasets import DatasetUnavailable
+from demo_core.benchmark.piles import DatasetUnavailable
+from demo_core.benchmark.trials import BenchmarkError
 from demo_core.ui import bench
 
 
@@ -53,7 +56,7 @@ def test_a_secret_that_is_set_holds_everywhere(monkeypatch):
 
 
 def test_the_shipped_tables_and_the_published_figures_are_there():
-    assert "Photo CLIP" in bench.shipped() and "| TTC |" in bench.shipped()
+    assert "Photo CLIP" in bench.shipped() and "| TTC " in bench.shipped()
 
 
 def run(
@@ -106,3 +109,99 @@ def test_folders_beside_the_data_sets_are_offered(tmp_path, monkeypatch):
         (tmp_path / name / "cat").mkdir(parents=True)
     assert bench.choices()[0] == ("your folder “holiday”", str(tmp_path / "holiday"))
     assert not any("dtd" in title for title, _ in bench.choices())
+
+
+CHOICES = ("photo", ["Examples"], ["clean", "pgd@4x2"], ["none", "ttc"], 4, 0)
+
+
+@pytest.fixture(scope="module")
+def handlers(clip):
+    """What a click on Run and one on Stop call in the page, by name."""
+    with gr.Blocks() as page:
+        bench._build(lambda key: clip, {})
+    return {row.fn.__name__: row.fn for row in page.fns.values() if row.fn}
+
+
+def test_a_run_is_refused_without_the_secret(handlers, monkeypatch):
+    """Though the page was built for somebody: whoever calls the handler is asked again."""
+    monkeypatch.setenv(bench.SECRET, "word")
+    monkeypatch.setattr(bench, "live", lambda *args: pytest.fail("it ran"))
+    for request in (visit(view="benchmark"), visit(view="benchmark", secret="other"), visit(secret="word")):
+        with pytest.raises(gr.Error, match="not open to this visit"):
+            next(handlers["started"](*CHOICES, request))
+
+
+def offers(update) -> str | None:
+    """The file that a download button is given, where it is given one."""
+    return update.get("value") if isinstance(update, dict) else None
+
+
+def test_files_are_offered_once_and_at_the_end(handlers, monkeypatch):
+    """Each that is offered is copied into the page's cache."""
+    monkeypatch.setenv(bench.SECRET, "word")
+    monkeypatch.setattr(bench, "PAUSE", 0.0)
+    tables, offered = 0, []
+    for _, shown, _, *files in handlers["started"](*CHOICES, visit(view="benchmark", secret="word")):
+        tables += isinstance(shown, str)
+        if any(map(offers, files)):
+            offered.append([Path(offers(file)).read_text() for file in files])
+            found = pd.read_csv(offers(files[1]), keep_default_na=False)
+    assert tables > 1 and len(offered) == 1
+    assert "Not finished" not in offered[0][0] and "| TTC " in offered[0][0] and len(found) == 16
+
+
+def test_after_a_stop_what_was_made_is_offered(handlers, monkeypatch):
+    monkeypatch.setenv(bench.SECRET, "word")
+    running = handlers["started"](*CHOICES, visit(view="benchmark", secret="word"))
+    made = next(made for _, _, made, *_ in running if isinstance(made, bench.Finished))
+    running.close()
+    for words, *files in handlers["stopped"](made):
+        assert "can be downloaded" in words and "Not finished" in Path(offers(files[0])).read_text()
+        assert len(pd.read_csv(offers(files[1]), keep_default_na=False)) == len(made.records) > 0
+    (nothing,) = handlers["stopped"](None)
+    assert "before anything was made" in nothing[0] and not any(map(offers, nothing[1:]))
+
+
+def test_a_run_that_fails_says_why_and_offers_what_it_has(handlers, monkeypatch):
+    monkeypatch.setenv(bench.SECRET, "word")
+    monkeypatch.setattr(bench.gr, "Warning", lambda *args, **options: None)
+    live = bench.live
+
+    def broken(*args):
+        yield next(live(*args))
+        raise BenchmarkError("Choose another.")
+
+    for lives, words, number in (
+        (broken, "It ended early. Choose another.", 2),
+        (None, "Nothing was run.", 0),
+    ):
+        monkeypatch.setattr(bench, "live", lives or live)
+        choices = CHOICES if lives else (*CHOICES[:2], [], *CHOICES[3:])
+        said = list(handlers["started"](*choices, visit(view="benchmark", secret="word")))
+        assert any(words in str(row[0]) for row in said)
+        assert sum(bool(offers(update)) for row in said for update in row[3:]) == number
+
+
+def test_a_long_table_is_not_made_all_the_time(handlers, monkeypatch):
+    """Of all records each time: it takes at most a tenth of a run."""
+    monkeypatch.setenv(bench.SECRET, "word")
+    monkeypatch.setattr(bench, "PAUSE", 0.0)
+    clock = {"now": 0.0}
+    monkeypatch.setattr(bench.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(bench, "heading", lambda *args: "")
+    monkeypatch.setattr(bench, "settings_of", lambda place: {})
+
+    def slow(rows: pd.DataFrame) -> str:
+        clock["now"] += 1.0
+        return ""
+
+    def steps(*args):
+        for _ in range(40):
+            clock["now"] += 1.0
+            yield "Under way.", pd.DataFrame()
+        yield "Done: 41.", pd.DataFrame()
+
+    monkeypatch.setattr(bench, "markdown", slow)
+    monkeypatch.setattr(bench, "live", steps)
+    said = handlers["started"](*CHOICES, visit(view="benchmark", secret="word"))
+    assert sum(isinstance(made, bench.Finished) for _, _, made, *_ in said) == 6

@@ -1,6 +1,5 @@
 """Records: complete, resumed without loss, independent of the batch and of the number of processes."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,24 +14,29 @@ import pytest
 import torch
 from PIL import Image
 
-from demo_core import benchmark
 from demo_core.attacks import ATTACKS
-from demo_core.benchmark import (
-    COLUMNS,
+from demo_core.benchmark import __main__ as cli
+from demo_core.benchmark.piles import held
+from demo_core.benchmark.records import Records, alone_in, read_records, settings_of
+from demo_core.benchmark.report import markdown
+from demo_core.benchmark.run import (
+    ATTACKER,
+    DEFENCE,
+    START,
+    TARGET,
     Bench,
-    BenchmarkError,
-    Records,
-    Trial,
-    default_trials,
+    Plan,
+    Setup,
     identity,
-    read_records,
+    open_records,
+    out_of_memory,
     run,
 )
-from demo_core.datasets import held
+from demo_core.benchmark.trials import BenchmarkError, Trial, default_trials
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
-from demo_core.report import markdown
 
+ROOT = Path(__file__).parents[1]
 SETTINGS = {"model": "photo"}
 TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x1", "targeted_pgd@4x1", "transfer@4x1")]
 ADAPTIVE = Trial.read("pgd@2x1+predicted+adaptive")
@@ -60,7 +64,7 @@ def in_order(records: pd.DataFrame) -> pd.DataFrame:
 
 def finish(bench, folder, batch=3, defenses=SOME, trials=TRIALS) -> pd.DataFrame:
     records = Records(folder, SETTINGS)
-    for _ in run(bench, "photographs", records, records.read(), trials, defenses, batch, quiet=True):
+    for _ in run(bench, "photographs", records, Plan(trials, defenses, batch), quiet=True):
         pass
     return in_order(records.read())
 
@@ -83,41 +87,18 @@ def test_a_record_for_every_picture_attack_and_defence(whole):
 
 
 def test_stopped_anywhere_it_goes_on_to_the_same_records(bench, whole, tmp_path):
-    records = Records(tmp_path / "cut", SETTINGS)
-    for count, _ in enumerate(
-        run(bench, "photographs", records, records.read(), TRIALS, SOME, 3, quiet=True)
-    ):
+    records = Records(tmp_path, SETTINGS)
+    for count, _ in enumerate(run(bench, "photographs", records, Plan(TRIALS, SOME, 3), quiet=True)):
         if count == 4:
             break
-    with records.path.open("a") as file:
-        file.write("photographs,7,1,pgd@4x1,no")  # a line that a kill cut short
-    pd.testing.assert_frame_equal(whole[EXACT], finish(bench, tmp_path / "cut")[EXACT])
+    assert 0 < len(records.read()) < len(whole)
+    pd.testing.assert_frame_equal(whole[EXACT], finish(bench, tmp_path)[EXACT])
 
 
-def test_whole_records_are_not_written_again_by_a_start(tmp_path, monkeypatch):
-    """A kill in the middle of that would lose them."""
-    records = Records(tmp_path, SETTINGS)
-    records.append(pd.DataFrame([("photographs", 1, 1, "clean", "none", 1, 1.0, 0.0, 1.0)], columns=COLUMNS))
-    for torn in ("", "photographs,7,1,pgd@4x1,no"):
-        with records.path.open("a") as file:
-            file.write(torn)
-        size, node = records.path.stat().st_size - len(torn), records.path.stat().st_ino
-        opened: list[str] = []
-        monkeypatch.setattr(
-            Path, "write_bytes", lambda self, content: opened.append(self.name)
-        )  # empties the file first
-        Records(tmp_path, SETTINGS)
-        assert (
-            (records.path.stat().st_size, records.path.stat().st_ino) == (size, node)
-            and len(records.read()) == 1
-            and not opened
-        )
-
-
-def test_a_kill_while_the_first_line_is_written_loses_nothing(bench, tmp_path):
-    records = Records(tmp_path, SETTINGS)
-    records.path.write_text("dataset,ind")
-    assert len(finish(bench, tmp_path, trials=TRIALS[:1], defenses=["none"])) == 8
+def test_what_is_there_is_not_made_again(bench, tmp_path, monkeypatch):
+    finish(bench, tmp_path, trials=TRIALS[:2])
+    monkeypatch.setattr(Bench, "attacked", lambda *args: pytest.fail("made again"))
+    assert len(finish(bench, tmp_path, trials=TRIALS[:2])) == 8 * 2 * len(SOME)
 
 
 @pytest.mark.parametrize("trial", [*TRIALS, ADAPTIVE], ids=str)
@@ -127,6 +108,49 @@ def test_a_picture_meets_the_same_attack_whatever_its_batch(bench, trial):
         for rows in (torch.arange(4), torch.arange(1, 3))
     )
     assert torch.equal(whole[1:3], part)
+
+
+def test_every_picture_use_and_seed_has_dice_of_its_own(bench, clip):
+    """An attacker whose dice were the defence's would foresee them."""
+    batch = bench.pile.load(torch.arange(8))
+    other = Bench(clip, bench.pile, bench.seed + 1)
+    drawn = [
+        torch.rand((), dtype=torch.float64, generator=die).item()
+        for b in (bench, other)
+        for use in (START, TARGET, DEFENCE, ATTACKER)
+        for die in b.dice(batch, use)
+    ]
+    assert len(set(drawn)) == 2 * 4 * 8
+
+
+def test_a_pictures_dice_follow_from_its_index_alone(bench):
+    one = bench.dice(bench.pile.load(torch.tensor([5])), DEFENCE)
+    many = bench.dice(bench.pile.load(torch.arange(8)), DEFENCE)
+    assert torch.equal(torch.rand(3, generator=one[0]), torch.rand(3, generator=many[5]))
+
+
+def test_one_class_leaves_nothing_to_aim_at(clip, tmp_path):
+    pile = held(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, dtype=torch.long), ["cat"])
+    setup, aimed = Setup("photo", clip), Plan([Trial.read("targeted_pgd@4")], ["none"], 2)
+    with pytest.raises(BenchmarkError, match="“pets” has one class.*leave targeted_pgd@4 out"):
+        open_records(tmp_path, setup, {"pets": pile}, aimed)
+    assert not list(tmp_path.iterdir())
+    open_records(tmp_path, setup, {"pets": pile}, replace(aimed, trials=[Trial.read("pgd@4")]))
+
+
+def test_float32_is_float32_wherever_a_benchmark_can_be_run():
+    """Also on a GPU, in the command and in the page alike: both import the same place."""
+    for name in ("demo_core.benchmark.__main__", "demo_core.ui.bench"):
+        code = (
+            f"import torch, {name}; b = torch.backends;"
+            "assert not b.cudnn.allow_tf32 and not b.cuda.matmul.allow_tf32 and b.cudnn.deterministic"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=200)
+
+
+@pytest.mark.parametrize("eps, size", [(0.5, 0.5), (1, 1), (4, 1), (8, 2), (16, 4)])
+def test_the_step_size_is_the_papers_and_crosses_a_large_ball(eps, size):
+    assert Trial("pgd", eps).step_size == size
 
 
 def test_every_defence_meets_an_attacker_of_its_own(bench, tmp_path, monkeypatch):
@@ -188,20 +212,6 @@ def test_named_twice_is_run_once(bench, tmp_path):
 
 def test_other_weights_are_another_identity(clip, twin):
     assert identity(clip) == identity(clip) != identity(twin)
-
-
-def test_other_settings_are_refused_and_other_defences_join(tmp_path):
-    Records(tmp_path, SETTINGS, {"defenses": {"ttc": "eps 4"}})
-    Records(tmp_path, SETTINGS, {"defenses": {"mac": "eps 8"}, "datasets": {"DTD": 100}})
-    for settings, joining in (
-        ({"model": "other"}, {}),
-        (SETTINGS, {"defenses": {"ttc": "eps 5"}}),
-        (SETTINGS, {"defenses": {"ttc": "eps 4", "mac": "eps 9"}}),
-        (SETTINGS, {"datasets": {"DTD": 99}}),
-    ):
-        with pytest.raises(BenchmarkError, match="other settings"):
-            Records(tmp_path, settings, joining)
-    Records(tmp_path, SETTINGS, {"defenses": {"mac": "eps 8", "ttc": "eps 4"}})
 
 
 def test_what_a_defence_is_set_to_is_written_down(clip):
@@ -314,9 +324,7 @@ def command(pictures: Path, out: Path, *more: str, launcher: tuple[str, ...] = (
 
 
 def finished(arguments: list[str]) -> None:
-    subprocess.run(
-        arguments, check=True, cwd=benchmark.__file__.rsplit("/", 2)[0], capture_output=True, timeout=500
-    )
+    subprocess.run(arguments, check=True, cwd=ROOT, capture_output=True, timeout=500)
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +345,7 @@ def test_two_processes_killed_in_the_middle_and_resumed_by_one_lose_and_double_n
 ):
     process = subprocess.Popen(
         command(pictures, tmp_path, "--batch", "2", launcher=TWO),
-        cwd=benchmark.__file__.rsplit("/", 2)[0],
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -360,23 +368,24 @@ def test_two_processes_killed_in_the_middle_and_resumed_by_one_lose_and_double_n
 
 def test_two_processes_give_the_records_of_one(pictures, uninterrupted, tmp_path):
     finished(command(pictures, tmp_path, "--batch", "5", launcher=TWO))
-    assert len(list(tmp_path.glob("records-*.csv"))) == 2
+    assert len(list(tmp_path.glob("records-*.sqlite"))) == 2
     pd.testing.assert_frame_equal(in_order(read_records(tmp_path))[EXACT], uninterrupted[EXACT])
 
 
 def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
-    arguments = command(pictures, tmp_path, "--batch", "24", "--limit", "4")[3:]
-    benchmark.main(arguments)
-    assert "| TTC |" in capsys.readouterr().out
-    benchmark.main(["--report", str(tmp_path), "--store", str(tmp_path / "records.csv.gz")])
-    assert "PGD-2, 4/255" in capsys.readouterr().out
+    cli.main(command(pictures, tmp_path, "--batch", "24", "--limit", "4")[3:])
+    assert "| TTC " in capsys.readouterr().out
+    for name in ("records.csv.gz", "one.sqlite"):
+        cli.main(["--report", str(tmp_path), "--store", str(tmp_path / name)])
+        assert "PGD-2, 4/255" in capsys.readouterr().out
+    found = read_records(tmp_path)
     stored = pd.read_csv(tmp_path / "records.csv.gz", keep_default_na=False)
-    pd.testing.assert_frame_equal(in_order(stored)[COLUMNS], in_order(read_records(tmp_path))[COLUMNS])
-    settings = json.loads((tmp_path / "settings.json").read_text())
-    assert settings["datasets"][str(pictures)]["size"] == 10 and settings["classes"][str(pictures)] == [
-        "cat",
-        "race car",
-    ]
+    for copy in (stored, read_records(tmp_path / "one.sqlite")):
+        pd.testing.assert_frame_equal(copy, found, check_dtype=False)
+    settings = settings_of(tmp_path)
+    assert settings_of(tmp_path / "one.sqlite") == settings
+    assert settings["datasets"][str(pictures)]["size"] == 10
+    assert settings["classes"][str(pictures)] == ["cat", "race car"]
     assert (tmp_path / "table.md").read_text().startswith(f"**{pictures.name}: Photo CLIP")
     for name in ("table.md", "table.csv", "table.tex", "published.md", "accuracy.svg", "accuracy.png"):
         assert (tmp_path / name).stat().st_size
@@ -388,14 +397,14 @@ def test_a_folder_of_ones_own_is_found_by_its_path_or_beside_the_data_sets(pictu
         (str(pictures), Path("nowhere")),
         (pictures.name, pictures.parent),
     ):
-        assert benchmark._found(key, data) == str(pictures.resolve())
-    assert benchmark._found("DTD", None) == "DTD"
+        assert cli._found(key, data) == str(pictures.resolve())
+    assert cli._found("DTD", None) == "DTD"
 
 
 def test_two_runs_do_not_write_into_one_folder(pictures, tmp_path):
     for process in (0, 1):  # the second of a run whose first was killed may still be there
-        with benchmark.alone_in(tmp_path, process), pytest.raises(SystemExit, match="Another run is writing"):
-            benchmark.main(command(pictures, tmp_path)[3:])
+        with alone_in(tmp_path, process), pytest.raises(SystemExit, match="Another run is writing"):
+            cli.main(command(pictures, tmp_path)[3:])
 
 
 @pytest.mark.parametrize(
@@ -408,14 +417,20 @@ def test_two_runs_do_not_write_into_one_folder(pictures, tmp_path):
     ],
 )
 def test_what_is_short_of_memory(said, is_so):
-    assert benchmark.out_of_memory(RuntimeError(said)) is is_so
+    assert out_of_memory(RuntimeError(said)) is is_so
+
+
+def test_a_seed_is_not_negative(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--data", ".", "--seed", "-1"])
+    assert "write a whole number from 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--limit", "--batch", "--tile"])
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
 def test_numbers_of_pictures_start_at_one(flag, value, capsys):
     with pytest.raises(SystemExit):
-        benchmark.main(["--data", ".", flag, value])
+        cli.main(["--data", ".", flag, value])
     assert "write a whole number from 1" in capsys.readouterr().err
 
 
@@ -431,4 +446,4 @@ def test_numbers_of_pictures_start_at_one(flag, value, capsys):
 )
 def test_the_command_says_what_is_missing(arguments, why):
     with pytest.raises(SystemExit, match=why):
-        benchmark.main(arguments)
+        cli.main(arguments)

@@ -12,7 +12,9 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets as tv
 
-from demo_core.datasets import DATASETS, OWN, PAPERS, SATELLITE, DatasetUnavailable, fitted, pile_of, plain
+from demo_core.benchmark import piles
+from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, SATELLITE, plain
+from demo_core.benchmark.piles import DatasetUnavailable, fitted, pile_of
 
 
 def picture(path: Path, side: int = 40, colour: int = 100) -> None:
@@ -143,12 +145,15 @@ def make_sun(root: Path) -> None:
 
 
 # 211 two-letter codes, as the folders of Country211 are named; XK is Kosovo.
-COUNTRIES = """AD AE AF AG AI AL AM AO AQ AR AT AU AW AX AZ BA BB BD BE BF BG BH BJ BM BN BO BQ BR BS BT BW BY BZ CA CD CF CH CI
-CK CL CM CN CO CR CU CV CW CY CZ DE DK DM DO DZ EC EE EG ES ET FI FJ FK FO FR GA GB GD GE GF GG GH GI GL GM GP GR GS GT GU GY HK
-HN HR HT HU ID IE IL IM IN IQ IR IS IT JE JM JO JP KE KG KH KN KP KR KW KY KZ LA LB LC LI LK LR LT LU LV LY MA MC MD ME MF MG MK
-ML MM MN MO MQ MR MT MU MV MW MX MY MZ NA NC NG NI NL NO NP NZ OM PA PE PF PG PH PK PL PR PS PT PW PY QA RE RO RS RU RW SA SB SC
-SD SE SG SH SI SJ SK SL SM SN SO SS SV SX SY SZ TG TH TJ TL TM TN TO TR TT TW TZ UA UG US UY UZ VA VE VG VI VN VU WS XK YE ZA ZM
-ZW""".split()
+COUNTRIES = """
+AD AE AF AG AI AL AM AO AQ AR AT AU AW AX AZ BA BB BD BE BF BG BH BJ BM BN BO BQ BR BS BT BW BY BZ CA CD
+CF CH CI CK CL CM CN CO CR CU CV CW CY CZ DE DK DM DO DZ EC EE EG ES ET FI FJ FK FO FR GA GB GD GE GF GG
+GH GI GL GM GP GR GS GT GU GY HK HN HR HT HU ID IE IL IM IN IQ IR IS IT JE JM JO JP KE KG KH KN KP KR KW
+KY KZ LA LB LC LI LK LR LT LU LV LY MA MC MD ME MF MG MK ML MM MN MO MQ MR MT MU MV MW MX MY MZ NA NC NG
+NI NL NO NP NZ OM PA PE PF PG PH PK PL PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL
+SM SN SO SS SV SX SY SZ TG TH TJ TL TM TN TO TR TT TW TZ UA UG US UY UZ VA VE VG VI VN VU WS XK YE ZA ZM
+ZW
+""".split()
 
 
 def make_countries(root: Path) -> None:
@@ -275,8 +280,25 @@ def test_a_broken_picture_is_named(tmp_path):
     picture(tmp_path / "cat" / "1.png")
     (tmp_path / "cat" / "2.png").write_bytes(b"not a picture")
     pile = pile_of(str(tmp_path), Path("nowhere"), 64)
-    with pytest.raises(DatasetUnavailable, match="Picture 1 of .* cannot be read"):
+    with pytest.raises(DatasetUnavailable, match="cat/2.png cannot be read"):
         pile.load(torch.arange(2))
+
+
+def test_a_picture_of_far_too_many_pixels_is_named(tmp_path):
+    """PIL takes it for a bomb, with an error that is none of its others."""
+    picture(tmp_path / "cat" / "1.png")
+    Image.new("1", (14_000, 14_000)).save(tmp_path / "cat" / "large.png")
+    pile = pile_of(str(tmp_path), Path("nowhere"), 64)
+    with pytest.raises(DatasetUnavailable, match=r"cat/large.png cannot be read \(.*196000000 pixels"):
+        pile.load(torch.arange(2))
+
+
+def test_a_broken_picture_of_a_set_without_paths_is_named_by_its_number(tmp_path, monkeypatch):
+    make_dtd(tmp_path)
+    pile = pile_of("DTD", tmp_path, 64, limit=1)
+    monkeypatch.setattr(piles, "fitted", lambda *args: (_ for _ in ()).throw(ValueError("odd")))
+    with pytest.raises(DatasetUnavailable, match="Picture [0-9]+ of DTD under .* cannot be read"):
+        pile.load(torch.arange(1))
 
 
 def test_too_few_classes_are_noticed(tmp_path):
@@ -324,6 +346,19 @@ def test_the_protocol_resizes_and_cuts_out_the_centre():
     assert not np.array_equal(
         fitted(native, 64).permute(1, 2, 0), np.asarray(native)
     )  # for every set but Tiny ImageNet
+
+
+def test_the_protocol_resizes_bilinearly():
+    """Against Pillow's own filter; stripes that the nearest pixel, or another filter, draws otherwise."""
+    stripes = np.zeros((300, 300, 3), np.uint8)
+    stripes[:, ::3] = 255
+    stripes[::5] //= 2
+    picture = Image.fromarray(stripes)
+    side = round(64 * 256 / 224)
+    edge = round((side - 64) / 2)
+    small = picture.resize((side, side), Image.Resampling.BILINEAR)
+    expected = np.asarray(small.crop((edge, edge, edge + 64, edge + 64)))
+    assert np.array_equal(fitted(picture, 64).permute(1, 2, 0), expected)
 
 
 def test_plain_names():

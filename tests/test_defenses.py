@@ -11,10 +11,11 @@ import torch.nn.functional as F
 
 from demo_core.ascent import last, random_start, uniform
 from demo_core.attacks import ATTACKS
-from demo_core.benchmark import Bench, Trial
+from demo_core.benchmark.piles import held
+from demo_core.benchmark.run import Bench
+from demo_core.benchmark.trials import Trial
 from demo_core.clip import count_passes, in_bf16, in_tiles
 from demo_core.counterattack import Budget
-from demo_core.datasets import held
 from demo_core.defenses import (
     DEFENSES,
     VIEW_DRIFT,

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import random_start
-from demo_core.benchmark import Trial
+from demo_core.benchmark.trials import Trial
 from demo_core.counterattack import Budget, TTCConfig, stability
 from demo_core.defenses import (
     TAU,

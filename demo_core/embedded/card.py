@@ -14,14 +14,15 @@ import json
 import statistics
 from pathlib import Path
 
-from demo_core.benchmark import CLEAN, Trial
+from demo_core.benchmark.report import drawn, shipped, shipped_markdown
+from demo_core.benchmark.tables import UNIT, table
+from demo_core.benchmark.trials import CLEAN, attack_title
 from demo_core.defenses import VIEW_DRIFT
 from demo_core.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import NO_DOUBT, NO_LABEL_FITS, SENSIBLE, UNSURE, UPLOADS_FILE, WRONG
 from demo_core.models import ASSETS, EMBEDDED, MODELS, folder_of, profile_of, study_of
-from demo_core.report import drawn, shipped, shipped_markdown, table
 
 KEYS = [key for key, row in MODELS.items() if row.embedded]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -98,9 +99,10 @@ def kept(key: str) -> str:
         clean = found[dataset, "none", CLEAN]
         mine = found[dataset, "default"].drop(CLEAN)
         lines.append(
-            f"- {dataset}: clean {clean:.1f} % undefended, {found[dataset, 'default', CLEAN]:.1f} % defended; "
+            f"- {dataset}: clean {clean:.1f} % undefended,"
+            f" {found[dataset, 'default', CLEAN]:.1f} % defended; "
             + "; ".join(
-                f"{Trial.read(attack).title} {value:.1f} % ({100 * value / clean:.0f} % of the clean accuracy,"
+                f"{attack_title(attack)} {value:.1f} % ({100 * value / clean:.0f} % of the clean accuracy,"
                 f" undefended {found[dataset, 'none', attack]:.1f} %)"
                 for attack, value in mine.items()
             )
@@ -129,11 +131,13 @@ def uploads_markdown(key: str) -> str:
     again = sum(row["defended"] == row["truth"] for row in first["right"])
     return "\n".join(
         [
-            f"Photographs that nobody chose ({sets}), uploaded with ten labels, attacked (PGD-10, 4/255) and counterattacked; green"
-            " is what the page says where a right label is back, and it is told no right label of an upload. Of the"
-            f" {len(first['right'])} that were recognised, {again} were so after the counterattack:",
+            f"Photographs that nobody chose ({sets}), uploaded with ten labels, attacked (PGD-10, 4/255) and"
+            " counterattacked; green is what the page says where a right label is back, and it is told no"
+            f" right label of an upload. Of the {len(first['right'])} that were recognised, {again} were so"
+            " after the counterattack:",
             "",
-            "| labels | first answer | uploads | “None of these labels seems to fit” | “CLIP was not sure” | no doubt | green |",
+            "| labels | first answer | uploads | “None of these labels seems to fit” | “CLIP was not sure” |"
+            " no doubt | green |",
             "|---" * 7 + "|",
             *(line(SENSIBLE, title, rows) for title, rows in first.items()),
             line(WRONG, "wrong", kinds[WRONG]),
@@ -155,22 +159,25 @@ def model_markdown(key: str) -> str:
         [
             f"### {MODELS[key].title}",
             "",
-            f"Gate: {profile.gate.replace('_', ' ')} {'under' if profile.gate == 'tau' else 'over'} {profile.threshold:g}."
-            f" Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255 within {budget.eps * 255:g}/255"
+            f"Gate: {profile.gate.replace('_', ' ')} {'under' if profile.gate == 'tau' else 'over'}"
+            f" {profile.threshold:g}. Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255"
+            f" within {budget.eps * 255:g}/255"
             + (f", aimed at the picture and it {' and '.join(profile.aim)}" if profile.aim else "")
-            + f"; a counterattacked picture is judged by the mean over it and {profile.looks} closer looks. {profile.note}",
+            + f"; a counterattacked picture is judged by the mean over it and {profile.looks} closer looks."
+            + f" {profile.note}",
             "",
             "What the default defence keeps:",
             "",
             kept(key),
             "",
-            "Accuracy in percent, ± half the 95 % interval:",
+            UNIT,
             "",
             shipped_markdown(key),
             "",
-            "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under 0.5: attacked"
-            f" ones drift further; {study.pictures:,} pictures, attacked from the predicted label; PGD-10 flips half of them at"
-            f" an eps of {study.median_flip_eps:.2f}/255). Growth: the drift at 8/255 over that at 0.5/255.",
+            "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under"
+            f" 0.5: attacked ones drift further; {study.pictures:,} pictures, attacked from the predicted"
+            f" label; PGD-10 flips half of them at an eps of {study.median_flip_eps:.2f}/255). Growth: the"
+            " drift at 8/255 over that at 0.5/255.",
             "",
             aucs_markdown(study),
             "",

@@ -11,9 +11,10 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from scipy.stats import mannwhitneyu
 from tqdm import tqdm
 
-from demo_core.benchmark import Bench, Trial
+from demo_core.benchmark.piles import Pile, held
+from demo_core.benchmark.run import Bench
+from demo_core.benchmark.trials import Trial
 from demo_core.clip import ZeroShotCLIP
-from demo_core.datasets import Pile, held
 from demo_core.defenses import Profile, judge
 from demo_core.embedded.photographs import Photographs, read_archive
 from demo_core.embedded.recognise import PROMPTS, names_of

@@ -1,7 +1,7 @@
 """Judge defences of an embedded model on archives of photographs: the benchmark's records, from zip files.
 
-    python -m demo_core.embedded.judge --archives ImageNet.zip --model photo --attacks clean pgd@1 pgd@4 --out
-    runs/photo python -m demo_core.benchmark --report runs/photo --store assets/embedded/photo/records.csv.xz
+    python -m demo_core.embedded.judge --archives ImageNet.zip --attacks clean pgd@4 --out runs/photo
+    python -m demo_core.benchmark --report runs/photo --store assets/embedded/photo/records.sqlite
 
 Attacks are written, records kept and a stopped run taken up again as in `demo_core.benchmark`, whose work
 this is.
@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
-from demo_core.benchmark import Bench, BenchmarkError, Trial, alone_in, open_records, positive, run
+from demo_core.benchmark.__main__ import natural, positive
+from demo_core.benchmark.records import alone_in
+from demo_core.benchmark.run import Plan, Setup, open_records, run
+from demo_core.benchmark.trials import BenchmarkError, Trial
 from demo_core.defenses import DEFENSES
 from demo_core.embedded.gallery import BATCH, read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, load, surrogate_of
@@ -34,11 +35,9 @@ def main(argv: list[str] | None = None) -> None:
         "--limit", type=positive, help="pictures of each archive, chosen by the seed; else all"
     )
     parser.add_argument("--batch", type=positive, default=BATCH)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the folder of the records")
     args = parser.parse_args(argv)
-    # On a GPU, too, float32 is float32.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
         trials = [Trial.read(text) for text in args.attacks]
         with alone_in(args.out):
@@ -47,14 +46,11 @@ def main(argv: list[str] | None = None) -> None:
             piles = {
                 path.stem: read_pile(path, args.limit, args.seed, clip.image_size) for path in args.archives
             }
-            records = open_records(
-                args.out, args.model, clip, surrogate, piles, args.defenses, args.seed, "float32", args.batch
-            )
+            setup = Setup(args.model, clip, surrogate, args.seed, tile=args.batch)
+            plan = Plan(trials, args.defenses, args.batch)
+            records = open_records(args.out, setup, piles, plan)
             for name, pile in piles.items():
-                bench = Bench(clip, pile, args.seed, surrogate, tile=args.batch)
-                for _ in run(
-                    bench, name, records, records.read(), trials, args.defenses, args.batch, quiet=True
-                ):
+                for _ in run(setup.bench(pile), name, records, plan, quiet=True):
                     pass
     except BenchmarkError as error:
         raise SystemExit(str(error)) from None

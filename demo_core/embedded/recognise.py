@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-from demo_core.datasets import FLOWERS, plain
+from demo_core.benchmark.datasets import FLOWERS, plain
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.photographs import read_archive
 from demo_core.embedded.teacher import PictureSide, picture_side, pooled_features
@@ -32,7 +32,7 @@ PROMPTS = {
     "OxfordPets": "A photo of a {}, a type of pet.",
     "Flowers102": "A photo of a {}, a type of flower.",
 }
-PROMPT = "This is a photo of a {}."  # of the other sets, as in demo_core.datasets
+PROMPT = "This is a photo of a {}."  # of the other sets, as in demo_core.benchmark.datasets
 UNSEEN_SETS = ("ImageNet", "imagenet-photos")  # that show classes held out of the text tower's training
 SETS = ("CIFAR10", "CIFAR100", "OxfordPets", "Caltech101", "Flowers102")
 RESULT_FILE = "recognition.json"
@@ -132,7 +132,7 @@ class Pictures:
 
 
 def names_of(set_name: str, classes: Sequence[str]) -> list[str]:
-    """A set's class names as they are asked for (see demo_core.datasets)."""
+    """A set's class names as they are asked for (see demo_core.benchmark.datasets)."""
     if set_name == "Flowers102":
         return [plain(name) for name in FLOWERS]
     if set_name == "Caltech101":

@@ -13,50 +13,59 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 import pandas as pd
 
-from demo_core.benchmark import (
-    CLEAN,
-    COLUMNS,
-    Bench,
-    BenchmarkError,
-    Trial,
-    default_trials,
-    open_records,
-    run,
-    settings_of,
-)
-from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
+from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.piles import DatasetUnavailable, pile_of
+from demo_core.benchmark.published import published_titles
+from demo_core.benchmark.records import settings_of
+from demo_core.benchmark.report import heading, markdown, shipped_markdown
+from demo_core.benchmark.run import Plan, Setup, open_records, run
+from demo_core.benchmark.tables import UNIT
+from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial, default_trials
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
-from demo_core.report import UNIT, heading, markdown, published_titles, shipped_markdown
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
 TILE = 4  # small, so that rows appear steadily; a CPU is no faster with more
 MOST_PICTURES = 10_000
-PAUSE = 3.0  # seconds between two tables: each is made of all records
-NAV = (
-    '<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-current="page">Benchmark</b></nav>'
-    "<style>.head, .lab { display: none !important; } .views { display: flex; gap: 1.2rem; } .bench h1 { font-size: 1.7rem; margin: 0; }"
-    " #shipped, #bench-table { overflow-x: auto; }"
-    " :is(#shipped, #bench-table) :is(th, td) { white-space: nowrap; font-variant-numeric: tabular-nums; padding: .3rem .5rem !important;"
-    " font-size: .85rem; }"
-    " :is(#shipped, #bench-table) :is(th, td):first-child { white-space: normal; min-width: 7.5rem; position: sticky; left: 0;"
-    " background: var(--body-background-fill); }"
-    " #bench-data { overflow-wrap: anywhere; } .bench details { margin: .4rem 0; } .bench summary { cursor: pointer; } .bench dt { font-weight: 600; } .bench dd { margin: 0 0 .4rem 1rem; }</style>"
-)
+PAUSE = 3.0  # seconds between two tables, or ten times what one takes: each is made of all records
+CELLS = ":is(#shipped, #bench-table) :is(th, td)"
+NAV = f"""<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-current="page">Benchmark</b></nav>
+<style>
+.head, .lab {{ display: none !important; }}
+.views {{ display: flex; gap: 1.2rem; }}
+.bench h1 {{ font-size: 1.7rem; margin: 0; }}
+#shipped, #bench-table {{ overflow-x: auto; }}
+{CELLS} {{ white-space: nowrap; font-variant-numeric: tabular-nums; padding: .3rem .5rem !important;
+  font-size: .85rem; }}
+{CELLS}:first-child {{ white-space: normal; min-width: 7.5rem; position: sticky; left: 0;
+  background: var(--body-background-fill); }}
+#bench-data {{ overflow-wrap: anywhere; }}
+.bench details {{ margin: .4rem 0; }}
+.bench summary {{ cursor: pointer; }}
+.bench dt {{ font-weight: 600; }}
+.bench dd {{ margin: 0 0 .4rem 1rem; }}
+</style>"""
 # What stands in the tables, in words.
 WORDS = {
-    "from the predicted label": "The attack starts from what the model says of the clean picture, which leaks nothing of the true label.",
-    "knows the defence": "The attacker has the defence’s code, though not its dice, and attacks through it; of that and the plain"
-    " attack he keeps what does most.",
+    "from the predicted label": "The attack starts from what the model says of the clean picture, which leaks"
+    " nothing of the true label.",
+    "knows the defence": "The attacker has the defence’s code, though not its dice, and attacks through it;"
+    " of that and the plain attack he keeps what does most.",
     "the worst of all": "A picture counts as right only where it withstood every attack of that eps.",
-    "passes": "Through the image encoder, the honest cost; milliseconds are those of one machine, to be compared with each other only.",
+    "passes": "Through the image encoder, the honest cost; milliseconds are those of one machine, to be"
+    " compared with each other only.",
 }
+NOT_OPEN = (
+    "The benchmark is not open to this visit: open the page with ?view=benchmark"
+    " (where the operator has set one, with his secret)."
+)
 
 
 def legend() -> str:
@@ -65,7 +74,10 @@ def legend() -> str:
     listed = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in rows.items()
     )
-    return f"<p>{UNIT} Each is recomputed from one record for each picture, attack and defence.</p><details><summary>What the rows and columns mean</summary><dl>{listed}</dl></details>"
+    return (
+        f"<p>{UNIT} Each is recomputed from one record for each picture, attack and defence.</p>"
+        f"<details><summary>What the rows and columns mean</summary><dl>{listed}</dl></details>"
+    )
 
 
 def allowed(request: gr.Request) -> bool:
@@ -126,29 +138,77 @@ def live(
     trials, clip, seed = [Trial.read(text) for text in attacks], model(key), int(seed)
     piles = {d: pile_of(d, data_folder(), clip.image_size, int(limit), seed, hint="") for d in datasets}
     surrogate = model(surrogate_of(key)) if any(t.transfers for t in trials) else None
-    records = open_records(folder, key, clip, surrogate, piles, defenses, seed, "float32", TILE)
+    setup, plan = Setup(key, clip, surrogate, seed, tile=TILE), Plan(trials, defenses, TILE)
+    records = open_records(folder, setup, piles, plan)
     total = sum(len(pile.indices) for pile in piles.values()) * len(trials) * len(defenses)
     found, then = records.read(), time.monotonic()
     for name, pile in piles.items():
-        for new in run(
-            Bench(clip, pile, seed, surrogate, tile=TILE),
-            name,
-            records,
-            found,
-            trials,
-            defenses,
-            TILE,
-            quiet=True,
-        ):
-            found = pd.concat([found, new[COLUMNS]], ignore_index=True)
+        for new in run(setup.bench(pile), name, records, plan, quiet=True):
+            found = pd.concat([found, new], ignore_index=True)
             left = (time.monotonic() - then) / len(found) * (total - len(found))
             words = f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left"
-            yield (
-                f"{len(found):,} of {total:,} records; about {words}."
-                if len(found) < total
-                else f"Done: {total:,} records.",
-                found,
+            done = len(found) >= total
+            words = (
+                f"Done: {total:,} records."
+                if done
+                else f"{len(found):,} of {total:,} records; about {words}."
             )
+            yield words, found
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run of a visitor has made so far: its table as Markdown, and its records."""
+
+    table: str
+    records: pd.DataFrame
+
+
+def downloads(finished: Finished | None) -> Iterator[tuple]:
+    """What the two download buttons become. Files are written, and copied into the page's cache, once a run:
+    when it ends, in whatever way."""
+    if finished is None:
+        yield gr.skip(), gr.skip()
+        return
+    with tempfile.TemporaryDirectory() as place:
+        table, records = Path(place) / "table.md", Path(place) / "records.csv"
+        table.write_text(finished.table)
+        finished.records.to_csv(records, index=False)
+        # Gradio takes copies before it asks for what comes after.
+        yield tuple(gr.update(value=str(path), interactive=True) for path in (table, records))
+
+
+def go(model: Callable, request: gr.Request, *chosen) -> Iterator[tuple]:
+    """The chosen benchmark (live's arguments between `model` and `folder`), batch by batch: where it stands,
+    its table, what it has made (Finished), and the two downloads, which are offered when it ends."""
+    if not allowed(request):
+        raise gr.Error(NOT_OPEN)
+    made, due, same = None, 0.0, (gr.skip(),) * 4
+    yield status("Getting ready …"), gr.skip(), None, *(gr.update(interactive=False),) * 2
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            for words, rows in live(model, *chosen, Path(place)):
+                done = words.startswith("Done")
+                if (then := time.monotonic()) < due and not done:
+                    yield status(words), *same
+                    continue
+                unfinished = "" if done else f"**Not finished: {words}**\n\n"
+                table = f"{heading(rows, settings_of(Path(place)))}\n\n{unfinished}{markdown(rows)}\n"
+                made = Finished(table, rows)
+                due = then + max(PAUSE, 10 * (time.monotonic() - then))
+                yield status(words), table, made, gr.skip(), gr.skip()
+        except (BenchmarkError, DatasetUnavailable, ModelUnavailable, LabelError) as error:
+            gr.Warning(str(error), title="Not yet")
+            yield status(f"{'It ended early' if made else 'Nothing was run'}. {error}"), *same
+    for files in downloads(made):
+        yield *same[:3], *files
+
+
+def stopped(made: Finished | None) -> Iterator[tuple]:
+    """After Stop: where it stands, and what there is to download."""
+    words = "What is shown stays, and can be downloaded; another run begins anew."
+    for files in downloads(made):
+        yield status(f"Stopped. {words}" if made else "Stopped before anything was made."), *files
 
 
 def status(words: str) -> str:
@@ -166,11 +226,10 @@ def add(model: Callable, queue: dict) -> None:
 
 
 def _build(model: Callable, queue: dict) -> None:
-    given = {"interactive": True}  # what is built late is not found out to be an input
     gr.HTML(NAV)
     gr.HTML(
-        "<h1>Benchmark</h1><p>Many pictures, every attack, every defence: what papers printed, what was measured with this demo,"
-        " and a run of your own.</p>",
+        "<h1>Benchmark</h1><p>Many pictures, every attack, every defence: what papers printed, what was"
+        " measured with this demo, and a run of your own.</p>",
         elem_classes="bench",
     )
     with gr.Tabs():
@@ -179,8 +238,8 @@ def _build(model: Callable, queue: dict) -> None:
             gr.Markdown(shipped(), elem_id="shipped")
         with gr.Tab("In papers"):
             gr.HTML(
-                "<p>OpenAI’s ViT-B/32 throughout, accuracies in percent. These figures are other people’s; each names its source."
-                " “Second-hand” ones are cited by another paper.</p>"
+                "<p>OpenAI’s ViT-B/32 throughout, accuracies in percent. These figures are other people’s;"
+                " each names its source. “Second-hand” ones are cited by another paper.</p>"
             )
             gr.Dataframe(
                 published_titles(),
@@ -192,101 +251,65 @@ def _build(model: Callable, queue: dict) -> None:
                 column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 430],
             )
         with gr.Tab("Run"):
-            with gr.Row():
-                kind = gr.Dropdown(
-                    [(row.title, key) for key, row in MODELS.items()],
-                    value=DEFAULT_MODEL,
-                    label="Model",
-                    min_width=220,
-                    **given,
-                )
-                datasets = gr.Dropdown(
-                    choices(),
-                    value=["Examples"],
-                    multiselect=True,
-                    label="Data sets",
-                    elem_id="bench-data",
-                    min_width=220,
-                    **given,
-                    info=f"Read from the folder “{data_folder()}” ({DATA} names another).",
-                )
-                limit = gr.Number(50, precision=0, label="Pictures of each", elem_id="bench-limit", **given)
-                seed = gr.Number(0, precision=0, label="Seed", **given)
-            attacks = gr.CheckboxGroup(
-                [(t.title, str(t)) for t in default_trials()],
-                value=[CLEAN, "pgd@1", "pgd@4"],
-                label="Attacks",
-                elem_id="bench-attacks",
-                **given,
-            )
-            defenses = gr.CheckboxGroup(
-                [(row.title, key) for key, row in DEFENSES.items()],
-                value=["none", "ttc", "default"],
-                label="Defences",
-                elem_id="bench-defenses",
-                **given,
-            )
-            with gr.Row():
-                start = gr.Button("Run the benchmark", variant="primary", elem_id="bench-run")
-                stop = gr.Button("Stop", variant="stop", elem_id="bench-stop")
-            progress = gr.HTML(status("Nothing has run yet."), elem_id="bench-progress")
-            found = gr.Markdown(elem_id="bench-table")
-            with gr.Row():
-                table = gr.DownloadButton(
-                    "Download the table (Markdown)", interactive=False, elem_id="bench-download"
-                )
-                records = gr.DownloadButton(
-                    "Download the records (CSV)", interactive=False, elem_id="bench-records"
-                )
+            _build_run(model, queue)
 
-    def go(key, names, chosen, against, count, start_seed, request: gr.Request):
-        """Run the chosen benchmark, batch by batch."""
-        if not allowed(request):
-            raise gr.Error(
-                "The benchmark is not open to this visit: open the page with ?view=benchmark"
-                " (where the operator has set one, with his secret)."
-            )
-        with tempfile.TemporaryDirectory() as place:
-            folder, shown = Path(place), 0.0
-            try:
-                yield status("Getting ready …"), gr.skip(), gr.skip(), gr.skip()
-                for words, rows in live(model, key, names, chosen, against, count, start_seed, folder):
-                    done = words.startswith("Done")
-                    if shown and time.monotonic() - shown < PAUSE and not done:
-                        yield status(words), gr.skip(), gr.skip(), gr.skip()
-                        continue
-                    shown, path = time.monotonic(), folder / "table.md"
-                    unfinished = "" if done else f"**Not finished: {words}**\n\n"
-                    path.write_text(f"{heading(rows, settings_of(folder))}\n\n{unfinished}{markdown(rows)}\n")
-                    yield (
-                        status(words),
-                        path.read_text(),
-                        gr.update(value=str(path), interactive=True),
-                        gr.update(value=str(folder / "records-0.csv"), interactive=True),
-                    )
-            except (BenchmarkError, DatasetUnavailable, ModelUnavailable, LabelError) as error:
-                gr.Warning(str(error), title="Not yet")
-                yield (
-                    status(f"{'It ended early' if shown else 'Nothing was run'}. {error}"),
-                    gr.skip(),
-                    gr.skip(),
-                    gr.skip(),
-                )
 
-    running = start.click(
-        go,
-        [kind, datasets, attacks, defenses, limit, seed],
-        [progress, found, table, records],
-        api_visibility="private",
-        show_progress="hidden",
-        **queue,
+def _controls() -> list:
+    """The components that a run is chosen by, in the order of live's arguments."""
+    given = {"interactive": True}  # what is built late is not found out to be an input
+    with gr.Row():
+        kind = gr.Dropdown(
+            [(row.title, key) for key, row in MODELS.items()],
+            value=DEFAULT_MODEL,
+            label="Model",
+            min_width=220,
+            **given,
+        )
+        datasets = gr.Dropdown(
+            choices(),
+            value=["Examples"],
+            multiselect=True,
+            label="Data sets",
+            elem_id="bench-data",
+            min_width=220,
+            **given,
+            info=f"Read from the folder “{data_folder()}” ({DATA} names another).",
+        )
+        limit = gr.Number(50, precision=0, label="Pictures of each", elem_id="bench-limit", **given)
+        seed = gr.Number(0, precision=0, label="Seed", **given)
+    attacks = gr.CheckboxGroup(
+        [(t.title, str(t)) for t in default_trials()],
+        value=[CLEAN, "pgd@1", "pgd@4"],
+        label="Attacks",
+        elem_id="bench-attacks",
+        **given,
     )
-    stop.click(
-        lambda: status("Stopped. What is shown stays, and can be downloaded; another run begins anew."),
-        None,
-        progress,
-        cancels=[running],
-        api_visibility="private",
-        queue=False,
-        show_progress="hidden",
+    defenses = gr.CheckboxGroup(
+        [(row.title, key) for key, row in DEFENSES.items()],
+        value=["none", "ttc", "default"],
+        label="Defences",
+        elem_id="bench-defenses",
+        **given,
     )
+    return [kind, datasets, attacks, defenses, limit, seed]
+
+
+def _build_run(model: Callable, queue: dict) -> None:
+    chosen = _controls()
+    with gr.Row():
+        start = gr.Button("Run the benchmark", variant="primary", elem_id="bench-run")
+        stop = gr.Button("Stop", variant="stop", elem_id="bench-stop")
+    progress = gr.HTML(status("Nothing has run yet."), elem_id="bench-progress")
+    found, made = gr.Markdown(elem_id="bench-table"), gr.State()
+    with gr.Row():
+        table = gr.DownloadButton(
+            "Download the table (Markdown)", interactive=False, elem_id="bench-download"
+        )
+        records = gr.DownloadButton("Download the records (CSV)", interactive=False, elem_id="bench-records")
+
+    def started(key, datasets, attacks, defenses, limit, seed, request: gr.Request):
+        yield from go(model, request, key, datasets, attacks, defenses, limit, seed)
+
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    running = start.click(started, chosen, [progress, found, made, table, records], **quiet, **queue)
+    stop.click(stopped, made, [progress, table, records], cancels=[running], queue=False, **quiet)

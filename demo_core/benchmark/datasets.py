@@ -9,29 +9,19 @@ files. To add a data set is to add a row.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pycountry
-import torch
 from PIL import Image
 from torch.utils.data import Subset
 from torchvision import datasets as tv
-from torchvision.transforms.v2 import functional as vision
 
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE
 
 PHOTO = "This is a photo of a {}."
-READERS = 8  # threads that read and decode pictures
-
-
-class DatasetUnavailable(RuntimeError):
-    """A data set cannot be had here. The message is one sentence that says what to do."""
-
 
 # A data set as torchvision gives it, pictures and labels by index, with the names of its classes.
 Opened = tuple[Sequence[tuple[Image.Image, int]], Sequence[str]]
@@ -135,18 +125,20 @@ SATELLITE = {
     "River": "a river",
     "SeaLake": "a sea or a lake",
 }
-FLOWERS = """pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold, tiger lily, moon orchid,
-bird of paradise, monkshood, globe thistle, snapdragon, colts foot, king protea, spear thistle, yellow iris, globe-flower,
-purple coneflower, peruvian lily, balloon flower, giant white arum lily, fire lily, pincushion flower, fritillary, red ginger,
-grape hyacinth, corn poppy, prince of wales feathers, stemless gentian, artichoke, sweet william, carnation, garden phlox,
-love in the mist, mexican aster, alpine sea holly, ruby-lipped cattleya, cape flower, great masterwort, siam tulip, lenten rose,
-barbeton daisy, daffodil, sword lily, poinsettia, bolero deep blue, wallflower, marigold, buttercup, oxeye daisy,
-common dandelion, petunia, wild pansy, primula, sunflower, pelargonium, bishop of llandaff, gaura, geranium, orange dahlia,
-pink-yellow dahlia?, cautleya spicata, japanese anemone, black-eyed susan, silverbush, californian poppy, osteospermum,
-spring crocus, bearded iris, windflower, tree poppy, gazania, azalea, water lily, rose, thorn apple, morning glory,
-passion flower, lotus, toad lily, anthurium, frangipani, clematis, hibiscus, columbine, desert-rose, tree mallow, magnolia,
-cyclamen, watercress, canna lily, hippeastrum, bee balm, ball moss, foxglove, bougainvillea, camellia, mallow, mexican petunia,
-bromelia, blanket flower, trumpet creeper, blackberry lily""".replace("\n", " ").split(", ")
+FLOWERS = """pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold,
+tiger lily, moon orchid, bird of paradise, monkshood, globe thistle, snapdragon, colts foot, king protea,
+spear thistle, yellow iris, globe-flower, purple coneflower, peruvian lily, balloon flower, giant white
+arum lily, fire lily, pincushion flower, fritillary, red ginger, grape hyacinth, corn poppy, prince of
+wales feathers, stemless gentian, artichoke, sweet william, carnation, garden phlox, love in the mist,
+mexican aster, alpine sea holly, ruby-lipped cattleya, cape flower, great masterwort, siam tulip, lenten
+rose, barbeton daisy, daffodil, sword lily, poinsettia, bolero deep blue, wallflower, marigold,
+buttercup, oxeye daisy, common dandelion, petunia, wild pansy, primula, sunflower, pelargonium, bishop of
+llandaff, gaura, geranium, orange dahlia, pink-yellow dahlia?, cautleya spicata, japanese anemone,
+black-eyed susan, silverbush, californian poppy, osteospermum, spring crocus, bearded iris, windflower,
+tree poppy, gazania, azalea, water lily, rose, thorn apple, morning glory, passion flower, lotus, toad
+lily, anthurium, frangipani, clematis, hibiscus, columbine, desert-rose, tree mallow, magnolia, cyclamen,
+watercress, canna lily, hippeastrum, bee balm, ball moss, foxglove, bougainvillea, camellia, mallow,
+mexican petunia, bromelia, blanket flower, trumpet creeper, blackberry lily""".replace("\n", " ").split(", ")
 
 
 def _pcam(root: Path, download: bool) -> Opened:
@@ -226,7 +218,8 @@ DATASETS: dict[str, Dataset] = {
         "imagenet/ILSVRC2012_img_val.tar and"
         " imagenet/ILSVRC2012_devkit_t12.tar.gz (from image-net.org, after signing in)",
         by_hand=True,
-        departs="classes have the first of ImageNet’s own synonyms; the authors have a list that they cleaned by hand",
+        departs="classes have the first of ImageNet’s own synonyms; the authors have a list that they cleaned"
+        " by hand",
     ),
     "Caltech101": Dataset(
         "Caltech101", _caltech101, 101, 8_677, "caltech101/101_ObjectCategories/<class>/image_0001.jpg"
@@ -330,119 +323,3 @@ OWN = Dataset(
     "one sub-folder a class, named like the class, with pictures in it",
     by_hand=True,
 )
-
-
-def fitted(picture: Image.Image, side: int, whole: bool = False) -> torch.Tensor:
-    """uint8 [3,side,side]: the shorter side resized to 256/224 of the model's, bilinear, and the centre cut
-    out. whole: a picture of the model's own size is taken as it is (Tiny ImageNet before the embedded
-    models)."""
-    picture = picture.convert("RGB")
-    if not whole or picture.size != (side, side):
-        picture = vision.center_crop(
-            vision.resize(picture, [round(side * 256 / 224)], vision.InterpolationMode.BILINEAR), [side, side]
-        )
-    return vision.pil_to_tensor(picture)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures [B,3,S,S] uint8 with their indices in the data set [B] and their labels [B]."""
-
-    indices: torch.Tensor
-    pictures: torch.Tensor
-    labels: torch.Tensor
-
-    def __getitem__(self, rows: torch.Tensor) -> Batch:
-        return Batch(self.indices[rows], self.pictures[rows], self.labels[rows])
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
-@dataclass(frozen=True)
-class Pile:
-    """Pictures of a data set: what a benchmark works through.
-
-    indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt;
-    load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a
-    folder's.
-    """
-
-    indices: torch.Tensor
-    names: tuple[str, ...]
-    template: str
-    load: Callable[[torch.Tensor], Batch]
-    size: int = 0
-    files: str = ""
-
-    @property
-    def description(self) -> dict:
-        """What records of this data set have in common: its size, its classes and its prompt, its files."""
-        found = {
-            "size": self.size,
-            "classes": len(self.names),
-            "words": fingerprint((self.template, *self.names)),
-        }
-        return found | ({"files": self.files} if self.files else {})
-
-
-def fingerprint(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def held(
-    pictures: torch.Tensor,
-    labels: torch.Tensor,
-    names: Sequence[str],
-    indices: torch.Tensor | None = None,
-    template: str = DEFAULT_TEMPLATE,
-) -> Pile:
-    """A pile of pictures [N,3,S,S] uint8 that are in memory already."""
-    everything = Batch(torch.arange(len(labels)) if indices is None else indices, pictures, labels)
-    return Pile(everything.indices, tuple(names), template, everything.__getitem__, len(labels))
-
-
-def pile_of(
-    key: str,
-    root: Path,
-    side: int,
-    limit: int | None = None,
-    seed: int = 0,
-    download: bool = False,
-    hint: str = ", or add --download",
-) -> Pile:
-    """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random
-    by the seed, or all. hint: what else helps where one that can be downloaded is not there. Raises
-    DatasetUnavailable."""
-    row, place = (DATASETS[key], root) if key in DATASETS else (OWN, Path(key))
-    try:
-        found, names = row.open(place, download and not row.by_hand)
-    except Exception as error:  # torchvision, the download and the file formats raise many kinds
-        advice = "" if row.by_hand or download else hint
-        failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
-        raise DatasetUnavailable(f"{row.title}{failed}: put {row.layout} into {place}{advice}.") from error
-    if row.classes and len(names) != row.classes:
-        raise DatasetUnavailable(
-            f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
-            f" {row.layout} into {place}."
-        )
-    chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
-
-    def one(index: int) -> tuple[torch.Tensor, int]:
-        try:
-            picture, label = found[index]
-            return fitted(picture, side, row.whole), label
-        except (OSError, ValueError, SyntaxError) as error:  # what PIL raises where a file is broken
-            raise DatasetUnavailable(
-                f"Picture {index} of {row.title} under {place} cannot be read ({error}): replace it."
-            ) from error
-
-    def load(rows: torch.Tensor) -> Batch:
-        with ThreadPoolExecutor(READERS) as pool:
-            pictures, labels = zip(*pool.map(one, chosen[rows].tolist()))
-        return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
-
-    listed = [
-        "/".join(Path(path).parts[-2:]) for path, _ in getattr(found, "samples", ())
-    ]  # torchvision's folders have them
-    return Pile(chosen, tuple(names), row.template, load, len(found), fingerprint(listed) if listed else "")

@@ -1,0 +1,146 @@
+"""A data set's pictures as a benchmark works through them: chosen, resized, in batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional as vision
+
+from demo_core.benchmark.datasets import DATASETS, OWN
+from demo_core.labels import DEFAULT_TEMPLATE
+
+READERS = 8  # threads that read and decode pictures
+# What PIL raises where a file is broken, or has so many pixels that it may be meant to fill the memory.
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+class DatasetUnavailable(RuntimeError):
+    """A data set cannot be had here. The message is one sentence that says what to do."""
+
+
+def fitted(picture: Image.Image, side: int, whole: bool = False) -> torch.Tensor:
+    """uint8 [3,side,side]: the shorter side resized to 256/224 of the model's, bilinear, and the centre cut
+    out. whole: a picture of the model's own size is taken as it is (Tiny ImageNet before the embedded
+    models)."""
+    picture = picture.convert("RGB")
+    if not whole or picture.size != (side, side):
+        picture = vision.center_crop(
+            vision.resize(picture, [round(side * 256 / 224)], vision.InterpolationMode.BILINEAR), [side, side]
+        )
+    return vision.pil_to_tensor(picture)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures [B,3,S,S] uint8 with their indices in the data set [B] and their labels [B]."""
+
+    indices: torch.Tensor
+    pictures: torch.Tensor
+    labels: torch.Tensor
+
+    def __getitem__(self, rows: torch.Tensor) -> Batch:
+        return Batch(self.indices[rows], self.pictures[rows], self.labels[rows])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Pictures of a data set: what a benchmark works through.
+
+    indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt;
+    load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a
+    folder's.
+    """
+
+    indices: torch.Tensor
+    names: tuple[str, ...]
+    template: str
+    load: Callable[[torch.Tensor], Batch]
+    size: int = 0
+    files: str = ""
+
+    @property
+    def description(self) -> dict:
+        """What records of this data set have in common: its size, its classes and its prompt, its files."""
+        found = {
+            "size": self.size,
+            "classes": len(self.names),
+            "words": fingerprint((self.template, *self.names)),
+        }
+        return found | ({"files": self.files} if self.files else {})
+
+
+def fingerprint(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def held(
+    pictures: torch.Tensor,
+    labels: torch.Tensor,
+    names: Sequence[str],
+    indices: torch.Tensor | None = None,
+    template: str = DEFAULT_TEMPLATE,
+) -> Pile:
+    """A pile of pictures [N,3,S,S] uint8 that are in memory already."""
+    everything = Batch(torch.arange(len(labels)) if indices is None else indices, pictures, labels)
+    return Pile(everything.indices, tuple(names), template, everything.__getitem__, len(labels))
+
+
+def pile_of(
+    key: str,
+    root: Path,
+    side: int,
+    limit: int | None = None,
+    seed: int = 0,
+    download: bool = False,
+    hint: str = ", or add --download",
+) -> Pile:
+    """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random
+    by the seed, or all. hint: what else helps where one that can be downloaded is not there. Raises
+    DatasetUnavailable."""
+    row, place = (DATASETS[key], root) if key in DATASETS else (OWN, Path(key))
+    try:
+        found, names = row.open(place, download and not row.by_hand)
+    except Exception as error:  # torchvision, the download and the file formats raise many kinds
+        advice = "" if row.by_hand or download else hint
+        failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
+        raise DatasetUnavailable(f"{row.title}{failed}: put {row.layout} into {place}{advice}.") from error
+    if row.classes and len(names) != row.classes:
+        raise DatasetUnavailable(
+            f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
+            f" {row.layout} into {place}."
+        )
+    chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
+
+    def one(index: int) -> tuple[torch.Tensor, int]:
+        try:
+            picture, label = found[index]
+            return fitted(picture, side, row.whole), label
+        except UNREADABLE as error:
+            raise DatasetUnavailable(
+                f"{_file(found, index) or f'Picture {index} of {row.title} under {place}'} cannot be read"
+                f" ({error}): replace it, or take it away."
+            ) from error
+
+    def load(rows: torch.Tensor) -> Batch:
+        with ThreadPoolExecutor(READERS) as pool:
+            pictures, labels = zip(*pool.map(one, chosen[rows].tolist()))
+        return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
+
+    listed = ["/".join(Path(path).parts[-2:]) for path, _ in getattr(found, "samples", ())]
+    return Pile(chosen, tuple(names), row.template, load, len(found), fingerprint(listed) if listed else "")
+
+
+def _file(found: Sequence, index: int) -> str:
+    """The path of a data set's picture, where the data set keeps paths: a folder's does."""
+    if hasattr(found, "samples"):  # torchvision's folders
+        return str(found.samples[index][0])
+    return str(found.paths[index]) if hasattr(found, "paths") else ""

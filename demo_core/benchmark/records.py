@@ -1,0 +1,213 @@
+"""Records on disk: SQLite files, one for each process that writes, so that none ever waits for another.
+
+A file has two tables. `records`: a row for each picture, attack and defence, which with the data set are its
+key, so that none can be there twice. `settings`: what the rows were made under, a row a setting, its value as
+JSON; kind "fixed" is what all records of a folder share, any other kind, say "defenses", holds what may
+join later. A batch is one transaction: a process that is killed loses the batch it was working on and nothing
+else.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from demo_core.benchmark.trials import BenchmarkError
+
+COLUMNS = "dataset index label attack defense predicted forward backward milliseconds".split()
+KEY = ["dataset", "attack", "defense", "index"]
+ANSWER = [
+    "label",
+    "predicted",
+]  # what follows from the key and the settings; costs differ from run to run
+PATIENCE = 60.0  # seconds that a reader waits for a writer who is just committing
+FIXED = "fixed"
+
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS settings (
+        kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, name)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS records (
+        dataset TEXT NOT NULL, picture INTEGER NOT NULL, label INTEGER NOT NULL, attack TEXT NOT NULL,
+        defense TEXT NOT NULL, predicted INTEGER NOT NULL, forward REAL NOT NULL, backward REAL NOT NULL,
+        milliseconds REAL NOT NULL, PRIMARY KEY (dataset, attack, defense, picture)
+    ) WITHOUT ROWID""",
+)
+SELECT = (
+    'SELECT dataset, picture AS "index", label, attack, defense, predicted, forward, backward, milliseconds'
+)
+
+Settings = dict[str, dict]  # by kind, then by name
+
+
+class Records:
+    """A folder of records, and in it the file that this process writes, records-N.sqlite.
+
+    settings: what all records share; joining: dicts of what may join later, say "defenses": what each was set
+    to. process: N, the number of the one that writes. Raises BenchmarkError where the folder holds records
+    made otherwise, or records without the settings that they were made under.
+    """
+
+    def __init__(
+        self, folder: Path, settings: dict, joining: dict[str, dict] | None = None, process: int = 0
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.path = folder, folder / f"records-{process}.sqlite"
+        new = json.loads(json.dumps({FIXED: settings} | (joining or {})))
+        if (files := _files(folder)) and not _agree(_joined_settings(files), new):
+            raise BenchmarkError(
+                f"{folder} holds records of other settings, weights, data or defences: choose another"
+                " --out, or delete it."
+            )
+        _write(self.path, new, ())
+
+    def read(self) -> pd.DataFrame:
+        """All records so far, of every process: COLUMNS."""
+        return read_records(self.folder)
+
+    def done(self, dataset: str) -> dict[tuple[str, str], set[int]]:
+        """Which pictures of a data set have a record, of whatever process: their indices by attack and
+        defence."""
+        found: dict[tuple[str, str], set[int]] = {}
+        for path in _files(self.folder):
+            with _opened(path) as file:
+                query = "SELECT attack, defense, picture FROM records WHERE dataset = ?"
+                for attack, defense, picture in file.execute(query, [dataset]):
+                    found.setdefault((attack, defense), set()).add(picture)
+        return found
+
+    def append(self, rows: pd.DataFrame) -> None:
+        """Add records, all of them or none; one that this file has already stays as it is. On disk when this
+        returns."""
+        _write(self.path, {}, rows[COLUMNS].itertuples(index=False, name=None))
+
+
+def read_records(place: Path) -> pd.DataFrame:
+    """All records in a folder, of every process that wrote, or those of one file: COLUMNS, in the order of
+    their keys. Raises BenchmarkError where two of them contradict each other, or where it is not known what
+    they were made under."""
+    files = _files(place)
+    _joined_settings(files)
+    return _joined_records(files)
+
+
+def settings_of(place: Path) -> Settings:
+    """What the records in a folder, or in one file, were made under, by kind. Raises BenchmarkError where
+    that is not written down, or where it is of several runs."""
+    return _joined_settings(_files(place))
+
+
+def merge(places: Iterable[Path], target: Path) -> None:
+    """Write the records of several files, or folders of files, into one, in place of what is there. Raises
+    BenchmarkError, and leaves the target as it was, where they do not belong together."""
+    files = [file for place in places for file in _files(place)]
+    settings, records = _joined_settings(files), _joined_records(files)
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    _write(part, settings, records[COLUMNS].itertuples(index=False, name=None))
+    part.replace(target)
+
+
+@contextmanager
+def alone_in(folder: Path, process: int = 0) -> Iterator[None]:
+    """Meanwhile nobody else writes what this process writes into the folder; the first one sees to it that
+    nothing is left of another run either. Raises BenchmarkError where somebody else writes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for other in folder.glob("lock-*") if process == 0 else ():
+            with FileLock(other, timeout=0):
+                pass
+        with FileLock(folder / f"lock-{process}", timeout=0):
+            yield
+    except Timeout:
+        raise BenchmarkError(
+            f"Another run is writing into {folder}: wait for it, or choose another --out."
+        ) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection; what is begun on it is committed as a whole, or not at all."""
+    try:
+        with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as file, file:
+            yield file
+    except sqlite3.DatabaseError as error:
+        raise BenchmarkError(
+            f"{path} cannot be used as a file of records ({error}): make room for it, or move it away."
+        ) from error
+
+
+def _write(path: Path, settings: Settings, rows: Iterable[tuple]) -> None:
+    """Add settings and records (COLUMNS) to a file, which is made where it is not there: all or nothing."""
+    named = [(kind, name, json.dumps(value)) for kind in settings for name, value in settings[kind].items()]
+    with _opened(path) as file:
+        file.execute("BEGIN IMMEDIATE")
+        for table in TABLES:
+            file.execute(table)
+        file.executemany("INSERT INTO settings VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(named))
+        marks = ", ".join("?" * len(COLUMNS))
+        file.executemany(f"INSERT INTO records VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
+
+
+def _files(place: Path) -> list[Path]:
+    """The files of records in a folder, or the one file. A process that was killed before its first
+    transaction has left an empty one, which is none."""
+    found = sorted(place.glob("records*.sqlite")) if place.is_dir() else [place] if place.exists() else []
+    return [path for path in found if _begun(path)]
+
+
+def _begun(path: Path) -> bool:
+    with _opened(path) as file:
+        return bool(file.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone())
+
+
+def _agree(known: Settings, new: Settings) -> bool:
+    """Whether records made under the one may stand beside those made under the other."""
+    clashes = (
+        known.get(kind, {}).get(name, value) != value for kind in new for name, value in new[kind].items()
+    )
+    return known[FIXED] == new[FIXED] and not any(clashes)
+
+
+def _joined_settings(files: Sequence[Path]) -> Settings:
+    """What the records in all of these files were made under. Raises BenchmarkError."""
+    joined: Settings = {}
+    for path in files:
+        found: Settings = {}
+        with _opened(path) as file:
+            for kind, name, value in file.execute("SELECT kind, name, value FROM settings"):
+                found.setdefault(kind, {})[name] = json.loads(value)
+        if FIXED not in found:
+            raise BenchmarkError(
+                f"{path} does not say what its records were made under: choose another --out, or delete it."
+            )
+        if joined and not _agree(joined, found):
+            raise BenchmarkError(
+                f"{path} is of another run than {files[0]}: keep the two in folders of their own."
+            )
+        joined = {kind: joined.get(kind, {}) | found.get(kind, {}) for kind in {**joined, **found}}
+    return joined
+
+
+def _joined_records(files: Sequence[Path]) -> pd.DataFrame:
+    """The records of all of these files; one that several have, once. Raises BenchmarkError where they
+    contradict each other."""
+    parts = []
+    for path in files:
+        with _opened(path) as file:
+            parts.append(pd.read_sql_query(f"{SELECT} FROM records ORDER BY 1, 4, 5, 2", file))
+    found = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=COLUMNS)])
+    found = found.drop_duplicates([*KEY, *ANSWER])
+    if len(files) > 1 and (double := found[found.duplicated(KEY)]).size:
+        first = double.iloc[0]
+        raise BenchmarkError(
+            f"{files[0].parent} holds two answers for picture {first['index']} of {first['dataset']} under"
+            f" {first['attack']}, {first['defense']}: keep each run in a folder of its own."
+        )
+    return found.sort_values(KEY, ignore_index=True) if len(files) > 1 else found

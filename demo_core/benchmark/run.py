@@ -1,0 +1,294 @@
+"""The work itself: a model before a pile of pictures, batch by batch, each batch's records on disk before
+the next is begun.
+
+What a picture is dealt (start noise, targets, the defences' dice) follows from the seed and its index alone,
+and pictures go through the model in tiles of one size: neither the batch nor the number of processes changes
+a prediction. (What a defence costs is its batch's. On a GPU this has not been measured.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from tqdm import tqdm
+
+from demo_core.ascent import Step, last
+from demo_core.attacks import ATTACKS, seen_by
+from demo_core.benchmark.piles import Batch, Pile
+from demo_core.benchmark.records import COLUMNS, Records
+from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
+from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
+from demo_core.defenses import DEFENSES, informed
+
+START, TARGET, DEFENCE, ATTACKER = range(4)  # what dice are rolled for
+TILE = 32
+PRECISIONS = {
+    "float32": "everything in float32",
+    "bf16-attacks": "image features in bfloat16 while an attack is made; what it made is judged in float32",
+    "bf16": "image features in bfloat16 throughout",
+}
+
+# On a GPU, too, float32 is float32, and the same twice. For the whole process and before anything is
+# computed, so that the command line, the page's tab and the Lab beside it find the same.
+torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+torch.backends.cudnn.deterministic = True
+
+
+class Bench:
+    """A model before a pile of pictures; makes attacked pictures and answers for batches of it.
+
+    precision: see PRECISIONS. tile: pictures that go through the model at a time; how many are asked for at
+    once changes no bit of what is found.
+    """
+
+    def __init__(
+        self,
+        clip: ZeroShotCLIP,
+        pile: Pile,
+        seed: int = 0,
+        surrogate: ZeroShotCLIP | None = None,
+        precision: str = "float32",
+        tile: int | None = TILE,
+    ):
+        self.clip, self.pile, self.seed, self.precision, self.tile = clip, pile, seed, precision, tile
+        self.text = clip.text_features(pile.names, pile.template)
+        self.bare = clip.classifier(pile.names, pile.template)
+        self.transferred = surrogate and seen_by(surrogate, pile.names, pile.template)
+
+    def dice(self, batch: Batch, use: int) -> list[torch.Generator]:
+        """One generator for each picture and use, by numpy's SeedSequence from the seed (not negative), the
+        picture's index in the data set and the use, and from nothing else. Records made with another
+        derivation of the dice were dealt other draws."""
+
+        def die(index: int) -> torch.Generator:
+            state = np.random.SeedSequence(self.seed, spawn_key=(index, use)).generate_state(1, np.uint64)
+            return torch.Generator().manual_seed(int(state[0]))
+
+        return [die(index) for index in batch.indices.tolist()]
+
+    def attacked(self, trial: Trial, batch: Batch, defense: str = "none") -> torch.Tensor:
+        """The pictures [B,3,S,S] in [0,1] under the trial; `defense` is what an adaptive attacker knows."""
+        pixels = batch.pictures.to(self.clip.device).float() / 255
+        if trial.attack == CLEAN:
+            return pixels
+        row, labels = ATTACKS[trial.attack], batch.labels.to(self.clip.device)
+        if trial.predicted:
+            with torch.no_grad(), in_tiles(self.tile), in_bf16(self.precision == "bf16"):
+                labels = self.bare(pixels).argmax(1)
+        if row.targeted:
+            other = [
+                torch.randint(1, len(self.pile.names), (), generator=die) for die in self.dice(batch, TARGET)
+            ]
+            labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
+
+        def craft(target: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[Step]:
+            return row.run(
+                target,
+                pixels,
+                labels,
+                eps=trial.eps / 255,
+                step_size=trial.step_size / 255,
+                steps=trial.steps,
+                generator=self.dice(batch, START),
+            )
+
+        with in_tiles(self.tile), in_bf16(self.precision != "float32"):
+            delta = last(craft(self.transferred if row.transfer else self.bare)).delta
+            if trial.adaptive:
+                known = DEFENSES[defense]
+                delta = last(
+                    informed(
+                        craft,
+                        known.run,
+                        self.clip,
+                        self.text,
+                        pixels,
+                        labels,
+                        delta,
+                        self.dice(batch, ATTACKER),
+                        surrogates=known.surrogates,
+                        samples=trial.samples,
+                        targeted=row.targeted,
+                    )
+                ).delta
+        return pixels + delta
+
+    @torch.no_grad()
+    def answers(self, batch: Batch, pixels: torch.Tensor, defense: str) -> pd.DataFrame:
+        """What the defence says of the pixels, and what it costs; the cost is the batch's, shared out
+        evenly."""
+        then = time.perf_counter()
+        with in_tiles(self.tile), in_bf16(self.precision == "bf16"), count_passes() as passes:
+            predicted = (
+                DEFENSES[defense]
+                .run(self.clip, pixels, self.text, self.dice(batch, DEFENCE))
+                .logits.argmax(1)
+                .cpu()
+            )
+        each = 1000 * (time.perf_counter() - then) / len(batch)
+        return pd.DataFrame(
+            {
+                "index": batch.indices,
+                "label": batch.labels,
+                "defense": defense,
+                "predicted": predicted,
+                "forward": passes.forward / len(batch),
+                "backward": passes.backward / len(batch),
+                "milliseconds": round(each, 2),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A model and how it computes: what all records of a run share. key: the model's in MODELS; surrogate:
+    the model that transfer attacks are crafted on, where there are any; for the others see Bench."""
+
+    key: str
+    clip: ZeroShotCLIP
+    surrogate: ZeroShotCLIP | None = None
+    seed: int = 0
+    precision: str = "float32"
+    tile: int = TILE
+
+    def bench(self, pile: Pile) -> Bench:
+        return Bench(self.clip, pile, self.seed, self.surrogate, self.precision, self.tile)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every picture meets. batch: pictures worked on at once; share: (n, of), every of-th picture from
+    the n-th."""
+
+    trials: Sequence[Trial]
+    defenses: Sequence[str]
+    batch: int
+    share: tuple[int, int] = (0, 1)
+
+
+def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan) -> Records:
+    """The folder's records, bound to all that they depend on. Raises BenchmarkError where it holds others, or
+    where a data set cannot meet one of the attacks."""
+    for name, pile in piles.items():
+        for trial in plan.trials:
+            if trial.targeted and len(pile.names) < 2:
+                raise BenchmarkError(
+                    f"“{name}” has one class, and {trial} aims at another: add a second class, or leave"
+                    f" {trial} out."
+                )
+    settings = {
+        "model": setup.key,
+        "weights": identity(setup.clip),
+        "seed": setup.seed,
+        "precision": setup.precision,
+        "tile": setup.tile,
+    }
+    joining = {
+        "defenses": {name: str(DEFENSES[name].config(setup.clip.profile)) for name in plan.defenses},
+        "datasets": {name: pile.description for name, pile in piles.items()},
+        "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
+        "surrogate": {"weights": identity(setup.surrogate)} if setup.surrogate else {},
+    }
+    return Records(folder, settings, joining, plan.share[0])
+
+
+def run(
+    bench: Bench, dataset: str, records: Records, plan: Plan, quiet: bool = False
+) -> Iterator[pd.DataFrame]:
+    """Make the records that are not there yet, batch by batch; yields the new ones (COLUMNS) once they are on
+    disk. A batch that does not fit into memory is halved. Raises BenchmarkError where not even one picture
+    fits."""
+    done = records.done(dataset)
+    queue = deque(_queued(bench.pile, plan, done))
+    bar = tqdm(total=sum(len(work.rows) for work in queue), mininterval=2, disable=quiet, unit="picture")
+    while queue:
+        work = queue.popleft()
+        against = work.against[0] if len(work.against) == 1 else "all defences"
+        bar.set_description(f"{dataset}, {work.trial}, {against}")
+        try:
+            found = _answered(bench, work, done)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            found = None  # what the batch holds is let go of only when this block has been left
+        if found is None:
+            queue = _halved(work, queue, bench.tile)
+            continue
+        found = found.assign(dataset=dataset, attack=str(work.trial))[COLUMNS]
+        records.append(found)
+        bar.update(len(work.rows))
+        yield found
+    bar.close()
+
+
+Done = dict[tuple[str, str], set[int]]  # indices that have a record, by attack and defence
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Some rows of a pile under one attack, for the defences that have no record of some of them."""
+
+    trial: Trial
+    against: tuple[str, ...]
+    rows: torch.Tensor
+
+
+def _queued(pile: Pile, plan: Plan, done: Done) -> Iterator[_Work]:
+    """All work that is left, in batches. An adaptive attack is made for each defence, any other for all."""
+    indices, defenses = pile.indices.tolist(), list(dict.fromkeys(plan.defenses))
+    mine = range(len(indices))[plan.share[0] :: plan.share[1]]
+    for trial in dict.fromkeys(plan.trials):
+        for against in [(d,) for d in defenses] if trial.adaptive else [tuple(defenses)]:
+            have = [done.get((str(trial), defense), set()) for defense in against]
+            left = [row for row in mine if any(indices[row] not in h for h in have)]
+            rows = torch.tensor(left, dtype=torch.long)
+            yield from (_Work(trial, against, part) for part in rows.split(plan.batch) if len(part))
+
+
+def _answered(bench: Bench, work: _Work, done: Done) -> pd.DataFrame:
+    """What each defence says of the pictures that it has no record of."""
+    pictures = bench.pile.load(work.rows)
+    pixels, made = bench.attacked(work.trial, pictures, work.against[0]), []
+    for defense in work.against:
+        have = done.get((str(work.trial), defense), set())
+        new = torch.tensor([index not in have for index in pictures.indices.tolist()])
+        if new.any():
+            made.append(bench.answers(pictures[new], pixels[new.to(pixels.device)], defense))
+    return pd.concat(made)
+
+
+def _halved(work: _Work, queue: deque[_Work], tile: int | None) -> deque[_Work]:
+    """The work that did not fit into memory, and all behind it, in batches of half the size. Raises
+    BenchmarkError where it is one picture."""
+    if len(work.rows) == 1:
+        raise BenchmarkError(
+            f"Not even one picture at a time fits into memory: choose a --tile below {tile}, or another"
+            " --precision."
+        )
+    torch.cuda.empty_cache()
+    batch = -(-len(work.rows) // 2)
+    parts = ((other, rows) for other in (work, *queue) for rows in other.rows.split(batch))
+    return deque(_Work(other.trial, other.against, rows) for other, rows in parts)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether it is one of the ways to say so: accelerate knows most of them."""
+    said = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return should_reduce_batch_size(error) or any(words in str(error) for words in said)
+
+
+def identity(clip: ZeroShotCLIP) -> str:
+    """A fingerprint of the weights, and of the original's."""
+    digest = hashlib.sha256()
+    for tensor in clip.state_dict().values():  # holds the original too
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,124 @@
+"""Attacks as they are written on a command line: NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a
+row of ATTACKS.
+
+`+predicted` starts an attack from the model's own clean prediction instead of the true label; `+adaptive`
+makes it through each defence it then meets and through the defence's surrogates, and keeps of these and the
+plain one what does most there; `+eot4` averages each of its gradients over four draws.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from demo_core.attacks import ATTACKS
+
+CLEAN = "clean"
+
+
+class BenchmarkError(ValueError):
+    """A benchmark cannot run as asked. The message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An attack with its budget; eps in 1/255."""
+
+    attack: str
+    eps: float = 0.0
+    steps: int = 10
+    predicted: bool = False
+    adaptive: bool = False
+    samples: int = 1
+
+    @staticmethod
+    def read(text: str) -> Trial:
+        """Raises BenchmarkError with the way to write it."""
+        if text == CLEAN:
+            return Trial(CLEAN)
+        words, *flags = text.split("+")
+        name, _, budget = words.partition("@")
+        eps, _, steps = budget.partition("x")
+        try:
+            draws = [int(flag[3:]) for flag in flags if flag.startswith("eot")]
+            others = {flag for flag in flags if not flag.startswith("eot")}
+            if name not in ATTACKS or not others <= {"predicted", "adaptive"}:
+                raise ValueError
+            steps = 10 if ATTACKS[name].single_step else int(steps or 10)
+            trial = Trial(name, float(eps), steps, "predicted" in flags, "adaptive" in flags, *draws)
+            if not (math.isfinite(trial.eps) and trial.eps >= 0 and trial.steps >= 1):
+                raise ValueError
+        except (ValueError, TypeError):
+            raise BenchmarkError(
+                f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
+                f" after it; the names are {', '.join(ATTACKS)}."
+            ) from None
+        if trial.adaptive and not ATTACKS[name].adaptable:
+            raise BenchmarkError(f"“{text}” cannot know a defence: leave +adaptive out.")
+        if trial.samples != 1 and not trial.adaptive or trial.samples < 1:
+            raise BenchmarkError(f"“{text}” averages over no draws: +eot4 goes with +adaptive.")
+        return trial
+
+    def __str__(self) -> str:
+        if self.attack == CLEAN:
+            return CLEAN
+        steps = "" if self.steps == 10 else f"x{self.steps}"
+        flags = "+predicted" * self.predicted + "+adaptive" * self.adaptive
+        draws = f"+eot{self.samples}" if self.samples > 1 else ""
+        return f"{self.attack}@{self.eps:g}{steps}{flags}{draws}"
+
+    @property
+    def transfers(self) -> bool:
+        """Whether it is crafted on another model."""
+        return self.attack != CLEAN and ATTACKS[self.attack].transfer
+
+    @property
+    def targeted(self) -> bool:
+        """Whether it aims at a label, so that there must be a second one."""
+        return self.attack != CLEAN and ATTACKS[self.attack].targeted
+
+    @property
+    def step_size(self) -> float:
+        """In 1/255: the 1 of the paper's protocol; a quarter of eps where ten such steps would not cross the
+        ball."""
+        return max(min(1.0, self.eps), self.eps / 4)
+
+    @property
+    def title(self) -> str:
+        """In words, for a table."""
+        if self.attack == CLEAN:
+            return "clean"
+        row = ATTACKS[self.attack]
+        steps = "" if row.single_step else f"-{self.steps}"
+        start = " from the predicted label" if self.predicted else ""
+        draws = f", {self.samples} draws a step" if self.samples > 1 else ""
+        known = f"; knows the defence{draws}" if self.adaptive else ""
+        return f"{row.title}{steps}, {self.eps:g}/255{start}{known}"
+
+
+def trial_or_none(text: str) -> Trial | None:
+    """The attack that records name so; None where the table does not have it, any more or yet."""
+    try:
+        return Trial.read(text)
+    except BenchmarkError:
+        return None
+
+
+def attack_title(text: str) -> str:
+    """What records name so, in words; as it stands where the table does not have it."""
+    trial = trial_or_none(text)
+    return trial.title if trial else text
+
+
+def default_trials() -> list[Trial]:
+    """Every row of ATTACKS at 4/255 (APGD needs some tens of steps to be itself); PGD also at 1/255, from the
+    predicted label, and through the defence."""
+    return [
+        Trial(CLEAN),
+        *(Trial(name, 4, 50 if row.own_step_size else 10) for name, row in ATTACKS.items()),
+        Trial("pgd", 1),
+        Trial("pgd", 1, predicted=True),
+        Trial("pgd", 4, predicted=True),
+        Trial("pgd", 1, adaptive=True),
+        Trial("pgd", 4, adaptive=True),
+    ]
