@@ -40,13 +40,15 @@ from accelerate.utils.memory import should_reduce_batch_size
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from demo_core.adaptive import informed
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
 from demo_core.datasets import DATASETS, Batch, DatasetUnavailable, Pile, pile_of
-from demo_core.defenses import DEFENSES, informed
+from demo_core.defenses import DEFENSES, Profile
 from demo_core.labels import LabelError
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, surrogate_of
+from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, profile_of, surrogate_of
+from demo_core.moments import exhausted
 
 CLEAN = "clean"
 KEYS = ["dataset", "attack", "defense"]
@@ -164,7 +166,7 @@ class Bench:
     """A model before a pile of pictures; makes attacked pictures and answers for batches of it.
 
     precision: see PRECISIONS. tile: pictures that go through the model at a time; how many are asked for at
-    once changes no bit of what is found.
+    once changes no bit of what is found. profile: what the table's defences are set to on this model.
     """
 
     def __init__(
@@ -175,8 +177,10 @@ class Bench:
         surrogate: ZeroShotCLIP | None = None,
         precision: str = "float32",
         tile: int = TILE,
+        profile: Profile = Profile(),
     ):
         self.clip, self.pile, self.seed, self.precision, self.tile = clip, pile, seed, precision, tile
+        self.profile = profile
         self.text = clip.text_features(pile.names, pile.template)
         self.bare = clip.classifier(pile.names, pile.template)
         self.transferred = surrogate and seen_by(surrogate, pile.names, pile.template)
@@ -220,14 +224,14 @@ class Bench:
                 delta = last(
                     informed(
                         craft,
-                        known.run,
+                        known.on(self.profile),
                         self.clip,
                         self.text,
                         pixels,
                         labels,
                         delta,
                         self.dice(batch, ATTACKER),
-                        surrogates=known.surrogates,
+                        surrogates=known.surrogates_on(self.profile),
                         samples=trial.samples,
                         targeted=row.targeted,
                     )
@@ -240,12 +244,9 @@ class Bench:
         evenly."""
         then = time.perf_counter()
         with in_tiles(self.tile), in_bf16(self.precision == "bf16"), count_passes() as passes:
-            predicted = (
-                DEFENSES[defense]
-                .run(self.clip, pixels, self.text, self.dice(batch, DEFENCE))
-                .logits.argmax(1)
-                .cpu()
-            )
+            defending = DEFENSES[defense].on(self.profile)
+            defended = exhausted(defending(self.clip, pixels, self.text, self.dice(batch, DEFENCE)))
+            predicted = defended.logits.argmax(1).cpu()
         each = 1000 * (time.perf_counter() - then) / len(batch)
         return pd.DataFrame(
             {
@@ -439,7 +440,7 @@ def open_records(
     """The folder's records, bound to all that they depend on. Raises BenchmarkError where it holds others."""
     settings = {"model": key, "weights": identity(clip), "seed": seed, "precision": precision, "tile": tile}
     joining = {
-        "defenses": {name: str(DEFENSES[name].config(clip.profile)) for name in defenses},
+        "defenses": {name: str(DEFENSES[name].config(profile_of(key))) for name in defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},
         "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
         "surrogate": {"weights": identity(surrogate)} if surrogate else {},
@@ -616,7 +617,7 @@ def _together(
     stored = records.read()
     state.wait_for_everyone()  # nobody writes before all have read
     for key, pile in piles.items():
-        bench = Bench(clip, pile, args.seed, surrogate, args.precision, args.tile)
+        bench = Bench(clip, pile, args.seed, surrogate, args.precision, args.tile, profile_of(args.model))
         for _ in run(
             bench,
             key,

@@ -31,8 +31,10 @@ from demo_core.benchmark import (
 from demo_core.datasets import held
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
+from demo_core.models import profile_of
 from demo_core.report import markdown
 
+PHOTO = profile_of("photo")
 SETTINGS = {"model": "photo"}
 TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x1", "targeted_pgd@4x1", "transfer@4x1")]
 ADAPTIVE = Trial.read("pgd@2x1+predicted+adaptive")
@@ -208,9 +210,9 @@ def test_other_settings_are_refused_and_other_defences_join(tmp_path):
 def test_what_a_defence_is_set_to_is_written_down(clip):
     row = DEFENSES["default"]
     assert (
-        row.config(clip.profile)
-        == row.config(replace(clip.profile, note="other"))
-        != row.config(replace(clip.profile, threshold=0.123))
+        row.config(PHOTO)
+        == row.config(replace(PHOTO, note="other"))
+        != row.config(replace(PHOTO, threshold=0.123))
     )
 
 

@@ -17,7 +17,7 @@ import torch
 from demo_core.benchmark import Bench, BenchmarkError, Trial, alone_in, open_records, positive, run
 from demo_core.defenses import DEFENSES
 from demo_core.embedded.gallery import BATCH, read_pile
-from demo_core.models import DEFAULT_MODEL, MODELS, load, surrogate_of
+from demo_core.models import DEFAULT_MODEL, MODELS, load, profile_of, surrogate_of
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -51,7 +51,9 @@ def main(argv: list[str] | None = None) -> None:
                 args.out, args.model, clip, surrogate, piles, args.defenses, args.seed, "float32", args.batch
             )
             for name, pile in piles.items():
-                bench = Bench(clip, pile, args.seed, surrogate, tile=args.batch)
+                bench = Bench(
+                    clip, pile, args.seed, surrogate, tile=args.batch, profile=profile_of(args.model)
+                )
                 for _ in run(
                     bench, name, records, records.read(), trials, args.defenses, args.batch, quiet=True
                 ):

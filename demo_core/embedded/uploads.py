@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from demo_core import story
 from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.gallery import read_pile
-from demo_core.models import DEFAULT_MODEL, MODELS, folder_of, load
+from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load, profile_of
 from demo_core.pictures import PHOTO_SIDE
 
 UPLOADS_FILE = "uploads.json"
@@ -31,11 +31,13 @@ OFFERED = 10
 SENSIBLE, WRONG = "sensible labels", "wrong labels"
 
 
-def uploaded(clip: ZeroShotCLIP, picture: torch.Tensor, labels: Sequence[str], template: str) -> dict:
+def uploaded(
+    key: str, clip: ZeroShotCLIP, picture: torch.Tensor, labels: Sequence[str], template: str
+) -> dict:
     """One upload: picture uint8 [3,S,S] -> what was said first, in the end, and with which doubts and
     colour."""
     photo = F.interpolate(picture[None].float() / 255, (PHOTO_SIDE, PHOTO_SIDE), mode="nearest")[0]
-    run = story.begin(clip, photo, story.Settings(tuple(labels), template), clip.profile)
+    run = story.begin(clip, photo, story.Settings(tuple(labels), template), profile_of(key), fit_of(key))
     *_, run = story.whole(clip, run)
     doubt = "no label fits" if story.no_fit(run) else "unsure" if story.unsure(run) else ""
     return {
@@ -76,7 +78,7 @@ def main() -> None:
                         "kind": kind,
                         "truth": truth,
                         "labels": labels,
-                        **uploaded(clip, picture, labels, pile.template),
+                        **uploaded(args.model, clip, picture, labels, pile.template),
                     }
                 )
                 print(kind, truth, found[-1]["tone"], found[-1]["verdict"], sep=" | ", flush=True)

@@ -32,7 +32,7 @@ from demo_core.benchmark import (
 from demo_core.datasets import DATASETS, DatasetUnavailable, pile_of
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
+from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, profile_of, surrogate_of
 from demo_core.report import UNIT, heading, markdown, published_titles, shipped_markdown
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
@@ -131,7 +131,7 @@ def live(
     found, then = records.read(), time.monotonic()
     for name, pile in piles.items():
         for new in run(
-            Bench(clip, pile, seed, surrogate, tile=TILE),
+            Bench(clip, pile, seed, surrogate, tile=TILE, profile=profile_of(key)),
             name,
             records,
             found,
