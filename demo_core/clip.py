@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from demo_core.defenses import Profile
 from demo_core.labels import LabelError
 
 
@@ -82,8 +81,7 @@ class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned
-    from; profile: how it is defended by default; fit: what tells whether any label fits, where it is
-    calibrated for that.
+    from.
     """
 
     def __init__(
@@ -93,10 +91,9 @@ class ZeroShotCLIP(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         original: ZeroShotCLIP | None = None,
-        profile: Profile = Profile(),
     ):
         super().__init__()
-        self.original, self.profile, self.fit = original, profile, None
+        self.original = original
         self.model = model.float().eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.image_size = model.visual.image_size[0]

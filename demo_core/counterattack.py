@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import torch
 
 from demo_core.ascent import Step, ascend
+from demo_core.moments import Measured, Moved, exhausted
 
+TAU = "tau"  # the name of the paper's signal
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -87,7 +89,7 @@ def weigh(deltas: list[torch.Tensor], config: Budget) -> torch.Tensor:
     return sum(w * delta for w, delta in zip(step_weights(config).tolist(), deltas, strict=True))
 
 
-def purify(
+def purifying(
     encode: Encode,
     pixels: torch.Tensor,
     start: torch.Tensor,
@@ -95,8 +97,8 @@ def purify(
     *,
     probe: Encode | None = None,
     unroll: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The whole counterattack on a batch: (delta [B,3,H,W], tau [B]).
+) -> Generator[Measured | Moved, None, tuple[torch.Tensor, torch.Tensor]]:
+    """The whole counterattack on a batch, moment by moment; returns (delta [B,3,H,W], tau [B]).
 
     start: the noise n, which probes the stability and is where the counterattack begins. Rows with tau <
     tau_threshold are counterattacked; the others keep `start`. probe: the encoder that tau is measured with,
@@ -109,31 +111,44 @@ def purify(
     if probe is not None:
         tau = stability(probe, pixels, start)
         rows = tau < config.tau_threshold
-        delta = start.clone()
+        yield Measured(TAU, tau, rows.float())
+        deltas = []
         if rows.any():
-            path = counterattack(encode, pixels[rows], start[rows], config, unroll=unroll)
-            delta[rows] = weigh([step.delta for step in path], config)
-        return delta, tau
-
-    with torch.set_grad_enabled(unroll):
-        anchor = encode(pixels)
-    path = counterattack(encode, pixels, start, replace(config, steps=1), anchor=anchor, unroll=unroll)
-    tau = relative_drift(
-        next(path).output, anchor.detach()
-    )  # the first step's forward pass is the stability probe
-    rows = tau < config.tau_threshold
+            for step in counterattack(encode, pixels[rows], start[rows], config, unroll=unroll):
+                yield Moved(rows, step.delta, step.output)
+                deltas.append(step.delta)
+    else:
+        with torch.set_grad_enabled(unroll):
+            anchor = encode(pixels)
+        path = counterattack(encode, pixels, start, replace(config, steps=1), anchor=anchor, unroll=unroll)
+        features = next(path).output  # the first step's forward pass is the stability probe
+        tau = relative_drift(features, anchor.detach())
+        rows = tau < config.tau_threshold
+        yield Measured(TAU, tau, rows.float())
+        deltas = [start[rows]] if rows.any() else []
+        if deltas:
+            yield Moved(rows, start[rows], features[rows])
+        if deltas and config.steps > 0:
+            # The graph of the whole batch is there already: one backward through it is cheaper than a second
+            # forward.
+            first, rest = next(path).delta[rows], replace(config, steps=config.steps - 1)
+            for step in counterattack(encode, pixels[rows], first, rest, anchor=anchor[rows], unroll=unroll):
+                yield Moved(rows, step.delta, step.output)
+                deltas.append(step.delta)
     delta = start.clone()
-    if rows.any() and config.steps > 0:
-        # The graph of the whole batch is there already: one backward through it is cheaper than a second
-        # forward.
-        first = next(path).delta[rows]
-        rest = counterattack(
-            encode,
-            pixels[rows],
-            first,
-            replace(config, steps=config.steps - 1),
-            anchor=anchor[rows],
-            unroll=unroll,
-        )
-        delta[rows] = weigh([start[rows], *(step.delta for step in rest)], config)
+    if deltas:
+        delta[rows] = weigh(deltas, config)
     return delta, tau
+
+
+def purify(
+    encode: Encode,
+    pixels: torch.Tensor,
+    start: torch.Tensor,
+    config: TTCConfig,
+    *,
+    probe: Encode | None = None,
+    unroll: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The whole counterattack on a batch: (delta [B,3,H,W], tau [B]); see `purifying`."""
+    return exhausted(purifying(encode, pixels, start, config, probe=probe, unroll=unroll))

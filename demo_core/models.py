@@ -208,5 +208,4 @@ def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> 
     clip = (
         load_embedded(key) if row.embedded else load_open_clip(row.open_clip_name, row.pretrained, row.title)
     )
-    clip.profile, clip.fit = profile_of(key), fit_of(key)
     return clip.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -31,7 +31,7 @@ from demo_core.counterattack import step_weights
 from demo_core.defenses import TAU
 from demo_core.drift import Study
 from demo_core.examples import EXAMPLES
-from demo_core.models import ASSETS, load, profile_of, study_of, surrogate_of
+from demo_core.models import ASSETS, fit_of, load, profile_of, study_of, surrogate_of
 from demo_core.pictures import as_url, open_picture, to_image, to_photo
 from demo_core.plots import (
     SIGNAL_NAMES,
@@ -375,7 +375,13 @@ def described(run: Run) -> dict:
 def made(scene: Scene, clip: ZeroShotCLIP | None = None) -> Run:
     """The scene's run, from beginning to end. Raises LabelError or ModelUnavailable."""
     clip = clip or load(scene.model)
-    run = story.begin(clip, to_photo(open_picture(scene.example.path)), scene.settings, clip.profile)
+    run = story.begin(
+        clip,
+        to_photo(open_picture(scene.example.path)),
+        scene.settings,
+        profile_of(scene.model),
+        fit_of(scene.model),
+    )
     surrogate = load(surrogate_of(scene.model)) if ATTACKS[scene.attack].transfer else None
     return list(story.whole(clip, run, surrogate, control=scene.control))[-1]
 

@@ -9,29 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 
-from demo_core.ascent import Step, last, random_start, uniform
+from demo_core.adaptive import informed
+from demo_core.ascent import Step, last, uniform
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
-from demo_core.counterattack import relative_drift, weigh
-from demo_core.defenses import (
-    DEFENSES,
-    TAU,
-    VIEW_DRIFT,
-    VIEWS,
-    Profile,
-    informed,
-    judge,
-    left_alone,
-    pushed,
-    view_drift,
-    view_features,
-)
+from demo_core.counterattack import relative_drift
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, VIEWS, Defense, Profile, view_drift, view_features
 from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
+from demo_core.fit import Fit
+from demo_core.moments import Measured, Moved, exhausted, watched
 from demo_core.pictures import to_pixels
 
 
@@ -39,7 +29,7 @@ from demo_core.pictures import to_pixels
 class Settings:
     """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's
     index; adaptive: the attacker knows the defence and attacks through it; truth: the index of the label that
-    is known to be right, None where nobody said."""
+    is known to be right, None where nobody said; defense: the row of DEFENSES that is watched."""
 
     labels: tuple[str, ...]
     template: str
@@ -51,6 +41,7 @@ class Settings:
     seed: int = 0
     adaptive: bool = False
     truth: int | None = None
+    defense: str = "default"
 
     @property
     def knows_defence(self) -> bool:
@@ -71,6 +62,16 @@ class Signals:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the gate of the defence that runs has measured. weight: how much of the counterattack the picture
+    gets, 1 or 0 where the gate is a hard one."""
+
+    signal: str
+    value: float
+    weight: float
+
+
+@dataclass(frozen=True)
 class Moment:
     """The embedding after one step: features [1,D], probabilities [K] of the bare model; delta [1,3,S,S],
     from the picture that the step's act began with; milliseconds that the step took."""
@@ -87,7 +88,8 @@ class Run:
 
     photo [3,P,P]; pixels [1,3,S,S]; text [K,D]; start, the clean picture; attack and defence, a Moment for
     each step, the first before any gradient. attacked_signals: None until the attack has finished. control:
-    the defence was run on the clean picture. defended: the defended answer [K], and defence_delta what the
+    the defence was run on the clean picture. reading: what its gate measured, where it has one; engaged:
+    whether it acts, None until it has begun. defended: the defended answer [K], and defence_delta what the
     defence added in the end, which is the weighted sum of its steps. fit: the chance that any of the labels
     fits the clean picture; None where the model was not calibrated for it.
     """
@@ -102,11 +104,22 @@ class Run:
     attack: tuple[Moment, ...] = ()
     attacked_signals: Signals | None = None
     control: bool = False
+    reading: Reading | None = None
     engaged: bool | None = None
     defence: tuple[Moment, ...] = ()
     final: Moment | None = None
     defended: torch.Tensor | None = None
     fit: float | None = None
+
+    @property
+    def defense(self) -> Defense:
+        """The row of DEFENSES that is watched."""
+        return DEFENSES[self.settings.defense]
+
+    @property
+    def defence_steps(self) -> int:
+        """How many steps its counterattack takes."""
+        return self.defense.steps(self.profile)
 
     @property
     def attack_steps(self) -> int:
@@ -212,12 +225,13 @@ class _Clock:
 
 
 @torch.no_grad()
-def signals(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> Signals:
-    """What clip's probe says of one picture [1,3,S,S], in one batch of passes."""
+def seen(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> tuple[torch.Tensor, Signals]:
+    """The features [1,D] of one picture [1,3,S,S], and what clip's probe says of it, in one batch of passes."""
     noisy = (pixels + _unit_noise(pixels, seed) * TAU_STRENGTH / 255).clamp(0, 1)
     stack = torch.cat([pixels, noisy, *(view(pixels) for view in VIEWS.values())])
     own, moved, *views = clip.probe(stack).split(1)
-    return Signals(relative_drift(moved, own).item(), view_drift(torch.stack([own, *views])).item())
+    signals = Signals(relative_drift(moved, own).item(), view_drift(torch.stack([own, *views])).item())
+    return clip.encode(pixels) if clip.original else own, signals
 
 
 def _unit_noise(pixels: torch.Tensor, seed: int) -> torch.Tensor:
@@ -255,23 +269,17 @@ def drifts(clip: ZeroShotCLIP, run: Run) -> dict[str, Drifts]:
 
 
 @torch.no_grad()
-def begin(clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: Profile) -> Run:
-    """The clean picture: its prediction and its signals."""
+def begin(
+    clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: Profile, fit: Fit | None = None
+) -> Run:
+    """The clean picture: its prediction and its signals. fit: tells whether any of the labels fits it."""
     pixels = to_pixels(photo, clip.image_size).to(clip.device)
     text = clip.text_features(settings.labels, settings.template)
-    features = clip.encode(pixels)
+    features, signals = seen(clip, pixels, settings.seed)
     start = _moment(clip, text, torch.zeros_like(pixels), features)
     best = F.cosine_similarity(features, text, dim=-1).max()
-    return Run(
-        settings,
-        profile,
-        photo,
-        pixels,
-        text,
-        start,
-        signals(clip, pixels, settings.seed),
-        fit=clip.fit.chance(best).item() if clip.fit else None,
-    )
+    chance = fit.chance(best).item() if fit else None
+    return Run(settings, profile, photo, pixels, text, start, signals, fit=chance)
 
 
 @torch.no_grad()
@@ -292,46 +300,43 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     surrogate: the model that a transfer attack is crafted on.
     """
     settings, text = run.settings, run.text
-    seen: list[torch.Tensor] = []
+    passed: list[torch.Tensor] = []  # the features of every point that the attack asked the model about
 
     def bare(pixels: torch.Tensor) -> torch.Tensor:
         features = clip.encode(pixels)
-        seen.append(features.detach())
+        passed.append(features.detach())
         return clip.logits(features, text)
 
-    def watched(target: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-        def classify(pixels: torch.Tensor) -> torch.Tensor:
+    def also_bare(classify: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+        def both(pixels: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
                 bare(pixels)
-            return target(pixels)
+            return classify(pixels)
 
-        return classify
+        return both
 
     if ATTACKS[settings.attack].transfer:
-        steps = _steps(run, watched(seen_by(surrogate, settings.labels, settings.template)))
+        steps = _steps(run, also_bare(seen_by(surrogate, settings.labels, settings.template)))
     elif settings.knows_defence:
-        steps = _informed(clip, run, partial(DEFENSES["default"].run, profile=run.profile), watched)
+        steps = _informed(clip, run, run.defense, also_bare)
     else:
         steps = _steps(run, bare)
-    run = replace(
-        run,
-        attack=(),
-        attacked_signals=None,
-        control=False,
-        engaged=None,
-        defence=(),
-        final=None,
-        defended=None,
-    )
+    run = replace(_undefended(run), attack=(), attacked_signals=None, control=False)
     clock = _Clock(clip.device)
     for step in steps:
         if step.output is None:  # the last one: nobody has looked at it yet
-            with torch.no_grad():
-                seen.append(clip.encode(run.pixels + step.delta))
-            run = replace(run, attacked_signals=signals(clip, run.pixels + step.delta, settings.seed))
-        run = replace(run, attack=(*run.attack, _moment(clip, text, step.delta, seen[-1], clock.tick())))
+            features, signals = seen(clip, run.pixels + step.delta, settings.seed)
+            run = replace(run, attacked_signals=signals)
+        else:
+            features = passed[-1]
+        run = replace(run, attack=(*run.attack, _moment(clip, text, step.delta, features, clock.tick())))
         yield run
         clock.tick()  # time spent by whoever draws is not the step's
+
+
+def _undefended(run: Run) -> Run:
+    """The run without what a defence made of it."""
+    return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None)
 
 
 def _steps(run: Run, classify: Callable) -> Iterator[Step]:
@@ -349,20 +354,20 @@ def _steps(run: Run, classify: Callable) -> Iterator[Step]:
 
 
 def _informed(
-    clip: ZeroShotCLIP, run: Run, defense: Callable, watched: Callable = lambda target: target
+    clip: ZeroShotCLIP, run: Run, row: Defense, wrapped: Callable = lambda classify: classify
 ) -> Iterator[Step]:
-    """The chosen attack by someone who knows this defence; `watched` wraps what he attacks."""
-    settings, text = run.settings, run.text
-    plain = last(_steps(run, clip.classifier(settings.labels, settings.template))).delta
+    """The chosen attack by someone who knows this defence; `wrapped` is put around what he attacks."""
+    settings = run.settings
     return informed(
-        lambda target: _steps(run, watched(target)),
-        defense,
+        lambda classify: _steps(run, wrapped(classify)),
+        row.on(run.profile),
         clip,
-        text,
+        run.text,
         run.pixels,
         _label(run),
-        plain,
+        last(_steps(run, clip.classifier(settings.labels, settings.template))).delta,
         torch.Generator().manual_seed(settings.seed + 2),
+        surrogates=row.surrogates_on(run.profile),
         targeted=ATTACKS[settings.attack].targeted,
     )
 
@@ -393,61 +398,63 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
     Against an adaptive attacker every defence meets an attack of its own, made through it with the run's
     settings.
     """
-    settings, text = run.settings, run.text
+    settings = run.settings
     bouts: tuple[Bout, ...] = ()
 
-    def dice() -> torch.Generator:
-        return torch.Generator().manual_seed(settings.seed + 1)
+    @torch.no_grad()
+    def answered(row: Defense, pixels: torch.Tensor) -> torch.Tensor:
+        dice = torch.Generator().manual_seed(settings.seed + 1)
+        return exhausted(row.on(run.profile)(clip, pixels, run.text, dice)).probabilities[0].cpu()
 
     clock = _Clock(clip.device)
     for key, row in DEFENSES.items():
-        delta = last(_informed(clip, run, row.run)).delta if settings.knows_defence else run.attack_delta
-        with torch.no_grad(), count_passes() as passes:
+        delta = last(_informed(clip, run, row)).delta if settings.knows_defence else run.attack_delta
+        with count_passes() as passes:
             clock.tick()
-            attacked = row.run(clip, run.pixels + delta, text, dice()).probabilities[0].cpu()
-            passed = clock.tick()
-        with torch.no_grad():
-            clean = row.run(clip, run.pixels, text, dice()).probabilities[0].cpu()
-        bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, passed))
+            attacked = answered(row, run.pixels + delta)
+            milliseconds = clock.tick()
+        clean = answered(row, run.pixels)
+        bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, milliseconds))
         yield bouts
 
 
 def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[Run]:
-    """Run the profile's defence on the attacked picture, or with `control` on the clean one: one snapshot for
-    the gate's decision, one a step where it engages, the last with the defended prediction.
-
-    Gives what defenses.calibrated gives on a batch of one with the same noise.
-    """
-    profile = run.profile
-    run = replace(run, control=control, defence=(), final=None, defended=None)
+    """Run the chosen row of DEFENSES on the attacked picture, or with `control` on the clean one: one snapshot
+    when it is known whether it acts, one a step, the last with the defended prediction."""
+    run = replace(_undefended(run), control=control)
     pixels = run.pixels + run.before_defence.delta
     dice = torch.Generator().manual_seed(run.settings.seed + 1)
-    noise = random_start(pixels, profile.noise_eps, dice)
-    run = replace(run, engaged=bool(profile.engages(torch.tensor(run.tested[profile.gate]))))
-    yield run
-
+    defending = watched(run.defense.on(run.profile)(clip, pixels, run.text, dice))
     clock = _Clock(clip.device)
-    if run.engaged:
-        for step in pushed(clip.encode, pixels, noise, profile):
-            if step.output is None:
-                with torch.no_grad():
-                    features = clip.encode(pixels + step.delta)
-            else:
-                features = step.output[:, 0]  # the picture's own; the others are its views'
-            run = replace(
-                run, defence=(*run.defence, _moment(clip, run.text, step.delta, features, clock.tick()))
-            )
+    while True:
+        try:
+            moment = next(defending)
+        except StopIteration as end:
+            defended = end.value
+            break
+        if isinstance(moment, Measured):
+            reading = Reading(moment.signal, moment.value.item(), moment.weight.item())
+            run = replace(run, reading=reading, engaged=reading.weight >= 0.5)
             yield run
-            clock.tick()
-        delta = weigh([moment.delta for moment in run.defence], profile.budget)
-    else:
-        delta = left_alone(noise, profile)
+        elif isinstance(moment, Moved):
+            if run.engaged is None:  # no gate: it acts on every picture
+                run = replace(run, engaged=True)
+                yield run
+            features = moment.features
+            if features is None:
+                with torch.no_grad():
+                    features = clip.encode(pixels + moment.delta)
+            step = _moment(clip, run.text, moment.delta, features, clock.tick())
+            run = replace(run, defence=(*run.defence, step))
+            yield run
+        clock.tick()
+    if run.engaged is None:
+        run = replace(run, engaged=True)
+        yield run
     with torch.no_grad():
-        defended = (
-            judge(clip, pixels + delta, run.text, profile, torch.tensor([run.engaged])).softmax(-1)[0].cpu()
-        )
-        features = clip.encode(pixels + delta)
-    yield replace(run, final=_moment(clip, run.text, delta, features, clock.tick()), defended=defended)
+        features = clip.encode(defended.pixels)
+    final = _moment(clip, run.text, defended.pixels - pixels, features, clock.tick())
+    yield replace(run, final=final, defended=defended.probabilities[0].cpu())
 
 
 def whole(
@@ -465,7 +472,9 @@ def stopped(run: Run) -> str:
     if run.engaged is None and not run.attack_finished:
         return f"Stopped after step {max(len(run.attack) - 1, 0)} of {run.attack_steps} of the attack."
     if run.engaged is not None and run.defended is None:
-        return f"Stopped after step {max(len(run.defence) - 1, 0)} of {run.profile.budget.steps} of the counterattack."
+        return (
+            f"Stopped after step {max(len(run.defence) - 1, 0)} of {run.defence_steps} of the counterattack."
+        )
     return ""
 
 

@@ -35,8 +35,10 @@ from demo_core.benchmark.run import (
 from demo_core.benchmark.trials import BenchmarkError, Trial, default_trials
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS
+from demo_core.models import profile_of
 
 ROOT = Path(__file__).parents[1]
+PHOTO = profile_of("photo")
 SETTINGS = {"model": "photo"}
 TRIALS = [Trial.read(text) for text in ("clean", "pgd@4x1", "targeted_pgd@4x1", "transfer@4x1")]
 ADAPTIVE = Trial.read("pgd@2x1+predicted+adaptive")
@@ -55,7 +57,7 @@ EXACT = [
 def bench(clip, twin, photographs):
     pictures = (torch.cat([photographs, photographs.flip(-1)]) * 255).round().to(torch.uint8)
     pile = held(pictures, torch.arange(8) % 5, PRESETS["Everyday"], torch.arange(8) * 7)
-    return Bench(clip, pile, seed=1, surrogate=twin, tile=4)
+    return Bench(clip, pile, seed=1, surrogate=twin, tile=4, profile=PHOTO)
 
 
 def in_order(records: pd.DataFrame) -> pd.DataFrame:
@@ -217,9 +219,9 @@ def test_other_weights_are_another_identity(clip, twin):
 def test_what_a_defence_is_set_to_is_written_down(clip):
     row = DEFENSES["default"]
     assert (
-        row.config(clip.profile)
-        == row.config(replace(clip.profile, note="other"))
-        != row.config(replace(clip.profile, threshold=0.123))
+        row.config(PHOTO)
+        == row.config(replace(PHOTO, note="other"))
+        != row.config(replace(PHOTO, threshold=0.123))
     )
 
 

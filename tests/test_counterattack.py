@@ -14,8 +14,8 @@ from demo_core.defenses import (
     VIEWS,
     DOCConfig,
     Profile,
-    calibrated,
-    judge,
+    default,
+    judging,
     log_mean,
     look,
     pushed,
@@ -24,11 +24,17 @@ from demo_core.defenses import (
     view_features,
 )
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from demo_core.moments import exhausted
+
+
+def die() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 @pytest.fixture
 def noise(photographs):
-    return random_start(photographs, TTCConfig().eps, torch.Generator().manual_seed(0))
+    """What a defence under the paper's budget draws from `die`."""
+    return random_start(photographs, TTCConfig().eps, die())
 
 
 def test_weights_follow_softmax_of_beta_times_step():
@@ -97,7 +103,7 @@ def test_gates_open_on_opposite_sides(gate, engages):
 def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
     text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
     profile = Profile(VIEW_DRIFT, 1e9, looks=4)
-    result = calibrated(clip, photographs, text, noise, profile)
+    result = exhausted(default(clip, photographs, text, die(), profile))
     assert torch.equal(result.pixels, photographs) and not result.signals[ENGAGED].any()
     torch.testing.assert_close(result.probabilities, clip.logits(clip.encode(photographs), text).softmax(-1))
     torch.testing.assert_close(result.probabilities.sum(1), torch.ones(len(photographs)))
@@ -109,14 +115,15 @@ def test_paper_profile_is_purify(clip, photographs, noise):
     config = TTCConfig(tau_threshold=tau.median().item() + 1e-6)
     profile = Profile(TAU, config.tau_threshold, Budget())
     delta, _ = purify(clip.encode, photographs, noise, config)
-    difference = calibrated(clip, photographs, text, noise, profile).pixels - photographs - delta
+    defended = exhausted(default(clip, photographs, text, die(), profile))
+    difference = defended.pixels - photographs - delta
     assert (difference.abs() < 1e-5).float().mean() > 0.99
 
 
 def test_only_counterattacked_pictures_are_looked_at_closer(clip, photographs):
     text, profile = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE), Profile(VIEW_DRIFT, looks=2)
     engaged = torch.tensor([False, True, False, True])
-    found = judge(clip, photographs, text, profile, engaged)
+    found = exhausted(judging(clip, photographs, text, profile, engaged)).logits
     bare = clip.logits(clip.encode(photographs), text)
     closer = [look(photographs, torch.tensor(LOOKS[i]).expand(4, 5)) for i in range(2)]
     mean = torch.stack([bare, *(clip.logits(clip.encode(x), text) for x in closer)]).softmax(-1).mean(0)

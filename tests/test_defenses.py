@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from demo_core.adaptive import stronger, through
 from demo_core.ascent import last, random_start, uniform
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.piles import held
@@ -21,17 +22,18 @@ from demo_core.defenses import (
     VIEW_DRIFT,
     DOCConfig,
     MACConfig,
-    Profile,
     augmented,
     doc,
     mac,
-    stronger,
-    through,
     transformed,
     ttc,
 )
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from demo_core.models import profile_of
+from demo_core.moments import Moved, exhausted, watched
 from tests.conformance import encoder
+
+PHOTO = profile_of("photo")
 
 LABELS = PRESETS["Everyday"]
 RANDOM = ("rn", "hedge", "ttc", "doc", "mac")
@@ -47,8 +49,8 @@ def text(clip):
 
 
 @torch.no_grad()
-def run(row, clip, pixels, text, seed=0):
-    return row.run(clip, pixels, text, dice(len(pixels), seed))
+def run(row, clip, pixels, text, seed=0, profile=PHOTO):
+    return exhausted(row.on(profile)(clip, pixels, text, dice(len(pixels), seed)))
 
 
 @pytest.mark.parametrize("key", DEFENSES)
@@ -76,14 +78,36 @@ class TestEveryDefense:
         """In tiles, not by a bit."""
         with in_tiles(8), torch.no_grad():
             whole = run(DEFENSES[key], clip, photographs, text).logits
-            alone = DEFENSES[key].run(clip, photographs[2:3], text, dice(4)[2:3]).logits
+            alone = exhausted(DEFENSES[key].on(PHOTO)(clip, photographs[2:3], text, dice(4)[2:3])).logits
         assert torch.equal(whole[2:3], alone)
 
     def test_an_attacker_can_differentiate_it(self, key, clip, photographs, text):
         pixels = photographs.clone().requires_grad_(True)
-        logits = through(DEFENSES[key].run, clip, text, dice(4), samples=2)(pixels)
+        logits = through(DEFENSES[key].on(PHOTO), clip, text, dice(4), samples=2)(pixels)
         (gradient,) = torch.autograd.grad(logits[:, 0].sum(), pixels)
         assert gradient.isfinite().all() and (gradient.flatten(1).norm(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("key", DEFENSES)
+def test_who_watches_sees_the_steps_and_changes_nothing(key, clip, photographs, text):
+    """As many steps as the row says, from a start inside the eps-ball to the end; a picture that is left alone has
+    none; no gradient is kept, and the answer is the one of who does not watch."""
+    row = DEFENSES[key]
+    moments, defending = [], watched(row.on(PHOTO)(clip, photographs, text, dice(4)))
+    while True:
+        try:
+            moments.append(next(defending))
+        except StopIteration as end:
+            defended = end.value
+            break
+    assert torch.is_grad_enabled() and torch.equal(defended.logits, run(row, clip, photographs, text).logits)
+    steps = [moment for moment in moments if isinstance(moment, Moved)]
+    assert not steps or len(steps) == row.steps(PHOTO) + 1
+    for step in steps:
+        assert step.delta.shape == photographs[step.rows].shape and not step.delta.requires_grad
+        if step.features is not None:
+            here = clip.encode(photographs[step.rows] + step.delta)
+            torch.testing.assert_close(step.features, here, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -102,29 +126,24 @@ class TestEveryDefense:
 )
 def test_passes_are_counted(key, forward, backward, clip, photographs, text, monkeypatch):
     """By hand, with every gate open. TTC: the picture, the noise (which is step 0), step 1, the answer."""
-    monkeypatch.setattr(
-        clip,
-        "profile",
-        replace(
-            clip.profile, threshold=-1.0, budget=Budget(steps=2), looks=4, aim=("one pixel right", "mirrored")
-        ),
-    )
+    budget, aim = Budget(steps=2), ("one pixel right", "mirrored")
+    profile = replace(PHOTO, threshold=-1.0, budget=budget, looks=4, aim=aim)
     monkeypatch.setattr(
         "demo_core.counterattack.relative_drift", lambda moved, anchor: torch.zeros(len(moved))
     )
-    assert clip.profile.gate == VIEW_DRIFT
+    assert profile.gate == VIEW_DRIFT
     with count_passes() as passes:
-        run(DEFENSES[key], clip, photographs, text)
+        run(DEFENSES[key], clip, photographs, text, profile=profile)
     assert (passes.forward, passes.backward) == (4 * forward, 4 * backward)
 
 
 def test_attacks_in_bfloat16_do_not_break_a_defence(clip, photographs, text):
     """Only the image features are in bfloat16: the random views of MAC, say, stay as they are."""
-    whole = DEFENSES["mac"].run(clip, photographs, text, dice(4))
+    whole = run(DEFENSES["mac"], clip, photographs, text)
     with in_bf16():
-        half = DEFENSES["mac"].run(clip, photographs, text, dice(4))
+        half = run(DEFENSES["mac"], clip, photographs, text)
     assert half.logits.dtype == torch.float32 and not torch.equal(half.logits, whole.logits)
-    assert torch.equal(DEFENSES["mac"].run(clip, photographs, text, dice(4)).logits, whole.logits)
+    assert torch.equal(run(DEFENSES["mac"], clip, photographs, text).logits, whole.logits)
     torch.testing.assert_close(
         half.signals["corruption degree"], whole.signals["corruption degree"], atol=0.05, rtol=0.05
     )
@@ -136,7 +155,7 @@ def test_an_adaptive_attack_is_stronger_than_the_static_one(key, clip, photograp
     does, on draws that it has not seen; and less, where that left some."""
     labels = run(DEFENSES["none"], clip, photographs, text).logits.argmax(1)
     pile = held((photographs * 255).round().to(torch.uint8), labels, LABELS)
-    bench, batch = Bench(clip, pile, tile=8), pile.load(torch.arange(4))
+    bench, batch = Bench(clip, pile, tile=8, profile=PHOTO), pile.load(torch.arange(4))
     left = []
     for trial in (Trial("pgd", 1, 4), Trial("pgd", 1, 4, adaptive=True)):
         pixels = bench.attacked(trial, batch, key)
@@ -180,7 +199,6 @@ def small():
         encode=encode,
         probe=encode,
         original=None,
-        profile=Profile(),
         logits=lambda f, t: 20 * F.normalize(f, dim=-1) @ t.T,
     )
     return clip, torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)), words
@@ -321,7 +339,7 @@ def test_against_a_transcription_of_the_equations(key, small):
     if key == "mac":
         row = lambda *given: mac(*given, config=MAC_GATE)  # noqa: E731
     with torch.no_grad():
-        found = row(clip, pictures, words, dice(3)).logits
+        found = exhausted(row(clip, pictures, words, dice(3))).logits
     for i, x in enumerate(pictures):
         torch.testing.assert_close(
             found[i], NAIVE[key](clip, x, words, dice(3)[i]).detach(), atol=2e-3, rtol=1e-3
@@ -333,11 +351,13 @@ def test_an_unrolled_counterattack_has_the_gradient_of_its_steps(small):
     anchor."""
     clip, pictures, words = small
     pixels, weights = pictures.clone().requires_grad_(), torch.randn(5)
-    found = ttc(clip, pixels, words, dice(3), unroll=True).logits
+    found = exhausted(ttc(clip, pixels, words, dice(3), unroll=True)).logits
     with torch.no_grad():
-        torch.testing.assert_close(found, ttc(clip, pictures, words, dice(3)).logits)
+        torch.testing.assert_close(found, exhausted(ttc(clip, pictures, words, dice(3))).logits)
     (gradient,) = torch.autograd.grad((found * weights).sum(), pixels)
-    (constant,) = torch.autograd.grad((ttc(clip, pixels, words, dice(3)).logits * weights).sum(), pixels)
+    (constant,) = torch.autograd.grad(
+        (exhausted(ttc(clip, pixels, words, dice(3))).logits * weights).sum(), pixels
+    )
     engaged = 0
     for i, picture in enumerate(pictures):
         x = picture.clone().requires_grad_()

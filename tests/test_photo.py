@@ -119,7 +119,7 @@ def test_it_says_when_no_label_fits(photo_clip):
     cat = to_photo(open_picture(next(e for e in EXAMPLES if e.title == "cat").path))
 
     def begun(*labels):
-        return story.begin(photo_clip, cat, story.Settings(labels, DEFAULT_TEMPLATE), photo_clip.profile)
+        return story.begin(photo_clip, cat, story.Settings(labels, DEFAULT_TEMPLATE), profile_of("photo"))
 
     fitting, other = begun("tabby cat", "lion", "bullfrog"), begun("bullfrog", "airliner", "pizza")
     assert fitting.fit > 0.5 > other.fit
@@ -131,7 +131,7 @@ def test_it_says_when_no_label_fits(photo_clip):
 def test_noise_fits_no_label(photo_clip):
     noise = torch.rand(3, 448, 448, generator=torch.Generator().manual_seed(0))
     run = story.begin(
-        photo_clip, noise, story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE), photo_clip.profile
+        photo_clip, noise, story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE), profile_of("photo")
     )
     assert story.no_fit(run)
 
@@ -165,5 +165,7 @@ def test_other_sizes_are_other_models(clip):
 
 def test_a_uniform_picture_is_no_trouble(photo_clip):
     white = to_photo(Image.new("RGB", (300, 200), "white"))
-    run = story.begin(photo_clip, white, story.Settings(("dog", "cat"), DEFAULT_TEMPLATE), photo_clip.profile)
+    run = story.begin(
+        photo_clip, white, story.Settings(("dog", "cat"), DEFAULT_TEMPLATE), profile_of("photo")
+    )
     assert torch.isfinite(run.clean).all() and 0 <= run.fit <= 1

@@ -16,6 +16,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import VIEW_DRIFT, Profile
 from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
+from demo_core.models import profile_of
 from demo_core.pictures import open_picture, to_image, to_photo
 from demo_core.reel import (
     FOLDER,
@@ -34,6 +35,7 @@ from demo_core.reel import (
 from demo_core.scenes import SCENES, Scene, SceneError, scene_of
 from demo_core.takeaway import TAKEAWAYS, NotThere, numbers
 
+PHOTO = profile_of("photo")
 CAT = replace(scene_of("cat"), steps=4)
 WIRE = 1_500_000  # bytes of a finished run on its way to a page
 
@@ -231,7 +233,7 @@ def test_a_step_is_a_whole_number(eps, step_size, levels, stride):
 def test_messages_of_a_run_hold_only_what_is_new(clip):
     """Joined, they are the whole; and what any of them starts from is how much was sent before it."""
     photo = to_photo(open_picture(CAT.example.path))
-    start = story.begin(clip, photo, CAT.settings, clip.profile)
+    start = story.begin(clip, photo, CAT.settings, PHOTO)
     messages, joined, sent = Messages("a"), {}, []
     for run in (runs := [start, *story.whole(clip, start)]):
         message = messages.next(run, "a note", done=run is runs[-1])
@@ -250,9 +252,7 @@ def test_messages_of_a_run_hold_only_what_is_new(clip):
 def test_a_run_is_short_on_the_wire(photo_clip, steps):
     """Of a step of the attack there is hardly more to tell than a bit for each value."""
     scene = replace(CAT, steps=steps)
-    run = story.begin(
-        photo_clip, to_photo(open_picture(CAT.example.path)), scene.settings, photo_clip.profile
-    )
+    run = story.begin(photo_clip, to_photo(open_picture(CAT.example.path)), scene.settings, PHOTO)
     *_, run = story.attack(photo_clip, run)
     found = frames(run)
     values, sizes = photo_clip.image_size**2 * 3, [len(f["delta"]) for f in found if f["act"] == 1]
@@ -329,7 +329,7 @@ def test_labels_are_words_and_never_formulas(clip):
 
 
 def test_a_run_without_attack_or_end_has_no_such_files(clip):
-    start = story.begin(clip, to_photo(open_picture(EXAMPLES[0].path)), CAT.settings, clip.profile)
+    start = story.begin(clip, to_photo(open_picture(EXAMPLES[0].path)), CAT.settings, PHOTO)
     for key in ("attacked", "defended"):
         with pytest.raises(NotThere):
             TAKEAWAYS[key].make(start, None)

@@ -21,13 +21,16 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from tqdm import tqdm
 
+from demo_core.adaptive import informed
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.benchmark.piles import Batch, Pile
 from demo_core.benchmark.records import COLUMNS, Records
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
-from demo_core.defenses import DEFENSES, informed
+from demo_core.defenses import DEFENSES, Profile
+from demo_core.models import profile_of
+from demo_core.moments import exhausted
 
 START, TARGET, DEFENCE, ATTACKER = range(4)  # what dice are rolled for
 TILE = 32
@@ -47,7 +50,7 @@ class Bench:
     """A model before a pile of pictures; makes attacked pictures and answers for batches of it.
 
     precision: see PRECISIONS. tile: pictures that go through the model at a time; how many are asked for at
-    once changes no bit of what is found.
+    once changes no bit of what is found. profile: what the table's defences are set to on this model.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class Bench:
         surrogate: ZeroShotCLIP | None = None,
         precision: str = "float32",
         tile: int | None = TILE,
+        profile: Profile = Profile(),
     ):
         self.clip, self.pile, self.seed, self.precision, self.tile = clip, pile, seed, precision, tile
+        self.profile = profile
         self.text = clip.text_features(pile.names, pile.template)
         self.bare = clip.classifier(pile.names, pile.template)
         self.transferred = surrogate and seen_by(surrogate, pile.names, pile.template)
@@ -108,14 +113,14 @@ class Bench:
                 delta = last(
                     informed(
                         craft,
-                        known.run,
+                        known.on(self.profile),
                         self.clip,
                         self.text,
                         pixels,
                         labels,
                         delta,
                         self.dice(batch, ATTACKER),
-                        surrogates=known.surrogates,
+                        surrogates=known.surrogates_on(self.profile),
                         samples=trial.samples,
                         targeted=row.targeted,
                     )
@@ -128,12 +133,9 @@ class Bench:
         evenly."""
         then = time.perf_counter()
         with in_tiles(self.tile), in_bf16(self.precision == "bf16"), count_passes() as passes:
-            predicted = (
-                DEFENSES[defense]
-                .run(self.clip, pixels, self.text, self.dice(batch, DEFENCE))
-                .logits.argmax(1)
-                .cpu()
-            )
+            defending = DEFENSES[defense].on(self.profile)
+            defended = exhausted(defending(self.clip, pixels, self.text, self.dice(batch, DEFENCE)))
+            predicted = defended.logits.argmax(1).cpu()
         each = 1000 * (time.perf_counter() - then) / len(batch)
         return pd.DataFrame(
             {
@@ -160,8 +162,12 @@ class Setup:
     precision: str = "float32"
     tile: int = TILE
 
+    @property
+    def profile(self) -> Profile:
+        return profile_of(self.key)
+
     def bench(self, pile: Pile) -> Bench:
-        return Bench(self.clip, pile, self.seed, self.surrogate, self.precision, self.tile)
+        return Bench(self.clip, pile, self.seed, self.surrogate, self.precision, self.tile, self.profile)
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,7 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
         "tile": setup.tile,
     }
     joining = {
-        "defenses": {name: str(DEFENSES[name].config(setup.clip.profile)) for name in plan.defenses},
+        "defenses": {name: str(DEFENSES[name].config(setup.profile)) for name in plan.defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},
         "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
         "surrogate": {"weights": identity(setup.surrogate)} if setup.surrogate else {},

@@ -24,19 +24,17 @@ from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import random_start
 from demo_core.benchmark.trials import Trial
-from demo_core.counterattack import Budget, TTCConfig, stability
+from demo_core.counterattack import Budget, TTCConfig, stability, weigh
 from demo_core.defenses import (
     TAU,
     VIEW_DRIFT,
     DOCConfig,
     Profile,
-    doc_delta,
-    doc_signal,
-    doc_weight,
-    purified,
+    pushed,
     view_drift,
     view_features,
 )
+from demo_core.defenses.published import doc_delta, doc_signal, doc_weight
 from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
 from demo_core.fit import Fit
 from demo_core.models import (
@@ -50,6 +48,7 @@ from demo_core.models import (
     load,
     profile_of,
 )
+from demo_core.moments import exhausted
 
 # What a defence is chosen against; from the predicted label nothing leaks of the true one.
 ATTACKED = (Trial("pgd", 1, predicted=True), Trial("pgd", 4, predicted=True))
@@ -110,8 +109,8 @@ def counterattacked(gallery: Gallery, pictures: torch.Tensor, profile: Profile) 
     found = []
     for i, x in gallery.batches(pictures, "counterattacking"):
         noise = random_start(x, profile.noise_eps, torch.Generator().manual_seed(1000 + i))
-        everyone = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        found.append(purified(gallery.clip.encode, x, noise, everyone, profile).cpu())
+        deltas = [step.delta for step in pushed(gallery.clip.encode, x, noise, profile)]
+        found.append((x + weigh(deltas, profile.budget)).cpu())
     return torch.cat(found)
 
 
@@ -193,7 +192,7 @@ def choose_doc(gallery: Gallery) -> DOCConfig:
         deltas = {
             name: torch.cat(
                 [
-                    doc_delta(gallery.clip, x, config, torch.Generator().manual_seed(i)).cpu()
+                    exhausted(doc_delta(gallery.clip, x, config, torch.Generator().manual_seed(i))).cpu()
                     for i, x in gallery.batches(pile, f"lambda {lam}, mu {mu}")
                 ]
             )

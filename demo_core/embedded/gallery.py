@@ -15,11 +15,12 @@ from demo_core.benchmark.piles import Pile, held
 from demo_core.benchmark.run import Bench
 from demo_core.benchmark.trials import Trial
 from demo_core.clip import ZeroShotCLIP
-from demo_core.defenses import Profile, judge
+from demo_core.defenses import Profile, judging
 from demo_core.embedded.photographs import Photographs, read_archive
 from demo_core.embedded.recognise import PROMPTS, names_of
 from demo_core.embedded.vocabulary import imagenet_ids, imagenet_labels
 from demo_core.labels import DEFAULT_TEMPLATE
+from demo_core.moments import exhausted
 
 BATCH = 25
 
@@ -71,12 +72,13 @@ class Gallery(Bench):
     def predict(self, pictures: torch.Tensor, profile: Profile = Profile()) -> torch.Tensor:
         """What the profile's looks, or the model alone where it has none, say of the pictures as they are
         [N]."""
-        return torch.cat(
-            [
-                judge(self.clip, x, self.text, profile, torch.ones(len(x), dtype=torch.bool)).argmax(1).cpu()
-                for _, x in self.batches(pictures, "predicting")
-            ]
-        )
+        answers = []
+        for _, x in self.batches(pictures, "predicting"):
+            everyone = torch.ones(len(x), dtype=torch.bool, device=x.device)
+            answers.append(
+                exhausted(judging(self.clip, x, self.text, profile, everyone)).logits.argmax(1).cpu()
+            )
+        return torch.cat(answers)
 
 
 __all__ = ["Gallery", "Photographs", "auc", "percent", "read_pile"]

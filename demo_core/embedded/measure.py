@@ -20,12 +20,13 @@ import torch
 from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.calibrate import cosines, offered
 from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
-from demo_core.models import DEFAULT_MODEL, MODELS, folder_of, load
+from demo_core.fit import Fit
+from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load
 
 MEASURED_FILE = "measured.json"
 
 
-def recognised(gallery: Gallery) -> dict[str, float | int]:
+def recognised(gallery: Gallery, fit: Fit | None = None) -> dict[str, float | int]:
     """Top-1 in percent among all names of the pile's set; and of the fit: its AUC, and how often it is right
     about the pictures whose own label is among the ten offered, and about those whose is not."""
     found = cosines(gallery)
@@ -38,7 +39,7 @@ def recognised(gallery: Gallery) -> dict[str, float | int]:
         "top1": percent(same[found.argmax(1)] == same[gallery.labels]),
         "fit_auc": round(auc(within, without), 4),
     }
-    if fit := gallery.clip.fit:
+    if fit:
         row |= {
             "fits_where_it_does": percent(fit.chance(within) >= 0.5),
             "fits_where_it_does_not": percent(fit.chance(without) >= 0.5),
@@ -69,7 +70,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     clip = load(args.model)
-    sets = {path.stem: recognised(Gallery(clip, read_pile(path))) for path in args.archives}
+    sets = {
+        path.stem: recognised(Gallery(clip, read_pile(path)), fit_of(args.model)) for path in args.archives
+    }
     report = {"sets": sets, "milliseconds_forward_backward": pass_milliseconds(clip)}
     (folder_of(args.model) / MEASURED_FILE).write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))

@@ -23,7 +23,7 @@ from PIL import Image
 from demo_core import story
 from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.gallery import read_pile
-from demo_core.models import DEFAULT_MODEL, MODELS, folder_of, load
+from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load, profile_of
 from demo_core.pictures import to_photo
 
 UPLOADS_FILE = "uploads.json"
@@ -32,11 +32,13 @@ SENSIBLE, WRONG = "sensible labels", "wrong labels"
 NO_LABEL_FITS, UNSURE, NO_DOUBT = "no label fits", "unsure", ""  # what is said before any verdict
 
 
-def uploaded(clip: ZeroShotCLIP, picture: torch.Tensor, labels: Sequence[str], template: str) -> dict:
+def uploaded(
+    key: str, clip: ZeroShotCLIP, picture: torch.Tensor, labels: Sequence[str], template: str
+) -> dict:
     """One upload: picture uint8 [3,S,S] -> what was said first, in the end, and with which doubts and
     colour."""
     photo = to_photo(Image.fromarray(picture.permute(1, 2, 0).numpy()))
-    run = story.begin(clip, photo, story.Settings(tuple(labels), template), clip.profile)
+    run = story.begin(clip, photo, story.Settings(tuple(labels), template), profile_of(key), fit_of(key))
     *_, run = story.whole(clip, run)
     doubt = NO_LABEL_FITS if story.no_fit(run) else UNSURE if story.unsure(run) else NO_DOUBT
     return {
@@ -77,7 +79,7 @@ def main() -> None:
                         "kind": kind,
                         "truth": truth,
                         "labels": labels,
-                        **uploaded(clip, picture, labels, pile.template),
+                        **uploaded(args.model, clip, picture, labels, pile.template),
                     }
                 )
                 print(kind, truth, found[-1]["tone"], found[-1]["verdict"], sep=" | ", flush=True)

@@ -19,7 +19,16 @@ from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, LabelError, list_labels, parse_labels
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, profile_of, study_of, surrogate_of
+from demo_core.models import (
+    DEFAULT_MODEL,
+    MODELS,
+    ModelUnavailable,
+    fit_of,
+    load,
+    profile_of,
+    study_of,
+    surrogate_of,
+)
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
 from demo_core.reel import Messages, made, reel, stored
@@ -92,7 +101,7 @@ def begin(photo: str | None, key: str, settings: Settings) -> tuple[ZeroShotCLIP
     if key not in MODELS:
         raise InputError(f"There is no model “{key}”: choose one of {', '.join(MODELS)}.")
     clip = model(key)
-    return clip, story.begin(clip, picture, settings, profile_of(key))
+    return clip, story.begin(clip, picture, settings, profile_of(key), fit_of(key))
 
 
 def surrogate_for(run: Run, key: str) -> ZeroShotCLIP | None:
