@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo_core.drift import Study
 from demo_core.pictures import PHOTO_SIDE, enlarged, perturb, to_image
-from demo_core.plots import ATTACKED, CLEAN, DEFENDED, run_figure
+from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file, run_figure
 from demo_core.reel import ACTS, frames, path_map
 from demo_core.story import Run, verdict
 
@@ -116,9 +116,7 @@ def run_npz(run: Run, study: Study | None = None) -> bytes:
 
 
 def _figure(run: Run, study: Study | None, kind: str) -> bytes:
-    file = io.BytesIO()
-    run_figure(run, path_map(run), study).savefig(file, format=kind)
-    return file.getvalue()
+    return as_file(run_figure(run, path_map(run), study), kind)
 
 
 def run_svg(run: Run, study: Study | None = None) -> bytes:
