@@ -1,8 +1,8 @@
 """Figures: axes for the page, and whole figures for files.
 
 Everything is drawn with explicit styles on figures of one's own; nothing of matplotlib's that the whole
-process shares (its rcParams, pyplot's current figure) is ever set, so that any number of visitors are drawn for
-at a time, and a figure drawn twice is the same file to the last bit.
+process shares (its rcParams, pyplot's current figure) is ever set, so that any number of visitors are drawn
+for at a time, and a figure drawn twice is the same file to the last bit.
 """
 
 from demo_core.plots.accuracy import accuracy_figure
