@@ -1,4 +1,4 @@
-"""The recipes run through, and each of their commands is one that its module takes."""
+"""The recipes run through, and each of their commands is one that its module takes; so are the README's."""
 
 import argparse
 import importlib
@@ -69,6 +69,17 @@ def test_every_command_is_one_that_its_module_takes(recipe, tmp_path, monkeypatc
     for call in calls:
         options = parsed(call, monkeypatch)
         for attack in getattr(options, "attacks", None) or () if "judge" in call[1] else ():
+            assert str(Trial.read(attack)) == attack
+
+
+def test_the_readme_s_benchmarks_are_commands(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text().split("## The benchmark")[1]
+    block = re.search(r"```sh\n(.+?)```", text, re.S)[1]
+    (tmp_path / "block.sh").write_text(re.sub("^accelerate launch", "python", block, flags=re.M))
+    calls = calls_of(tmp_path / "block.sh", tmp_path)
+    assert len(calls) == 5
+    for call in calls:
+        for attack in parsed(call, monkeypatch).attacks:
             assert str(Trial.read(attack)) == attack
 
 
