@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -161,7 +162,7 @@ def _thresholds() -> np.ndarray:
     return (matrix + 0.5) / matrix.size
 
 
-def as_url(picture: Image.Image, **options) -> str:
+def as_url(picture: Image.Image, **options: Any) -> str:
     """A picture as a WebP address that holds it."""
     file = io.BytesIO()
     picture.save(file, "WEBP", **options)

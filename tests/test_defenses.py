@@ -131,6 +131,7 @@ def test_attacks_in_bfloat16_do_not_break_a_defence(clip, photographs, text):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key in DEFENSES if key != "none"])
 def test_an_adaptive_attack_is_stronger_than_the_static_one(key, clip, photographs, text):
     """PGD that knows the defence leaves the label no more defended probability than PGD on the bare model

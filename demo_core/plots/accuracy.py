@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -61,7 +61,8 @@ def _draw_data_set(
     """The rows of one data set; keys: the defences, in the order in which they lie below each other."""
     attacks = list(pile.index.unique("attack"))
     looks = {key: i for i, key in enumerate(in_order([*DEFENSES, *keys]))}
-    for (defense, attack), row in pile.iterrows():
+    for key, row in pile.iterrows():
+        defense, attack = cast("tuple[str, str]", key)
         offset = (keys.index(defense) - (len(keys) - 1) / 2) * 0.8 / len(keys)
         axes.errorbar(
             row["accuracy"],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -92,8 +93,10 @@ def _draw_drift(figure: FigureBase, run: Run) -> None:
 
 def _seen(run: Run) -> dict[str, tuple[Signals, str, str]]:
     """The run's own signals so far, each with its colour and marker."""
-    attacked = {"attacked": (run.attacked_signals, ATTACKED, "s")} if run.attack_finished else {}
-    return {"clean": (run.clean_signals, CLEAN, "o")} | attacked
+    seen = {"clean": (run.clean_signals, CLEAN, "o")}
+    if run.attack_finished and run.attacked_signals is not None:
+        seen["attacked"] = run.attacked_signals, ATTACKED, "s"
+    return seen
 
 
 def signal_tops(run: Run) -> tuple[float, ...]:
@@ -208,7 +211,9 @@ def _draw_map(figure: FigureBase, run: Run, found: dict[str, Any]) -> None:
         axes.annotate("", (x * reach, y * reach), (0, 0), arrowprops=arrow)
         place = np.array([x, y]) / max(np.hypot(x, y), 1e-9) * reach * 1.08
         side, style = "left" if x >= 0 else "right", words_in(WHITE, 9)
-        axes.text(*place, run.settings.labels[index], va="center", ha=side, parse_math=False, **style)
+        axes.text(
+            place[0], place[1], run.settings.labels[index], va="center", ha=side, parse_math=False, **style
+        )
     axes.set(xlim=(-1.7 * reach, 1.7 * reach), ylim=(-1.15 * reach, 1.15 * reach), xticks=[], yticks=[])
     title = f"the way through the embedding (two dimensions: {found['kept']:.0%} of it)"
     axes.set_title(title, **words_in(WHITE))
@@ -218,7 +223,7 @@ def _draw_map(figure: FigureBase, run: Run, found: dict[str, Any]) -> None:
 def run_figure(run: Run, found: dict[str, Any], study: Study | None = None) -> Figure:
     """A run's drift, signals and way (found: reel.path_map's), side by side on white, for a file."""
     figure = new_figure(3 * _SMALL[0], _SMALL[1], WHITE)
-    drift, signal, way = figure.subfigures(1, 3)
+    drift, signal, way = cast("Sequence[FigureBase]", figure.subfigures(1, 3))
     _draw_drift(drift, run)
     _draw_signal(signal, run, study)
     _draw_map(way, run, found)

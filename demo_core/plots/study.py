@@ -77,7 +77,7 @@ def _draw_pile(study: Study, place: int, encoder: str, noise: Axes, views: Axes,
     views.errorbar(at, middle, [middle - low, high - middle], fmt="o", color=colour, capsize=2, markersize=4)
     if pile != CLEAN_PILE:
         label = f"{pile}: {study.piles[pile] / study.median_flip_eps:.1f} × flip eps"
-        aucs.plot(x, [r.auc for r in curve], "o-", color=colour, label=label)
+        aucs.plot(x, [r.auc for r in curve if r.auc is not None], "o-", color=colour, label=label)
 
 
 def _finish(noise: Axes, views: Axes, aucs: Axes, whose: str) -> None:
