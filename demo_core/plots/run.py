@@ -127,7 +127,7 @@ def _signal_axes(
     """Both stability signals; the gating one with its threshold and the side on which the counterattack
     engages. study: the model's, whose densities stand behind a run's own points."""
     top_of = dict(zip(SIGNAL_NAMES, tops))
-    for axes, name in zip(figure.subplots(2, 1), in_gate_order(gate)):
+    for axes, name in zip(cast("Sequence[Axes]", figure.subplots(2, 1)), in_gate_order(gate)):
         dress(axes, paper)
         top = top_of[name]
         if study:
