@@ -110,9 +110,10 @@ def run_npz(run: Run, study: Study | None = None) -> bytes:
     if run.defended is not None:
         arrays["answer"] = run.defended
     file = io.BytesIO()
-    np.savez_compressed(
-        file, **{name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()}
-    )
+    plain: dict[str, Any] = {
+        name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()
+    }
+    np.savez_compressed(file, **plain)
     return file.getvalue()
 
 

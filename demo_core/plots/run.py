@@ -176,7 +176,7 @@ def _draw_signal(figure: FigureBase, run: Run, study: Study | None) -> None:
     """Both signals with the run's own points."""
     gate, threshold = run.profile.gate, run.profile.threshold
     _signal_axes(figure, WHITE, gate, threshold, study, run.settings.eps * 255, signal_tops(run))
-    for axes, name in zip(figure.axes, in_gate_order(gate)):
+    for axes, name in zip(cast("list[Axes]", figure.axes), in_gate_order(gate)):
         top = axes.get_xlim()[1]
         for row, (label, (signals, colour, marker)) in enumerate(_seen(run).items()):
             axes.plot([signals[name]], [1 - row], marker, color=colour, markersize=9)
