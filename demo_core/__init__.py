@@ -1,0 +1,29 @@
+"""Test-time counterattacks for CLIP: from a picture to what the page shows, and to a benchmark's tables.
+
+    upload ─ pictures ─▶ pixels [B,3,S,S] in [0,1] ─ attacks ─▶ steps ─ defenses ─▶ signal
+           ─ counterattack ─▶ steps ─ clip ─▶ predictions ─ story ─▶ a run ─ reel ─▶ frames ─▶ ui
+
+pictures        bytes -> a safe RGB photo -> pixels, and back to a picture that is exactly what the model
+                sees: the perturbation lives on the model's own grid, and the means of the blocks of the
+                448 px on the screen are the model's input
+labels          what a person typed -> labels;  examples: the photographs that come with the demo
+ascent          the one loop: signed gradient ascent in the eps-ball and the pixel range
+attacks         objectives and step rules over that loop, and the table ATTACKS
+counterattack   tau, the counterattack, its tau-thresholded weighting: the paper, number for number
+moments         what a defence yields as it does it, and what it returns
+defenses        one file an idea: views, a model's profile, published rows, our own, and the table DEFENSES
+adaptive        attackers who know the defence
+drift           how far the embedding moves under noise and views; a model's study
+clip            pixels -> raw features -> logits
+models          the table MODELS: how each loads, its profile, its study
+photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
+story           one picture's run, a snapshot a step
+scenes          all that a run on an example follows from: the presets, and links
+reel            a run as the frames that the page plays; the finished runs in assets/runs
+takeaway        a run as files
+plots           the drawing of axes for the page, figures for files
+benchmark       many pictures: trials, datasets, piles, records (SQLite), run, report, the command line
+ui              the page: lab wires it, stage.js plays a reel, api serves programs, bench is the hidden tab
+embedded        how the models in the box are made, calibrated, measured and studied, each step a
+                recipe; nothing at run time imports it
+"""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -71,25 +72,27 @@ class _AutoStep:
         )
         self.since = 0
         self.values: list[torch.Tensor] = []
-        self.fooling: torch.Tensor | None = None
+        self.fooling = torch.zeros_like(pixels)  # read where something fooled
 
     def see(self, step: Step) -> None:
         """Keep the best point, and the last one that fools."""
-        wrong = (step.output.argmax(1) != self.labels).view(-1, 1, 1, 1)
+        output, objective = step.output, step.objective
+        assert output is not None and objective is not None  # only the last step, not seen here, has none
+        wrong = (output.argmax(1) != self.labels).view(-1, 1, 1, 1)
         if not self.values:
             self.best, self.best_value, self.best_at_check = (
                 step.delta.clone(),
-                step.objective.clone(),
-                step.objective.clone(),
+                objective.clone(),
+                objective.clone(),
             )
             self.was_halved = torch.ones_like(wrong)
             self.fooled, self.fooling = wrong, step.delta.clone()
-        better = step.objective > self.best_value
+        better = objective > self.best_value
         self.best = torch.where(better.view(-1, 1, 1, 1), step.delta, self.best)
-        self.best_value = torch.maximum(self.best_value, step.objective)
+        self.best_value = torch.maximum(self.best_value, objective)
         self.fooled, self.fooling = self.fooled | wrong, torch.where(wrong, step.delta, self.fooling)
         self.better = better
-        self.values.append(step.objective)
+        self.values.append(objective)
 
     def __call__(self, step: Step, gradient: torch.Tensor) -> torch.Tensor:
         self.see(step)
@@ -200,7 +203,7 @@ def _margin(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, t
     return correct, logits.masked_fill(is_label, float("-inf")).max(1).values
 
 
-def _start(pixels, eps, start, generator):
+def _start(pixels: torch.Tensor, eps: float, start: torch.Tensor | None, generator: Dice) -> torch.Tensor:
     return random_start(pixels, eps, generator) if start is None else start
 
 
@@ -310,7 +313,7 @@ def cw(
     )
 
 
-def seen_by(surrogate, labels: tuple[str, ...], template: str) -> Classify:
+def seen_by(surrogate: Any, labels: tuple[str, ...], template: str) -> Classify:
     """Logits of another model (a ZeroShotCLIP) for pixels of any size: what a transfer attack is made on."""
     classify, side = surrogate.classifier(labels, template), surrogate.image_size
 

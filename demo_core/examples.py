@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-# Found without importing the packages: this list is read where no page is built too.
-_SKIMAGE = Path(find_spec("skimage").origin).parent / "data"
-_GRADIO = Path(find_spec("gradio").origin).parent / "media_assets" / "images"
+
+def _folder_of(package: str) -> Path:
+    """Where an installed package lies, found without importing it: this list is read where no page is built
+    too. Raises ImportError where it is not installed."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise ImportError(f"The package {package} is missing: pip install -r requirements.txt.")
+    return Path(found.origin).parent
+
+
+_SKIMAGE = _folder_of("skimage") / "data"
+_GRADIO = _folder_of("gradio") / "media_assets" / "images"
 _HERE = Path(__file__).resolve().parent.parent / "assets" / "photographs"
 _FROM_GRADIO = "comes with Gradio, whose licence is Apache-2.0"
 

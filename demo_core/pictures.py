@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +32,8 @@ class PictureError(ValueError):
 
 
 def open_picture(source: str | Path | Image.Image) -> Image.Image:
-    """An upright 8-bit RGB picture. The first frame of an animation; transparency over white; 16 bits scaled
-    to 8.
+    """An upright 8-bit RGB picture. The first frame of an animation; transparency over white; 16 bits and
+    floating-point numbers scaled to 8 bits, those that are no number or infinite black.
 
     Raises PictureError for what cannot be read, is empty, or has over 40 megapixels (checked before
     decoding).
@@ -41,7 +42,7 @@ def open_picture(source: str | Path | Image.Image) -> Image.Image:
         picture = source if isinstance(source, Image.Image) else _open(Path(source))
         if picture.width * picture.height > MAX_PIXELS:
             raise PictureError(
-                f"This picture has {picture.width * picture.height / 1e6:.0f} megapixels: scale it down"
+                f"This picture has {_megapixels(picture.width * picture.height)} megapixels: scale it down"
                 f" to at most {MAX_PIXELS // 1_000_000}."
             )
         picture.seek(0)
@@ -76,8 +77,19 @@ def _open(path: Path) -> Image.Image:
         ) from error
 
 
+def _megapixels(pixels: int) -> str:
+    """A size over the limit with as many digits as it takes to differ from the limit."""
+    limit = f"{MAX_PIXELS / 1e6:.0f}"
+    for digits in range(6):
+        size = f"{pixels / 1e6:.{digits}f}"
+        if float(size) > float(limit):
+            return size
+    return f"{pixels / 1e6:.6f}"  # exact
+
+
 def _to_8_bit(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture, np.float32)
+    values = np.where(np.isfinite(values), values, 0)  # one pixel that is no number must not blacken the rest
     top = 65535.0 if picture.mode.startswith("I") and values.max() > 255 else max(float(values.max()), 1.0)
     return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8), "L")
 
@@ -150,7 +162,7 @@ def _thresholds() -> np.ndarray:
     return (matrix + 0.5) / matrix.size
 
 
-def as_url(picture: Image.Image, **options) -> str:
+def as_url(picture: Image.Image, **options: Any) -> str:
     """A picture as a WebP address that holds it."""
     file = io.BytesIO()
     picture.save(file, "WEBP", **options)

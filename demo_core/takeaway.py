@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,9 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo_core.drift import Study
 from demo_core.pictures import PHOTO_SIDE, enlarged, perturb, to_image
-from demo_core.plots import ATTACKED, CLEAN, DEFENDED, run_figure
+from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file, run_figure
 from demo_core.reel import ACTS, frames, path_map
-from demo_core.story import Run, verdict
+from demo_core.story import Moment, Run, verdict
 
 SLIDE = (800, 450)
 HOLD, PAUSE = 160, 1800  # milliseconds of a frame, and of the last one of an act
@@ -44,7 +45,7 @@ def clean_picture(run: Run) -> Image.Image:
 def attacked_picture(run: Run) -> Image.Image:
     """The attacked picture: saved without loss and uploaded again, it still fools the model. Raises
     NotThere."""
-    if not run.attack:
+    if run.attack_delta is None:
         raise NotThere("There is no attacked picture in this run: press Attack first.")
     return to_image(perturb(run.photo, run.attack_delta))
 
@@ -56,7 +57,7 @@ def defended_picture(run: Run) -> Image.Image:
     return to_image(perturb(run.photo, run.before_defence.delta + run.final.delta))
 
 
-def numbers(run: Run) -> dict:
+def numbers(run: Run) -> dict[str, Any]:
     """Settings, and for every frame the drift, the push and all probabilities; pictures are in the NPZ."""
     return {
         "settings": asdict(run.settings),
@@ -65,7 +66,7 @@ def numbers(run: Run) -> dict:
         "control": run.control,
         "signals": {
             "clean": asdict(run.clean_signals),
-            "attacked": asdict(run.attacked_signals) if run.attack_finished else None,
+            "attacked": asdict(run.attacked_signals) if run.attacked_signals else None,
         },
         "engaged": run.engaged,
         "defended": run.defended.tolist() if run.defended is not None else None,
@@ -76,7 +77,7 @@ def numbers(run: Run) -> dict:
     }
 
 
-def _moment(run: Run, moment) -> dict:
+def _moment(run: Run, moment: Moment) -> dict[str, Any]:
     return {
         "drift": run.drift(moment),
         "probabilities": moment.probabilities.tolist(),
@@ -91,7 +92,7 @@ def run_json(run: Run, study: Study | None = None) -> bytes:
 def run_npz(run: Run, study: Study | None = None) -> bytes:
     """Exact float32 arrays: photo [3,P,P], pixels [1,3,S,S], and for each act deltas [T,3,S,S], features
     [T,D] and probabilities [T,K]; text features [K,D]."""
-    arrays = {
+    arrays: dict[str, Any] = {
         "photo": run.photo,
         "pixels": run.pixels,
         "text": run.text,
@@ -109,16 +110,15 @@ def run_npz(run: Run, study: Study | None = None) -> bytes:
     if run.defended is not None:
         arrays["answer"] = run.defended
     file = io.BytesIO()
-    np.savez_compressed(
-        file, **{name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()}
-    )
+    plain: dict[str, Any] = {
+        name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()
+    }
+    np.savez_compressed(file, **plain)
     return file.getvalue()
 
 
 def _figure(run: Run, study: Study | None, kind: str) -> bytes:
-    file = io.BytesIO()
-    run_figure(run, path_map(run), study).savefig(file, format=kind)
-    return file.getvalue()
+    return as_file(run_figure(run, path_map(run), study), kind)
 
 
 def run_svg(run: Run, study: Study | None = None) -> bytes:

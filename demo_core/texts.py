@@ -35,7 +35,14 @@ def words_of(text: str) -> list[str]:
 
 def singulars(word: str) -> Iterator[str]:
     """What an English plural may be the plural of, likelier first."""
-    endings = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("men", "man"), ("es", ""), ("s", ""))
+    endings: tuple[tuple[str, str], ...] = (
+        ("ies", "y"),
+        ("ves", "f"),
+        ("ves", "fe"),
+        ("men", "man"),
+        ("es", ""),
+        ("s", ""),
+    )
     if word.endswith(("ches", "shes", "sses", "xes", "zes", "oes")):
         endings = (("es", ""), ("s", ""))
     elif not word.endswith(("ss", "us", "is")):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.transforms.v2 import functional as vision
 
 from demo_core.adaptive import stronger, through
 from demo_core.ascent import last, random_start, uniform
@@ -24,6 +25,7 @@ from demo_core.defenses import (
     MACConfig,
     augmented,
     doc,
+    look,
     mac,
     transformed,
     ttc,
@@ -149,6 +151,7 @@ def test_attacks_in_bfloat16_do_not_break_a_defence(clip, photographs, text):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key in DEFENSES if key != "none"])
 def test_an_adaptive_attack_is_stronger_than_the_static_one(key, clip, photographs, text):
     """PGD that knows the defence leaves the label no more defended probability than PGD on the bare model
@@ -400,3 +403,20 @@ def test_augmented_views_are_small_changes(photographs):
     views = augmented(photographs, dice(4))
     change = (views - photographs).abs().flatten(1).mean(1)
     assert views.min() >= 0 and views.max() <= 1 and ((change > 1e-3) & (change < 0.25)).all()
+
+
+def test_a_look_is_turned_zoomed_and_mirrored_as_it_says():
+    """Against other ways to the same pixels: a turn by 5°, a cut-out of five sixths in a corner, its mirror
+    image."""
+    picture = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    turned = vision.rotate(picture, 5, vision.InterpolationMode.BILINEAR)
+    corner = F.interpolate(picture[..., 4:, :20], (24, 24), mode="bilinear", align_corners=False)
+    for zoom, angle, down, right, wanted in (
+        (-1.0, 0.0, 0.0, 0.0, picture),
+        (-1.0, 1.0, 0.0, 0.0, turned),
+        (1.0, 0.0, 1.0, -1.0, corner),
+    ):
+        for side, seen in ((1.0, wanted), (-1.0, wanted.flip(-1))):
+            found = look(picture, torch.tensor([[zoom, angle, down, right, side]]))
+            inner = (..., slice(2, -2), slice(2, -2))  # the border is filled in another way
+            torch.testing.assert_close(found[inner], seen[inner], atol=1e-4, rtol=0)

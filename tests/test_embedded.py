@@ -280,6 +280,7 @@ def test_figures_are_put_between_the_marks(tmp_path):
     assert document.read_text() == f"a\n{BEGIN}\nnew\n{END}\nb\n"
 
 
+@pytest.mark.slow
 def test_nothing_at_run_time_imports_what_makes_the_models():
     import subprocess
     import sys

@@ -98,6 +98,7 @@ def test_examples_are_what_they_are_said_to_be(photo_clip, example):
     assert (answer == example.expected) == example.recognised
 
 
+@pytest.mark.slow
 def test_the_default_run_on_the_examples(photo_clip):
     """PGD flips, the counterattack restores, the clean control holds."""
     flipped = restored = held = 0

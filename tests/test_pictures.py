@@ -89,6 +89,28 @@ def test_over_forty_megapixels_is_refused_before_decoding(side, save):
         open_picture(path)
 
 
+@pytest.mark.parametrize(
+    "size, said", [((40_000, 1001), "40.04"), ((40_000_001, 1), "40.000001"), ((10_000, 5000), "50")]
+)
+def test_a_refusal_names_a_size_over_the_limit(size, said, monkeypatch):
+    """Never "40 megapixels: at most 40"."""
+    picture = Image.new("1", (1, 1))
+    monkeypatch.setattr(picture, "_size", size)
+    with pytest.raises(PictureError) as refused:
+        open_picture(picture)
+    assert str(refused.value) == f"This picture has {said} megapixels: scale it down to at most 40."
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_blackens_its_own_pixel_only(odd, save):
+    values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    values[3, 4] = odd
+    shades = np.asarray(open_picture(save(Image.fromarray(values), "float.tif")))[..., 0]
+    wanted = np.round(np.linspace(0, 1, 64) * 255).reshape(8, 8)
+    wanted[3, 4] = 0
+    assert np.abs(shades - wanted).max() <= 1 and shades[3, 4] == 0
+
+
 def test_text_bombs_in_png_are_refused(save):
     info = PngImagePlugin.PngInfo()
     info.add_text("bomb", "a" * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=True)

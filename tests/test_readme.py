@@ -25,6 +25,7 @@ def address():
     page.close()
 
 
+@pytest.mark.slow
 def test_the_client_snippet(address, tmp_path, monkeypatch, capsys):
     shutil.copy(EXAMPLES[1].path, tmp_path / "cat.png")
     monkeypatch.chdir(tmp_path)

@@ -118,6 +118,7 @@ def test_every_preset_can_be_run():
         ].targeted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene, name", finished_scenes().items(), ids=finished_scenes().values())
 def test_what_comes_with_the_demo_is_what_the_model_gives(photo_clip, scene, name):
     """Up to last bits, which differ between machines and may turn single signs."""

@@ -240,6 +240,7 @@ def test_saved_attack_uploaded_again_still_fools(clip, save):
     assert fooled >= 8 and kept >= fooled - 1
 
 
+@pytest.mark.slow
 def test_figures_for_every_stage(clip, photo):
     for run in (
         *finish(clip, photo, settings(steps=2), PROFILES["always"]),
@@ -289,6 +290,7 @@ def test_arena_answers_as_the_defences_do(clip, photo):
     assert (bare.forward, bare.backward) == (1, 0) and all(b.milliseconds > 0 for b in bouts[-1])
 
 
+@pytest.mark.slow
 def test_an_attacker_who_knows_the_defence_meets_it_harder(clip):
     """Over the examples, the defended probability of the label is lower after the adaptive attack than after
     the static."""

@@ -39,7 +39,7 @@ from demo_core.drift import (
 )
 from demo_core.embedded.gallery import Gallery, auc, read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, STUDY_FILE, folder_of, load
-from demo_core.plots import study_figure
+from demo_core.plots import as_file, study_figure
 
 ATTACKS = ((1, 10), (4, 10), (8, 10))  # eps in 1/255, steps
 FLIP_GRID = tuple(2.0**k for k in range(-5, 4))  # in 1/255
@@ -142,7 +142,7 @@ def main() -> None:
     found, folder = study(gallery, MODELS[args.model].title), folder_of(args.model)
     folder.mkdir(parents=True, exist_ok=True)
     found.write(folder / STUDY_FILE)
-    study_figure(found).savefig((folder / STUDY_FILE).with_suffix(".svg"), metadata={"Date": None})
+    (folder / STUDY_FILE).with_suffix(".svg").write_bytes(as_file(study_figure(found), "svg"))
     print(found.title, found.median_flip_eps)
 
 

@@ -26,6 +26,8 @@ if CHROMIUM is None:
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+pytestmark = pytest.mark.browser
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90_000  # ms
 FIRST_RUN, CHOSEN = stored(SCENES[FIRST].scene), EXAMPLES[0]  # what the page opens on, and another photograph

@@ -1,0 +1,83 @@
+"""A benchmark's table as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from demo_core.defenses import DEFENSES, in_order, title_of
+from demo_core.plots.style import (
+    ATTACKED,
+    CLEAN,
+    DEFENDED,
+    KNOWING,
+    TITLE_SIZE,
+    WHITE,
+    dress,
+    legend_in,
+    new_figure,
+    words_in,
+)
+
+# In the order of the table of defences: none first, ours last.
+_COLOURS = ("#000000", "#999999", "#E69F00", "#56B4E9", KNOWING, CLEAN, "#8C6D31", ATTACKED, DEFENDED)
+_MARKS = "osD^v<>Ph"
+
+
+def accuracy_figure(found: pd.DataFrame, title_of_attack: Callable[[str], str] = str) -> Figure:
+    """A benchmark's table (report.table, its attacks in the order wanted) as dots: a row an attack, a dot a
+    defence with its 95 % interval; each defence keeps its colour and its mark. One chart a data set; for a
+    file, on white."""
+    keys = in_order(found.index.unique("defense"))
+    piles = {name: pile.droplevel("dataset") for name, pile in found.groupby("dataset", sort=False)}
+    room = 0.16 + 0.09 * len(keys)  # inches for an attack
+    heights = [0.8 + room * len(pile.index.unique("attack")) for pile in piles.values()]
+    figure = new_figure(7.2, sum(heights) + 0.6, WHITE, dpi=150)
+    grid = figure.subplots(len(piles), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, pile) in zip(grid, piles.items()):
+        _draw_data_set(dress(axes, WHITE), str(name), pile, keys, title_of_attack)
+    labelled: dict[str, Any] = {}
+    for axes in grid:
+        handles, labels = axes.get_legend_handles_labels()
+        labelled |= dict(zip(labels, handles))
+    titles = [title_of(key) for key in keys]
+    figure.legend(
+        [labelled[title] for title in titles],
+        titles,
+        loc="outside lower center",
+        ncols=5,
+        **legend_in(WHITE, 8),
+    )
+    return figure
+
+
+def _draw_data_set(
+    axes: Axes, name: str, pile: pd.DataFrame, keys: list[str], title_of_attack: Callable[[str], str]
+) -> None:
+    """The rows of one data set; keys: the defences, in the order in which they lie below each other."""
+    attacks = list(pile.index.unique("attack"))
+    looks = {key: i for i, key in enumerate(in_order([*DEFENSES, *keys]))}
+    for key, row in pile.iterrows():
+        defense, attack = cast("tuple[str, str]", key)
+        offset = (keys.index(defense) - (len(keys) - 1) / 2) * 0.8 / len(keys)
+        axes.errorbar(
+            row["accuracy"],
+            attacks.index(attack) + offset,
+            xerr=[[row["accuracy"] - row["low"]], [row["high"] - row["accuracy"]]],
+            color=_COLOURS[looks[defense] % len(_COLOURS)],
+            marker=_MARKS[looks[defense] % len(_MARKS)],
+            markersize=4,
+            linestyle="none",
+            linewidth=0.8,
+            label=title_of(defense),
+        )
+    for edge in range(1, len(attacks)):
+        axes.axhline(edge - 0.5, color="0.85", linewidth=0.6, zorder=0)
+    axes.set_yticks(range(len(attacks)), [title_of_attack(attack) for attack in attacks])
+    axes.set_title(name, **words_in(WHITE, TITLE_SIZE))
+    axes.set(xlabel="accuracy in percent", xlim=(-2, 102), ylim=(len(attacks) - 0.5, -0.5))
+    axes.grid(axis="x", alpha=0.3)

@@ -1,0 +1,155 @@
+"""How all figures look, and how they become files: the same bits for the same figure."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+
+# Okabe & Ito's colour-blind safe palette: the same meanings on the whole page.
+CLEAN, ATTACKED, DEFENDED, KNOWING = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+FAMILY, SIZE, TITLE_SIZE = "sans-serif", 10.0, 12.0  # of words, in points
+_NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_DRAWN_ID = re.compile(r'id="(\w*?)[0-9a-f]{10}"')  # matplotlib's own end in random digits
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a figure is drawn on: the colours of its words, of its lines and of the ground."""
+
+    words: str
+    lines: str
+    ground: str
+
+
+WHITE = Paper("#000000", "#000000", "#ffffff")
+PAGE = Paper("#010203", "#010204", "none")  # stand-ins, which to_svg replaces by the page's own text colour
+
+
+def new_figure(width: float, height: float, paper: Paper, dpi: float = 100) -> Figure:
+    """An empty figure of so many inches, which arranges itself when it is drawn."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=dpi, facecolor=paper.ground)
+
+
+def dress(axes: Axes, paper: Paper) -> Axes:
+    """Axes in the house's style, but for titles, which take theirs from words_in. Before anything is drawn on
+    them: what is drawn may differ from it."""
+    axes.set_facecolor(paper.ground)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(paper.lines)
+    axes.tick_params(which="both", colors=paper.words, labelsize=SIZE, labelfontfamily=FAMILY)
+    for words in (axes.xaxis.label, axes.yaxis.label):
+        words.set(color=paper.words, size=SIZE, family=FAMILY)
+    return axes
+
+
+def words_in(paper: Paper, size: float = SIZE) -> dict[str, Any]:
+    """The style of a title, a text or an annotation."""
+    return {"color": paper.words, "fontsize": size, "fontfamily": FAMILY}
+
+
+def legend_in(paper: Paper, size: float) -> dict[str, Any]:
+    """The style of a legend, without a frame."""
+    return {"labelcolor": paper.words, "prop": {"family": FAMILY, "size": size}, "frameon": False}
+
+
+class _PageRenderer(RendererSVG):
+    """SVG with its words as text, which a reader can copy and the browser draws in the page's own size."""
+
+    def draw_text(
+        self,
+        gc: Any,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: Any = False,
+        mtext: Text | None = None,
+    ) -> None:
+        """One line at its left end (x, y) in points; at its own anchor where it lies level, because another
+        font than the one it was measured in is wider or narrower."""
+        anchor = "start"
+        if mtext is not None and angle == 0:
+            x = float(mtext.get_transform().transform(mtext.get_unitless_position())[0])
+            anchor = {"left": "start", "center": "middle", "right": "end"}[mtext.get_horizontalalignment()]
+        style = (
+            f"font-size: {prop.get_size_in_points():g}px; font-family: 'DejaVu Sans', sans-serif;"
+            f" text-anchor: {anchor}; fill: {to_hex(gc.get_rgb()[:3])}"
+        )
+        place = f"translate({x:.6g} {y:.6g}) rotate({-angle:g})"
+        self.writer.element("text", s, attrib={"style": style, "transform": place})
+
+
+def as_file(figure: Figure, kind: str) -> bytes:
+    """The figure as a file, "svg", "pdf" or "png", with nothing in it of when it was made."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, metadata=_NO_DATE.get(kind))
+    return _with_steady_ids(file.getvalue().decode()).encode() if kind == "svg" else file.getvalue()
+
+
+def to_svg(figure: Figure, description: str) -> str:
+    """Inline SVG with a text alternative; black stand-ins become the page's own text colour."""
+    canvas = FigureCanvasSVG(figure)  # its way of measuring words is that of the page's renderer
+    figure.set_dpi(72)
+    figure.draw_without_rendering()  # lays the axes out
+    width, height = figure.get_size_inches() * 72
+    buffer = io.StringIO()
+    renderer: Any = _PageRenderer(width, height, buffer)  # type: ignore[no-untyped-call]
+    canvas.figure.draw(renderer)
+    renderer.finalize()
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = svg.replace(PAGE.words, "currentColor").replace(PAGE.lines, "currentColor")
+    svg = re.sub(
+        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
+        rf'<svg viewBox="\1" role="img" aria-label="{description}" style="width:100%;height:auto">',
+        svg,
+        count=1,
+    )
+    return _with_steady_ids(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S))
+
+
+def _with_steady_ids(svg: str) -> str:
+    """The same SVG with names that follow from what is in it, instead of random ones; two different figures
+    on one page share none."""
+    names = {match[0][4:-1]: match[1] for match in _DRAWN_ID.finditer(svg)}  # in order, each once
+    if not names:
+        return svg
+    known = re.compile("|".join(map(re.escape, names)))
+    numbers = {name: f"{kind}{number}" for number, (name, kind) in enumerate(names.items())}
+    plain = known.sub(lambda found: numbers[found[0]], svg)
+    digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
+    return known.sub(lambda found: f"{numbers[found[0]]}_{digest}", svg)
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """Empty axes as SVG, for a page that puts its own moving points on them. boxes: for each axes, left,
+    right, bottom and top in data units, then the same in the units of the view box."""
+
+    svg: str
+    boxes: tuple[tuple[float, ...], ...]
+
+
+def backdrop(figure: Figure, description: str) -> Backdrop:
+    """The figure's axes as they lie when it is drawn."""
+    svg = to_svg(figure, description)  # lays the axes out too
+    width, height = figure.get_size_inches() * 72
+    boxes = []
+    for axes in figure.axes:
+        place = axes.get_position()
+        left, right = place.x0 * width, place.x1 * width
+        bottom, top = (1 - place.y0) * height, (1 - place.y1) * height
+        ends = (*axes.get_xlim(), *axes.get_ylim(), left, right, bottom, top)
+        boxes.append(tuple(map(float, ends)))
+    return Backdrop(svg, tuple(boxes))

@@ -1,0 +1,105 @@
+"""The recipes run through, and each of their commands is one that its module takes; so are the README's."""
+
+import argparse
+import importlib
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo_core import embedded
+from demo_core.benchmark import Trial
+
+RECIPES = sorted((Path(embedded.__file__).parent / "recipes").glob("*.sh"))
+ROOT = Path(__file__).parents[1]
+# In python's place: writes down what it is called with, a line a call.
+STAND_IN = """#!{python}
+import json, sys
+open({calls!r}, "a").write(json.dumps(sys.argv[1:]) + "\\n")
+"""
+
+
+class Parsed(Exception):
+    """A command line was read to its end."""
+
+
+def calls_of(recipe: Path, folder: Path) -> list[list[str]]:
+    """The arguments of each python that the recipe starts, in order, with ARCHIVES for the archives."""
+    stand_in, calls = folder / "python", folder / "calls"
+    stand_in.write_text(STAND_IN.format(python=sys.executable, calls=str(calls)))
+    stand_in.chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["bash", recipe, "ARCHIVES"], check=True, env=os.environ | {"PATH": path}, cwd=folder)
+    return [json.loads(line) for line in calls.read_text().splitlines()]
+
+
+def parsed(call: list[str], monkeypatch) -> argparse.Namespace | None:
+    """What a module makes of its command line; None where it takes no arguments. A command line that it does
+    not take ends in SystemExit."""
+    assert call[0] == "-m"
+    if len(call) == 2:
+        module = importlib.import_module(call[1])
+        assert "argparse" not in vars(module) and callable(module.main)
+        return None
+    found = []
+    original = argparse.ArgumentParser.parse_args
+
+    def once(self, args=None, namespace=None):
+        found.append(original(self, args, namespace))
+        raise Parsed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", once)
+        patch.setattr(sys, "argv", call[1:])
+        patch.delitem(sys.modules, call[1], raising=False)  # else runpy warns that it was there before
+        with pytest.raises(Parsed):
+            runpy.run_module(call[1], run_name="__main__", alter_sys=True)
+    return found[0]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_command_is_one_that_its_module_takes(recipe, tmp_path, monkeypatch):
+    calls = calls_of(recipe, tmp_path)
+    assert calls
+    for call in calls:
+        options = parsed(call, monkeypatch)
+        for attack in getattr(options, "attacks", None) or () if "judge" in call[1] else ():
+            assert str(Trial.read(attack)) == attack
+
+
+def test_the_readme_s_benchmarks_are_commands(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text().split("## The benchmark")[1]
+    block = re.search(r"```sh\n(.+?)```", text, re.S)[1]
+    (tmp_path / "block.sh").write_text(re.sub("^accelerate launch", "python", block, flags=re.M))
+    calls = calls_of(tmp_path / "block.sh", tmp_path)
+    assert len(calls) == 5
+    for call in calls:
+        for attack in parsed(call, monkeypatch).attacks:
+            assert str(Trial.read(attack)) == attack
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_says_what_it_needs_and_makes_and_how_long_it_takes(recipe):
+    head = recipe.read_text().split("set -euo pipefail")[0]
+    assert all(f"\n# {word} " in head for word in ("Needs", "Writes", "Takes"))
+    assert f"bash {recipe.relative_to(ROOT)} ARCHIVES" in head
+
+
+def test_a_recipe_without_its_archives_says_so(tmp_path):
+    found = subprocess.run(["bash", RECIPES[0]], capture_output=True, text=True, cwd=tmp_path)
+    assert found.returncode and "name the folder of the archives" in found.stderr
+
+
+def test_a_command_that_a_module_does_not_take_is_noticed(monkeypatch):
+    with pytest.raises(SystemExit):
+        parsed(["-m", "demo_core.embedded.study", "--photograms", "a.zip"], monkeypatch)
+
+
+def test_the_card_names_every_recipe_and_no_other():
+    card = (ROOT / "assets/embedded/README.md").read_text()
+    assert re.findall(r"`([\w-]+\.sh)`", card) == [recipe.name for recipe in RECIPES]
