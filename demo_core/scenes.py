@@ -8,116 +8,43 @@ shared link holds.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields
+from dataclasses import dataclass as plain_dataclass
 from urllib.parse import parse_qs, urlencode
 
-from demo_core.attacks import ATTACKS
-from demo_core.examples import EXAMPLES, Example
-from demo_core.labels import DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
-from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.story import Settings
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
+
+from demo_core.examples import EXAMPLES, PHOTOGRAPHS, Example
+from demo_core.labels import PRESETS
+from demo_core.settings import SETTINGS, Chosen, Settings, complaint, read_settings
 
 
 class SceneError(ValueError):
     """A link does not hold a scene. The message is one sentence that says what to do."""
 
 
-class InputError(ValueError):
-    """A setting cannot be used. The message is one sentence that says what to do."""
-
-
-def read_settings(
-    labels: str,
-    template: str,
-    attack: str,
-    eps: float,
-    step_size: float,
-    steps: float,
-    target: str | None,
-    seed: float,
-    adaptive: bool = False,
-    picture: str | None = None,
-) -> Settings:
-    """What the controls say, checked; sizes arrive in 1/255 and leave in pixel units. picture: the title of
-    an example photograph, whose true label is known."""
-    names = parse_labels(labels)
-    if attack not in ATTACKS:
-        raise InputError(f"There is no attack “{attack}”: choose one of {', '.join(ATTACKS)}.")
-    for name, value, low, high in (
-        ("eps", eps, 0, 255),
-        ("step size", step_size, 0, 255),
-        ("steps", steps, 1, 1000),
-        ("seed", seed, 0, 2**32 - 1),
-    ):
-        if value is None or not low <= value <= high:
-            raise InputError(f"Set {name} to a number from {low} to {high}.")
-    chosen = None
-    if ATTACKS[attack].targeted:
-        if target not in names:
-            raise InputError("Choose the label that the targeted attack should reach.")
-        chosen = names.index(target)
-    return Settings(
-        names,
-        check_template(template),
-        attack,
-        eps / 255,
-        step_size / 255,
-        int(steps),
-        chosen,
-        int(seed),
-        bool(adaptive),
-        truth_of(picture, names),
-    )
-
-
-def truth_of(picture: str | None, names: tuple[str, ...]) -> int | None:
-    """The place among the labels of what an example photograph shows; None where it is none, or is not among
-    them."""
-    example = next((e for e in EXAMPLES if e.title == picture), None)
-    return names.index(example.expected) if example and example.expected in names else None
-
-
-@dataclass(frozen=True)
-class Scene:
-    """picture: the title of an example photograph; labels: one a line; eps and step_size in 1/255; target: a
-    label; control: the defence meets the clean picture."""
+@dataclass(frozen=True, kw_only=True)
+class Scene(Chosen):
+    """A run's settings on a picture. picture: the title of an example photograph; control: the defence meets
+    the clean picture."""
 
     picture: str
-    labels: str
-    template: str = DEFAULT_TEMPLATE
-    attack: str = "pgd"
-    eps: float = 4.0
-    step_size: float = 1.0
-    steps: int = 10
-    target: str = ""
-    seed: int = 0
-    adaptive: bool = False
-    model: str = DEFAULT_MODEL
     control: bool = False
 
     @property
     def example(self) -> Example:
-        return next(e for e in EXAMPLES if e.title == self.picture)
+        return next(e for e in PHOTOGRAPHS if e.title == self.picture)
 
     @property
     def settings(self) -> Settings:
         """As the run takes them. Raises LabelError or InputError where something cannot be used."""
-        return read_settings(
-            self.labels,
-            self.template,
-            self.attack,
-            self.eps,
-            self.step_size,
-            self.steps,
-            self.target,
-            self.seed,
-            self.adaptive,
-            self.picture,
-        )
+        return read_settings(self, self.picture)
 
     def query(self) -> str:
         """The scene as the query of an address."""
-        return urlencode({name: _written(value) for name, value in asdict(self).items()})
+        values = {"picture": self.picture} | asdict(self)
+        return urlencode({name: _written(value) for name, value in values.items()})
 
     @staticmethod
     def read(query: str) -> Scene | None:
@@ -127,49 +54,47 @@ class Scene:
             return None
         if given["picture"] not in {e.title for e in EXAMPLES}:
             raise SceneError(
-                f"This link names a picture that is not here, “{given['picture'][:40]}”: choose one of the examples."
+                f"This link names a picture that is not here, “{given['picture'][:40]}”: choose one of the"
+                " examples."
             )
-        scene = scene_of(given["picture"])
-        for field in fields(Scene):
-            if field.name in given:
-                kind = type(getattr(scene, field.name))
-                try:
-                    scene = replace(
-                        scene,
-                        **{
-                            field.name: kind(int(given[field.name]))
-                            if kind is bool
-                            else kind(given[field.name])
-                        },
-                    )
-                except ValueError:
-                    raise SceneError(
-                        f"This link’s {field.name} cannot be read: open the page without it."
-                    ) from None
-        if scene.model not in MODELS:
-            raise SceneError(
-                f"This link names a model that is not here, “{scene.model[:40]}”: choose one of {', '.join(MODELS)}."
-            )
-        return scene
+        named = {f.name: given[f.name] for f in fields(Scene) if f.name in given}
+        try:
+            return scene_of(**named)
+        except ValidationError as error:
+            raise SceneError(_unreadable(error)) from None
 
 
 def _written(value) -> str:
-    return (
-        str(int(value))
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _unreadable(error: ValidationError) -> str:
+    """What is said of a link from which no Scene can be made."""
+    first = error.errors(include_url=False)[0]
+    name = first["loc"][0]
+    if name in SETTINGS and SETTINGS[name].rows:
+        return (
+            f"This link’s {name}, “{first['input'][:40]}”, is not here: choose one of"
+            f" {', '.join(SETTINGS[name].rows())}."
+        )
+    if first["type"].endswith("_parsing"):
+        return f"This link’s {name} cannot be read: open the page without it."
+    return complaint(error)
 
 
 def scene_of(picture: str, preset: str | None = None, **changes) -> Scene:
-    """The default run on an example photograph, with the list of labels that it is offered with."""
-    example = next(e for e in EXAMPLES if e.title == picture)
-    return Scene(picture, "\n".join(PRESETS[preset or example.preset]), **changes)
+    """The default run on an example photograph, with the list of labels that it is offered with; changes:
+    other settings than the defaults. Raises SceneError where there is no such photograph, and pydantic's
+    ValidationError."""
+    example = next((e for e in PHOTOGRAPHS if e.title == picture), None)
+    if example is None:
+        raise SceneError(f"There is no picture “{picture[:40]}” here: choose one of the examples.")
+    return Scene(**{"picture": picture, "labels": "\n".join(PRESETS[preset or example.preset])} | changes)
 
 
-@dataclass(frozen=True)
+@plain_dataclass(frozen=True)
 class Preset:
     """A scene on offer; help: one sentence on what to look for."""
 
@@ -178,7 +103,7 @@ class Preset:
     help: str
 
 
-SCENES: dict[str, Preset] = {
+_PRESETS: dict[str, Preset] = {
     "first": Preset(
         "A first run",
         scene_of("cat"),
@@ -214,4 +139,6 @@ SCENES: dict[str, Preset] = {
         "He attacks through the defence itself, and often wins.",
     ),
 }
-FIRST = "first"
+# Those whose photograph is here.
+SCENES: dict[str, Preset] = {key: preset for key, preset in _PRESETS.items() if preset.scene.example.present}
+FIRST = next(iter(SCENES))  # what the page opens on

@@ -23,30 +23,7 @@ from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.fit import Fit
 from demo_core.moments import Measured, Moved, exhausted, watched
 from demo_core.pictures import to_pixels
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the person chose. eps and step_size in pixel units (1/255 is one grey level); target: a label's
-    index; adaptive: the attacker knows the defence and attacks through it; truth: the index of the label that
-    is known to be right, None where nobody said; defense: the row of DEFENSES that is watched."""
-
-    labels: tuple[str, ...]
-    template: str
-    attack: str = "pgd"
-    eps: float = 4 / 255
-    step_size: float = 1 / 255
-    steps: int = 10
-    target: int | None = None
-    seed: int = 0
-    adaptive: bool = False
-    truth: int | None = None
-    defense: str = "default"
-
-    @property
-    def knows_defence(self) -> bool:
-        """Whether the attack is made through the defence."""
-        return self.adaptive and ATTACKS[self.attack].adaptable
+from demo_core.settings import Settings
 
 
 @dataclass(frozen=True)

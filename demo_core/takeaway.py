@@ -18,6 +18,7 @@ from demo_core.drift import Study
 from demo_core.pictures import PHOTO_SIDE, enlarged, perturb, to_image
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file, run_figure
 from demo_core.reel import ACTS, frames, path_map
+from demo_core.settings import as_given
 from demo_core.story import Moment, Run, verdict
 
 SLIDE = (800, 450)
@@ -60,7 +61,7 @@ def defended_picture(run: Run) -> Image.Image:
 def numbers(run: Run) -> dict[str, Any]:
     """Settings, and for every frame the drift, the push and all probabilities; pictures are in the NPZ."""
     return {
-        "settings": asdict(run.settings),
+        "settings": as_given(run.settings),
         "profile": asdict(run.profile),
         "verdict": verdict(run),
         "control": run.control,

@@ -15,7 +15,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import EMBEDDED, MODELS, ModelUnavailable, folder_of, load, load_embedded, profile_of
 from demo_core.pictures import open_picture, to_photo, to_pixels
-from demo_core.scenes import truth_of
+from demo_core.settings import truth_of
 
 
 def test_weights_come_from_the_package_without_importing_it():

@@ -102,7 +102,8 @@ def test_a_short_link_means_the_defaults_and_none_means_nothing():
     [
         ("picture=dragon", "not here"),
         ("picture=cat&eps=much", "eps cannot be read"),
-        ("picture=cat&model=nope", "names a model that is not here"),
+        ("picture=cat&model=nope", "model, “nope”, is not here: choose one of photo"),
+        ("picture=cat&steps=0", "Set steps to a whole number from 1"),
     ],
 )
 def test_a_link_that_cannot_be_read_says_so(query, why):

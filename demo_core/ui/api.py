@@ -14,7 +14,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.scenes import read_settings
+from demo_core.settings import choose, read_settings
 from demo_core.story import Run
 from demo_core.takeaway import attacked_picture, defended_picture
 
@@ -59,7 +59,20 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
         return begin(
             picture,
             model_key,
-            read_settings(labels, template, attack, eps, step_size, steps, target, seed, adaptive),
+            read_settings(
+                choose(
+                    labels=labels,
+                    template=template,
+                    attack=attack,
+                    eps=eps,
+                    step_size=step_size,
+                    steps=steps,
+                    target=target,
+                    seed=seed,
+                    adaptive=adaptive,
+                    model=model_key,
+                )
+            ),
         )
 
     def told(endpoint: Callable) -> Callable:

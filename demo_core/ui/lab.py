@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial, wraps
 from pathlib import Path
 from secrets import token_hex
@@ -32,8 +32,9 @@ from demo_core.models import (
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
 from demo_core.reel import Messages, made, reel, stored
-from demo_core.scenes import FIRST, SCENES, InputError, Scene, SceneError, read_settings, scene_of
-from demo_core.story import Drifts, Run, Settings
+from demo_core.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.settings import Chosen, InputError, Settings, choose, read_settings
+from demo_core.story import Drifts, Run
 from demo_core.takeaway import TAKEAWAYS, NotThere
 from demo_core.ui import api, bench
 from demo_core.ui.render import ABOUT, CHOOSE, COPY, arena_html, examples_html, gate_html, share_html
@@ -129,22 +130,14 @@ def link_to(name: str | None, key: str, run: Run) -> str:
     """What a link has to say to make this run again; nothing where the picture is the visitor's own."""
     if not name:
         return ""
-    chosen = run.settings
-    target = "" if chosen.target is None else chosen.labels[chosen.target]
-    return Scene(
-        name,
-        "\n".join(chosen.labels),
-        chosen.template,
-        chosen.attack,
-        round(chosen.eps * 255, 6),
-        round(chosen.step_size * 255, 6),
-        chosen.steps,
-        target,
-        chosen.seed,
-        chosen.adaptive,
-        key,
-        run.control,
-    ).query()
+    chosen = asdict(run.settings.chosen()) | {"model": key}
+    return Scene(picture=name, control=run.control, **chosen).query()
+
+
+def chosen_of(kind: str, values: tuple) -> Chosen:
+    """The controls' values, in their order, as settings."""
+    names = ("labels", "template", "attack", "eps", "step_size", "steps", "target", "seed", "adaptive")
+    return choose(model=kind, **dict(zip(names, values)))
 
 
 @lru_cache
@@ -375,7 +368,7 @@ def build() -> gr.Blocks:
             return told
 
         def fresh(name, photo, kind, *chosen) -> tuple[ZeroShotCLIP, Run, tuple]:
-            clip, run = begin(photo, kind, read_settings(*chosen, picture=name))
+            clip, run = begin(photo, kind, read_settings(chosen_of(kind, chosen), name))
             return clip, run, (photo, kind, *chosen[:2])
 
         def cleared(kind: str) -> dict:
@@ -445,7 +438,7 @@ def build() -> gr.Blocks:
             try:
                 run = attacked_before(kept, name, photo, kind, *chosen).run
             except InputError:
-                run = begin(photo, kind, read_settings(*chosen, picture=name))[1]
+                run = begin(photo, kind, read_settings(chosen_of(kind, chosen), name))[1]
             yield {views: views_html(kind, story.drifts(model(kind), run), run.settings.eps * 255)}
 
         def take(key: str, kept: Session | None, name, photo, kind, *chosen) -> Iterator[dict]:

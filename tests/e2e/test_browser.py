@@ -298,7 +298,7 @@ def test_a_link_makes_the_run_again(browser, url):
     say(tab, "Not recovered")
     for query, why in (
         ("picture=unicorn", "names a picture that is not here"),
-        ("picture=cat&steps=1000000000", "Set steps to a number"),
+        ("picture=cat&steps=1000000000", "Set steps to a whole number"),
         ("picture=cat&attack=targeted_pgd", "Choose the label that the targeted attack should reach"),
     ):
         tab.goto(f"{url}/?{query}")

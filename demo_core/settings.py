@@ -1,0 +1,251 @@
+"""What a person can set of a run, described once.
+
+A line of `Chosen` is a setting: its kind, default, title, help, unit and range. The controls of the page, the
+link, the arguments of the endpoints, the file of numbers and the checks are all made from it (`SETTINGS`, the
+same lines as a table). `Settings` is what a run takes: the same, checked, with sizes in pixel units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, field, make_dataclass
+from dataclasses import dataclass as plain_dataclass
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
+
+from demo_core.attacks import ATTACKS
+from demo_core.defenses import DEFENSES
+from demo_core.examples import PHOTOGRAPHS
+from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
+from demo_core.models import DEFAULT_MODEL, MODELS
+
+GREY_LEVEL = "1/255"  # the unit of sizes: what a person gives is divided by 255
+ADAPTIVE_HELP = (
+    "The attacker has the model and the defence’s code, but not its dice, and aims at the defended answer (BPDA, one"
+    " fresh draw a step), or keeps the plain attack where that does more. A stronger attacker may do better still."
+)
+
+
+class InputError(ValueError):
+    """A setting cannot be used. The message is one sentence that says what to do."""
+
+
+def setting(
+    default,
+    title: str,
+    help: str,
+    unit: str = "",
+    limits: tuple[float, float] | None = None,
+    slider: tuple[float, float, float] | None = None,
+    rows: Callable[[], Mapping] | None = None,
+    group: str = "attack",
+) -> FieldInfo:
+    """A line of Chosen.
+
+    title, help: in words; unit: that a number is given in, empty where it is a count. limits: the least and
+    the most that is accepted; slider: least, most and step of the control, which may be narrower. rows: the
+    table whose keys are the choices, asked anew each time. group: the part of the page.
+    """
+    shown = {"unit": unit, "slider": slider, "rows": rows, "group": group}
+    low, high = limits or (None, None)
+    return Field(
+        default,
+        title=title,
+        description=help,
+        ge=low,
+        le=high,
+        allow_inf_nan=False if limits else None,
+        json_schema_extra=shown,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A run's settings as a person gives them: labels as text, one a line; eps and step_size in 1/255;
+    target: a label, empty where none is aimed at. Raises pydantic's ValidationError (see `complaint`)."""
+
+    labels: str = setting(
+        "\n".join(PRESETS[DEFAULT_PRESET]),
+        "Candidate labels, one a line",
+        "CLIP picks the likeliest of these.",
+        group="labels",
+    )
+    attack: str = setting("pgd", "Attack", "The method of the attack.", rows=lambda: ATTACKS)
+    eps: float = setting(
+        4.0, "eps", "How far any pixel may move.", GREY_LEVEL, limits=(0, 255), slider=(0, 16, 0.5)
+    )
+    step_size: float = setting(
+        1.0, "Step size", "How far one step moves it.", GREY_LEVEL, limits=(0, 255), slider=(0.25, 8, 0.25)
+    )
+    steps: int = setting(
+        10, "Steps", "How many gradient steps the attacker takes.", limits=(1, 1000), slider=(1, 50, 1)
+    )
+    target: str = setting("", "Target label", "What a targeted attack should make CLIP say.")
+    seed: int = setting(0, "Seed", "The same seed gives the same run.", limits=(0, 2**32 - 1))
+    model: str = setting(DEFAULT_MODEL, "Model", "The CLIP that is attacked.", rows=lambda: MODELS, group="")
+    template: str = setting(
+        DEFAULT_TEMPLATE,
+        "Prompt template",
+        "The sentence that CLIP reads; {} stands for the label.",
+        group="labels",
+    )
+    adaptive: bool = setting(False, "The attacker knows the defence", ADAPTIVE_HELP)
+    defense: str = setting(
+        "default",
+        "Defence",
+        "The defence that answers, and that an attacker who knows it attacks.",
+        rows=lambda: DEFENSES,
+        group="",
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _one_of_its_table(cls, value, info: ValidationInfo):
+        rows = SETTINGS[info.field_name].rows if info.field_name in SETTINGS else None
+        if rows and value not in rows():
+            raise ValueError("is not in the table")
+        return value
+
+
+@plain_dataclass(frozen=True)
+class Setting:
+    """A line of Chosen, for whoever makes a control, an argument or a sentence of it."""
+
+    name: str
+    kind: type
+    default: object
+    title: str
+    help: str
+    unit: str
+    limits: tuple[float, float] | None
+    slider: tuple[float, float, float] | None
+    rows: Callable[[], Mapping] | None
+    group: str
+
+    @property
+    def label(self) -> str:
+        """What stands above its control."""
+        return f"{self.title}, in {self.unit}" if self.unit else self.title
+
+    @property
+    def manual(self) -> str:
+        """What a program has to know of it."""
+        allowed = f", one of {', '.join(self.rows())}" if self.rows else ""
+        if self.limits:
+            allowed = f", from {self.limits[0]} to {self.limits[1]}"
+        return f"{self.label}{allowed}. {self.help}"
+
+    def complaint(self, value: object) -> str:
+        """What is said to a value that cannot be used."""
+        name = self.name.replace("_", " ")
+        if self.rows:
+            return f"There is no {name} “{str(value)[:40]}”: choose one of {', '.join(self.rows())}."
+        if self.limits:
+            number = "a whole number" if self.kind is int else "a number"
+            return f"Set {name} to {number} from {self.limits[0]} to {self.limits[1]}."
+        return f"Set {name} to {'true or false' if self.kind is bool else 'a text'}."
+
+
+def _described(name: str, line: FieldInfo) -> Setting:
+    extra = dict(line.json_schema_extra)
+    bounds = {type(m).__name__: m for m in line.metadata}
+    limits = (bounds["Ge"].ge, bounds["Le"].le) if "Ge" in bounds else None
+    return Setting(name, line.annotation, line.default, line.title, line.description, limits=limits, **extra)
+
+
+SETTINGS: dict[str, Setting] = {
+    name: _described(name, line) for name, line in Chosen.__pydantic_fields__.items()
+}
+
+
+def complaint(error: ValidationError) -> str:
+    """What is said to someone whose Chosen could not be made."""
+    first = error.errors(include_url=False)[0]
+    return SETTINGS[first["loc"][0]].complaint(first["input"])
+
+
+def choose(**given) -> Chosen:
+    """Chosen, checked; None stands for a text or a tick that was left out. Raises InputError."""
+    empty = {n: row.kind() for n, row in SETTINGS.items() if row.kind in (str, bool) and not row.rows}
+    try:
+        return Chosen(**{n: empty.get(n) if value is None else value for n, value in given.items()})
+    except ValidationError as error:
+        raise InputError(complaint(error)) from None
+
+
+# ---------------------------------------------------------------- as a run takes them
+
+_IN_RUN = {"labels": tuple[str, ...], "target": int | None}  # what is of another kind than a person gives
+
+
+class _RunSettings:
+    @property
+    def knows_defence(self) -> bool:
+        """Whether the attack is made through the defence."""
+        return self.adaptive and ATTACKS[self.attack].adaptable
+
+    def chosen(self) -> Chosen:
+        """The same as a person gives them."""
+        given = {name: _to_person(row, getattr(self, name)) for name, row in SETTINGS.items()}
+        target = "" if self.target is None else self.labels[self.target]
+        return Chosen(**given | {"labels": "\n".join(self.labels), "target": target})
+
+
+def _to_person(row: Setting, value):
+    return round(value * 255, 6) if row.unit == GREY_LEVEL else value
+
+
+def _to_run(row: Setting, value):
+    return value / 255 if row.unit == GREY_LEVEL else value
+
+
+def _run_fields() -> list[tuple]:
+    optional = [
+        (n, _IN_RUN.get(n, row.kind), field(default=None if n in _IN_RUN else _to_run(row, row.default)))
+        for n, row in SETTINGS.items()
+        if n not in ("labels", "template")
+    ]
+    return [
+        ("labels", _IN_RUN["labels"]),
+        ("template", str),
+        *optional,
+        ("truth", int | None, field(default=None)),
+    ]
+
+
+Settings = make_dataclass("Settings", _run_fields(), bases=(_RunSettings,), frozen=True)
+Settings.__module__ = __name__  # so that it can be pickled
+Settings.__doc__ = """What a run takes: the settings of Chosen, and truth.
+
+labels: a tuple; eps and step_size in pixel units (1/255 is one grey level); target: a label's index; truth:
+the index of the label that is known to be right, None where nobody said.
+"""
+
+
+def read_settings(chosen: Chosen, picture: str | None = None) -> Settings:
+    """What a person chose, as a run takes it. picture: the title of an example photograph, whose true label
+    is known. Raises LabelError or InputError."""
+    labels = parse_labels(chosen.labels)
+    target = None
+    if ATTACKS[chosen.attack].targeted:
+        if chosen.target not in labels:
+            raise InputError("Choose the label that the targeted attack should reach.")
+        target = labels.index(chosen.target)
+    given = {name: _to_run(row, getattr(chosen, name)) for name, row in SETTINGS.items()}
+    given |= {"labels": labels, "template": check_template(chosen.template), "target": target}
+    return Settings(**given, truth=truth_of(picture, labels))
+
+
+def truth_of(picture: str | None, labels: tuple[str, ...]) -> int | None:
+    """The place among the labels of what an example photograph shows; None where it is none, or is not among
+    them."""
+    example = next((e for e in PHOTOGRAPHS if e.title == picture), None)
+    return labels.index(example.expected) if example and example.expected in labels else None
+
+
+def as_given(settings: Settings) -> dict:
+    """For a file: every setting by its name as a person gives it, and the units of those that have one."""
+    units = {name: row.unit for name, row in SETTINGS.items() if row.unit}
+    return asdict(settings.chosen()) | {"units": units}
