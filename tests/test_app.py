@@ -16,7 +16,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import DEFAULT_MODEL, profile_of
-from demo_core.scenes import Scene, scene_of
+from demo_core.story.scenes import Scene, scene_of
 from demo_core.takeaway import TAKEAWAYS
 from demo_core.ui import lab
 

@@ -11,11 +11,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from demo_core import photo, story
+from demo_core.story import words
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import EMBEDDED, MODELS, ModelUnavailable, folder_of, load, load_embedded, profile_of
 from demo_core.pictures import open_picture, to_photo, to_pixels
-from demo_core.settings import truth_of
+from demo_core.story.settings import truth_of
 
 
 def test_weights_come_from_the_package_without_importing_it():
@@ -124,9 +125,9 @@ def test_it_says_when_no_label_fits(photo_clip):
 
     fitting, other = begun("tabby cat", "lion", "bullfrog"), begun("bullfrog", "airliner", "pizza")
     assert fitting.fit > 0.5 > other.fit
-    assert "None of these labels seems to fit" in story.verdict(
+    assert "None of these labels seems to fit" in words.verdict(
         other
-    ) and "seems to fit" not in story.verdict(fitting)
+    ) and "seems to fit" not in words.verdict(fitting)
 
 
 def test_noise_fits_no_label(photo_clip):
@@ -134,7 +135,7 @@ def test_noise_fits_no_label(photo_clip):
     run = story.begin(
         photo_clip, noise, story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE), profile_of("photo")
     )
-    assert story.no_fit(run)
+    assert run.no_label_fits
 
 
 def test_the_twin_differs_and_is_probed_by_the_original(twin, clip, photographs):

@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 
 import matplotlib
 import pytest
+from demo_core.report import drawn, shipped, table
 
 from demo_core import plots, story
 from demo_core.models import profile_of, study_of
-from demo_core.reel import made, path_map
-from demo_core.report import drawn, shipped, table
-from demo_core.scenes import scene_of
+from demo_core.story.reel import made, path_map
+from demo_core.story.scenes import scene_of
 
 THREADS, ROUNDS = 10, 3
 KINDS = ("drift axes", "signal axes", "views", "run", "study", "accuracy")

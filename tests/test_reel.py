@@ -18,7 +18,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
 from demo_core.models import profile_of
 from demo_core.pictures import open_picture, to_image, to_photo
-from demo_core.reel import (
+from demo_core.story.reel import (
     FOLDER,
     LOSSLESS_PHOTO,
     Grid,
@@ -32,7 +32,7 @@ from demo_core.reel import (
     stored,
     weighted,
 )
-from demo_core.scenes import SCENES, Scene, SceneError, scene_of
+from demo_core.story.scenes import SCENES, Scene, SceneError, scene_of
 from demo_core.takeaway import TAKEAWAYS, NotThere, numbers
 
 PHOTO = profile_of("photo")

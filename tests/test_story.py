@@ -18,7 +18,8 @@ from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
 from demo_core.plots import drift_backdrop, run_figure, signal_backdrop, signal_tops, to_svg, views_figure
-from demo_core.reel import path_map, reel
+from demo_core.story import words
+from demo_core.story.reel import path_map, reel
 from demo_core.ui import lab
 from demo_core.ui.render import arena_html
 
@@ -129,7 +130,7 @@ def test_every_attack_runs_to_a_verdict(clip, twin, photo, key):
     target = 3 if ATTACKS[key].targeted else None
     run = finish(clip, photo, settings(attack=key, steps=3, target=target), PHOTO, surrogate=twin)[-1]
     assert run.attack_delta.abs().max() <= 4 / 255 + 1e-6
-    assert story.verdict(run).endswith(".") and len(run.attack) == run.attack_steps + 1
+    assert words.verdict(run).endswith(".") and len(run.attack) == run.attack_steps + 1
 
 
 def test_a_transfer_attack_is_made_on_the_other_model(clip, twin, photo):
@@ -155,7 +156,7 @@ def test_a_transfer_attack_is_made_on_the_other_model(clip, twin, photo):
 
 def test_eps_zero_is_said_to_change_nothing(clip, photo):
     run = list(story.attack(clip, story.begin(clip, photo, settings(eps=0.0), PHOTO)))[-1]
-    assert run.attack_delta.abs().max() == 0 and "nothing changes" in story.verdict(run)
+    assert run.attack_delta.abs().max() == 0 and "nothing changes" in words.verdict(run)
 
 
 def test_clean_control_never_sees_the_attack(clip, photo):
@@ -183,7 +184,7 @@ def test_verdicts_tell_what_happened(clip, photo):
         )
 
     def say(*given, **changes):
-        return story.verdict(told(*given, **changes))
+        return words.verdict(told(*given, **changes))
 
     right, wrong = sure, sure.roll(1)
 
@@ -203,7 +204,7 @@ def test_verdicts_tell_what_happened(clip, photo):
     )
     assert "was not sure" in say(clean=unsure, defended=None)
     tones = {
-        (truth, name): story.tone(told(truth, attacked=wrong, defended=answer))
+        (truth, name): words.tone(told(truth, attacked=wrong, defended=answer))
         for truth in (3, 4, None)
         for name, answer in (("right", right), ("wrong", wrong))
     }
@@ -216,7 +217,7 @@ def test_verdicts_tell_what_happened(clip, photo):
         (None, "wrong"): "other",
     }
     assert "no counterattack" in say(engaged=False, defended=None)
-    assert story.stopped(run) == "" and "step 3 of 3 of the counterattack" in story.stopped(
+    assert words.stopped(run) == "" and "step 3 of 3 of the counterattack" in words.stopped(
         replace(run, defended=None)
     )
     assert "keeps its prediction" in say(control=True, defended=right)

@@ -25,6 +25,7 @@ from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.gallery import read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load, profile_of
 from demo_core.pictures import to_photo
+from demo_core.story import words
 
 UPLOADS_FILE = "uploads.json"
 OFFERED = 10
@@ -40,13 +41,13 @@ def uploaded(
     photo = to_photo(Image.fromarray(picture.permute(1, 2, 0).numpy()))
     run = story.begin(clip, photo, story.Settings(tuple(labels), template), profile_of(key), fit_of(key))
     *_, run = story.whole(clip, run)
-    doubt = NO_LABEL_FITS if story.no_fit(run) else UNSURE if story.unsure(run) else NO_DOUBT
+    doubt = NO_LABEL_FITS if run.no_label_fits else UNSURE if run.unsure else NO_DOUBT
     return {
         "first": run.label(run.clean),
         "defended": run.label(run.defended),
         "doubt": doubt,
-        "tone": story.tone(run),
-        "verdict": story.verdict(run),
+        "tone": words.tone(run),
+        "verdict": words.verdict(run),
     }
 
 

@@ -29,7 +29,7 @@ from demo_core.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from demo_core.story import Run, Signals
+    from demo_core.story.run import Run, Signals
 
 SIGNAL_NAMES = {TAU: "tau: drift under noise", VIEW_DRIFT: "drift under small views"}
 _SIGNAL_TOP = {TAU: 1.0, VIEW_DRIFT: 1.5}

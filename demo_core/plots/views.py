@@ -14,7 +14,7 @@ from demo_core.plots.study import broken, log_drift, nearest_piles
 from demo_core.plots.style import ATTACKED, CLEAN, PAGE, dress, legend_in, new_figure, words_in
 
 if TYPE_CHECKING:
-    from demo_core.story import Drifts
+    from demo_core.story.run import Drifts
 
 _PROBES = (*STUDY_VIEWS, VIEW_DRIFT)
 _LOW, _MIDDLE, _HIGH = (LEVELS.index(level) for level in (0.1, 0.5, 0.9))

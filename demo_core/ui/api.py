@@ -14,8 +14,8 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.settings import choose, read_settings
-from demo_core.story import Run
+from demo_core.story import Run, words
+from demo_core.story.settings import choose, read_settings
 from demo_core.takeaway import attacked_picture, defended_picture
 
 # The arguments of whatever attacks, as tools read them in a docstring.
@@ -42,7 +42,7 @@ def _named(run: Run, probabilities) -> dict[str, float]:
 
 def _doubts(run: Run) -> dict[str, float | bool | None]:
     """The chance that any label fits the clean picture, and whether the first answer was a guess."""
-    return {"fit": run.fit, "no_label_fits": story.no_fit(run), "unsure": story.unsure(run)}
+    return {"fit": run.fit, "no_label_fits": run.no_label_fits, "unsure": run.unsure}
 
 
 def _signals(found: story.Signals) -> dict[str, float]:
@@ -117,7 +117,7 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
         )
         run = list(attacked(clip, run, model))[-1]
         return {
-            "verdict": story.verdict(run),
+            "verdict": words.verdict(run),
             **_doubts(run),
             "clean": _named(run, run.clean),
             "attacked": _named(run, run.attacked),
@@ -148,7 +148,7 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
         clip, run = start(picture, labels, template, "pgd", 0, 0, 1, None, seed, model)
         run = list(story.defend(clip, run, control=True))[-1]
         return {
-            "verdict": story.verdict(run),
+            "verdict": words.verdict(run),
             **_doubts(run),
             "engaged": run.engaged,
             "before": _named(run, run.clean),

@@ -31,10 +31,10 @@ from demo_core.models import (
 )
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.plots import to_svg, views_figure
-from demo_core.reel import Messages, made, reel, stored
-from demo_core.scenes import FIRST, SCENES, Scene, SceneError, scene_of
-from demo_core.settings import Chosen, InputError, Settings, choose, read_settings
 from demo_core.story import Drifts, Run
+from demo_core.story.reel import Messages, made, reel, stored
+from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.story.settings import Chosen, InputError, Settings, choose, read_settings
 from demo_core.takeaway import TAKEAWAYS, NotThere
 from demo_core.ui import api, bench
 from demo_core.ui.render import ABOUT, CHOOSE, COPY, arena_html, examples_html, gate_html, share_html
@@ -453,7 +453,7 @@ def build() -> gr.Blocks:
                 yield {file: str(path)}
 
         def stopped(kept: Session | None):
-            said = story.stopped(kept.run) if kept and kept.run else ""
+            said = words.stopped(kept.run) if kept and kept.run else ""
             if not said:
                 return gr.skip()
             found = reel(kept.run, study_of(kept.model), name=kept.name)

@@ -2,7 +2,7 @@
 address.
 
 SCENES are the presets on offer. Each, and each example photograph, comes with its finished run
-(`demo_core.reel`), so that the page has something to show before anything is computed. A Scene is also what a
+(`demo_core.story.reel`), so that the page has something to show before anything is computed. A Scene is also what a
 shared link holds.
 """
 
@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from demo_core.examples import EXAMPLES, PHOTOGRAPHS, Example
 from demo_core.labels import PRESETS
-from demo_core.settings import SETTINGS, Chosen, Settings, complaint, read_settings
+from demo_core.story.settings import SETTINGS, Chosen, Settings, complaint, read_settings
 
 
 class SceneError(ValueError):

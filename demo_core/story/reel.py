@@ -1,6 +1,6 @@
 """A Run as a reel: the frames that a page plays, scrubs and draws by itself, as plain JSON.
 
-    python -m demo_core.reel        makes the finished runs in assets/runs anew
+    python -m demo_core.story.reel        makes the finished runs in assets/runs anew
 
 A reel holds one frame for each moment of the run's four acts (picture, attack, test, counterattack). A
 perturbation becomes whole numbers of at most 127 (see Grid): precise enough to look at. For exact floats
@@ -41,8 +41,8 @@ from demo_core.plots import (
     signal_backdrop,
     signal_tops,
 )
-from demo_core.scenes import SCENES, Scene, scene_of
-from demo_core.story import Moment, Run
+from demo_core.story import Moment, Run, words
+from demo_core.story.scenes import SCENES, Scene, scene_of
 
 FOLDER = ASSETS / "runs"
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
@@ -69,7 +69,7 @@ def reel(
         "signals": _signals(run),
         "map": path_map(run) if done else None,
         "budgets": [run.settings.eps * 255, run.profile.budget.eps * 255],
-        "verdict": {"text": story.verdict(run), "tone": story.tone(run), "note": note},
+        "verdict": {"text": words.verdict(run), "tone": words.tone(run), "note": note},
         "said": described(run),
         "done": done,
         "photo": photo_url(run.photo),
@@ -227,7 +227,7 @@ def _frames(run: Run, since: int) -> Iterator[dict]:
             "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
         }
 
-    doubt = story.caveat(run) or ("It is not sure." if story.unsure(run) else "")
+    doubt = words.caveat(run) or ("It is not sure." if run.unsure else "")
     doubt = f" {doubt}" if doubt else ""
     yield frame(
         0,
@@ -251,7 +251,7 @@ def _frames(run: Run, since: int) -> Iterator[dict]:
         yield frame(
             3,
             run.final,
-            story.outcome(run),
+            words.outcome(run),
             budget.steps + 1,
             budget.steps,
             defence,
@@ -287,7 +287,7 @@ def _attack_words(run: Run, moment: Moment, step: int) -> str:
 
 
 def _test_words(run: Run) -> str:
-    value, line = story.told_apart(run.tested[run.profile.gate], run.profile.threshold)
+    value, line = words.told_apart(run.tested[run.profile.gate], run.profile.threshold)
     engages = bool(run.profile.engages(torch.tensor(run.tested[run.profile.gate])))
     if run.profile.gate == TAU:
         what = f"A little noise moves its embedding by {value} of its length"
@@ -434,7 +434,7 @@ def main() -> None:
     for scene, name in finished_scenes().items():
         run = made(scene)
         store(scene, run)
-        print(f"{name}: {story.verdict(run)}")
+        print(f"{name}: {words.verdict(run)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,272 @@
+"""One picture's run, step by step: generators of Run snapshots. Every step yields a new one, and each holds all
+that there is to draw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+
+from demo_core.adaptive import informed
+from demo_core.ascent import Step, last, uniform
+from demo_core.attacks import ATTACKS, seen_by
+from demo_core.clip import ZeroShotCLIP, count_passes
+from demo_core.counterattack import relative_drift
+from demo_core.defenses import DEFENSES, VIEWS, Defense, Profile, view_drift, view_features
+from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
+from demo_core.fit import Fit
+from demo_core.moments import Measured, Moved, exhausted, watched
+from demo_core.pictures import to_pixels
+from demo_core.story.run import Drifts, Moment, Reading, Run, Signals
+from demo_core.story.settings import Settings
+
+
+class _Clock:
+    """Milliseconds between ticks, with the GPU's queue emptied first so that they are the step's own."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.tick()
+
+    def tick(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        passed, self.then = (now - getattr(self, "then", now)) * 1000, now
+        return passed
+
+
+@torch.no_grad()
+def seen(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> tuple[torch.Tensor, Signals]:
+    """The features [1,D] of one picture [1,3,S,S], and what clip's probe says of it, in one batch of passes."""
+    noisy = (pixels + _unit_noise(pixels, seed) * TAU_STRENGTH / 255).clamp(0, 1)
+    stack = torch.cat([pixels, noisy, *(view(pixels) for view in VIEWS.values())])
+    own, moved, *views = clip.probe(stack).split(1)
+    signals = Signals(relative_drift(moved, own).item(), view_drift(torch.stack([own, *views])).item())
+    return clip.encode(pixels) if clip.original else own, signals
+
+
+def _unit_noise(pixels: torch.Tensor, seed: int) -> torch.Tensor:
+    return uniform(pixels.shape, torch.Generator().manual_seed(seed + 1)).to(pixels)
+
+
+@torch.no_grad()
+def drifts(clip: ZeroShotCLIP, run: Run) -> dict[str, Drifts]:
+    """Drifts of the run's clean and, once it is there, its attacked picture, as clip's probe sees them."""
+    found = {}
+    for name, delta in (("clean", 0), ("attacked", run.attack_delta if run.attack_finished else None)):
+        if delta is None:
+            continue
+        pixels = run.pixels + delta
+        views = view_features(clip.probe, pixels)
+        noise = noise_drifts(clip.probe, pixels, _unit_noise(pixels, run.settings.seed), views[0])[
+            :, 0
+        ].tolist()
+        found[name] = Drifts(
+            tuple(noise),
+            tuple(d.item() for d in view_drifts(clip.probe, pixels, views).values()),
+            view_drift(views).item(),
+        )
+    return found
+
+
+@torch.no_grad()
+def begin(
+    clip: ZeroShotCLIP, photo: torch.Tensor, settings: Settings, profile: Profile, fit: Fit | None = None
+) -> Run:
+    """The clean picture: its prediction and its signals. fit: tells whether any of the labels fits it."""
+    pixels = to_pixels(photo, clip.image_size).to(clip.device)
+    text = clip.text_features(settings.labels, settings.template)
+    features, signals = seen(clip, pixels, settings.seed)
+    start = _moment(clip, text, torch.zeros_like(pixels), features)
+    best = F.cosine_similarity(features, text, dim=-1).max()
+    chance = fit.chance(best).item() if fit else None
+    return Run(settings, profile, photo, pixels, text, start, signals, fit=chance)
+
+
+@torch.no_grad()
+def _moment(
+    clip: ZeroShotCLIP,
+    text: torch.Tensor,
+    delta: torch.Tensor,
+    features: torch.Tensor,
+    milliseconds: float = 0.0,
+) -> Moment:
+    return Moment(delta, features, clip.logits(features, text).softmax(-1)[0].cpu(), milliseconds)
+
+
+def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -> Iterator[Run]:
+    """Run the chosen attack: one snapshot a step, the last with the attacked prediction and signals.
+
+    Nobody knows an uploaded picture's true label, so the attack starts from the model's own clean prediction.
+    surrogate: the model that a transfer attack is crafted on.
+    """
+    settings, text = run.settings, run.text
+    passed: list[torch.Tensor] = []  # the features of every point that the attack asked the model about
+
+    def bare(pixels: torch.Tensor) -> torch.Tensor:
+        features = clip.encode(pixels)
+        passed.append(features.detach())
+        return clip.logits(features, text)
+
+    def also_bare(classify: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+        def both(pixels: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                bare(pixels)
+            return classify(pixels)
+
+        return both
+
+    if ATTACKS[settings.attack].transfer:
+        steps = _steps(run, also_bare(seen_by(surrogate, settings.labels, settings.template)))
+    elif settings.knows_defence:
+        steps = _informed(clip, run, run.defense, also_bare)
+    else:
+        steps = _steps(run, bare)
+    run = replace(_undefended(run), attack=(), attacked_signals=None, control=False)
+    clock = _Clock(clip.device)
+    for step in steps:
+        if step.output is None:  # the last one: nobody has looked at it yet
+            features, signals = seen(clip, run.pixels + step.delta, settings.seed)
+            run = replace(run, attacked_signals=signals)
+        else:
+            features = passed[-1]
+        run = replace(run, attack=(*run.attack, _moment(clip, text, step.delta, features, clock.tick())))
+        yield run
+        clock.tick()  # time spent by whoever draws is not the step's
+
+
+def _undefended(run: Run) -> Run:
+    """The run without what a defence made of it."""
+    return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None)
+
+
+def _steps(run: Run, classify: Callable) -> Iterator[Step]:
+    """The chosen attack on `classify`, from the clean prediction or towards the target."""
+    settings = run.settings
+    return ATTACKS[settings.attack].run(
+        classify,
+        run.pixels,
+        _label(run),
+        eps=settings.eps,
+        step_size=settings.step_size,
+        steps=settings.steps,
+        generator=torch.Generator().manual_seed(settings.seed),
+    )
+
+
+def _informed(
+    clip: ZeroShotCLIP, run: Run, row: Defense, wrapped: Callable = lambda classify: classify
+) -> Iterator[Step]:
+    """The chosen attack by someone who knows this defence; `wrapped` is put around what he attacks."""
+    settings = run.settings
+    return informed(
+        lambda classify: _steps(run, wrapped(classify)),
+        row.on(run.profile),
+        clip,
+        run.text,
+        run.pixels,
+        _label(run),
+        last(_steps(run, clip.classifier(settings.labels, settings.template))).delta,
+        torch.Generator().manual_seed(settings.seed + 2),
+        surrogates=row.surrogates_on(run.profile),
+        targeted=ATTACKS[settings.attack].targeted,
+    )
+
+
+def _label(run: Run) -> torch.Tensor:
+    """What the attack is about, [1]: the clean prediction, or the target."""
+    label = run.settings.target if ATTACKS[run.settings.attack].targeted else int(run.clean.argmax())
+    return torch.tensor([label], device=run.pixels.device)
+
+
+@dataclass(frozen=True)
+class Bout:
+    """One defence in the arena. attacked, clean: its answers [K] on the attacked and on the clean picture;
+    forward, backward: its passes through the image tower for one picture; milliseconds: of its run on the
+    attacked one."""
+
+    key: str
+    attacked: torch.Tensor
+    clean: torch.Tensor
+    forward: int
+    backward: int
+    milliseconds: float
+
+
+def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
+    """Every defence on the run's attacked and clean picture: the bouts so far, after each of them.
+
+    Against an adaptive attacker every defence meets an attack of its own, made through it with the run's
+    settings.
+    """
+    settings = run.settings
+    bouts: tuple[Bout, ...] = ()
+
+    @torch.no_grad()
+    def answered(row: Defense, pixels: torch.Tensor) -> torch.Tensor:
+        dice = torch.Generator().manual_seed(settings.seed + 1)
+        return exhausted(row.on(run.profile)(clip, pixels, run.text, dice)).probabilities[0].cpu()
+
+    clock = _Clock(clip.device)
+    for key, row in DEFENSES.items():
+        delta = last(_informed(clip, run, row)).delta if settings.knows_defence else run.attack_delta
+        with count_passes() as passes:
+            clock.tick()
+            attacked = answered(row, run.pixels + delta)
+            milliseconds = clock.tick()
+        clean = answered(row, run.pixels)
+        bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, milliseconds))
+        yield bouts
+
+
+def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[Run]:
+    """Run the chosen row of DEFENSES on the attacked picture, or with `control` on the clean one: one snapshot
+    when it is known whether it acts, one a step, the last with the defended prediction."""
+    run = replace(_undefended(run), control=control)
+    pixels = run.pixels + run.before_defence.delta
+    dice = torch.Generator().manual_seed(run.settings.seed + 1)
+    defending = watched(run.defense.on(run.profile)(clip, pixels, run.text, dice))
+    clock = _Clock(clip.device)
+    while True:
+        try:
+            moment = next(defending)
+        except StopIteration as end:
+            defended = end.value
+            break
+        if isinstance(moment, Measured):
+            reading = Reading(moment.signal, moment.value.item(), moment.weight.item())
+            run = replace(run, reading=reading, engaged=reading.weight >= 0.5)
+            yield run
+        elif isinstance(moment, Moved):
+            if run.engaged is None:  # no gate: it acts on every picture
+                run = replace(run, engaged=True)
+                yield run
+            features = moment.features
+            if features is None:
+                with torch.no_grad():
+                    features = clip.encode(pixels + moment.delta)
+            step = _moment(clip, run.text, moment.delta, features, clock.tick())
+            run = replace(run, defence=(*run.defence, step))
+            yield run
+        clock.tick()
+    if run.engaged is None:
+        run = replace(run, engaged=True)
+        yield run
+    with torch.no_grad():
+        features = clip.encode(defended.pixels)
+    final = _moment(clip, run.text, defended.pixels - pixels, features, clock.tick())
+    yield replace(run, final=final, defended=defended.probabilities[0].cpu())
+
+
+def whole(
+    clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None, *, control: bool = False
+) -> Iterator[Run]:
+    """The attack, unless this is the control, and then the defence."""
+    if not control:
+        for run in attack(clip, run, surrogate):
+            yield run
+    yield from defend(clip, run, control=control)
