@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from demo_core.ui import lab
+from demo_core.models import DEFAULT_MODEL
+from demo_core.ui import handlers, lab, theme
 
 page = lab.build()
 
 if __name__ == "__main__":
-    lab.model(lab.DEFAULT_MODEL)  # so that the first visitor does not wait for it
-    page.queue(default_concurrency_limit=4).launch(**lab.launch_options())
+    handlers.model(DEFAULT_MODEL)  # so that the first visitor does not wait for it
+    page.queue(default_concurrency_limit=4).launch(**theme.launch_options())

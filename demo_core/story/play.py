@@ -1,5 +1,5 @@
-"""One picture's run, step by step: generators of Run snapshots. Every step yields a new one, and each holds all
-that there is to draw."""
+"""One picture's run, step by step: generators of Run snapshots. Every step yields a new one, and each holds
+all that there is to draw."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Clock:
 
 @torch.no_grad()
 def seen(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> tuple[torch.Tensor, Signals]:
-    """The features [1,D] of one picture [1,3,S,S], and what clip's probe says of it, in one batch of passes."""
+    """The features [1,D] of one picture [1,3,S,S], and what clip's probe says of it, in one batch."""
     noisy = (pixels + _unit_noise(pixels, seed) * TAU_STRENGTH / 255).clamp(0, 1)
     stack = torch.cat([pixels, noisy, *(view(pixels) for view in VIEWS.values())])
     own, moved, *views = clip.probe(stack).split(1)
@@ -198,7 +198,8 @@ class Bout:
 
 
 def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
-    """Every defence on the run's attacked and clean picture: the bouts so far, after each of them.
+    """Every defence on the run's attacked and clean picture: the bouts so far, after each step of the work,
+    so that whoever asked can end it there.
 
     Against an adaptive attacker every defence meets an attack of its own, made through it with the run's
     settings.
@@ -213,19 +214,24 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
 
     clock = _Clock(clip.device)
     for key, row in DEFENSES.items():
-        delta = last(_informed(clip, run, row)).delta if settings.knows_defence else run.attack_delta
+        delta = run.attack_delta
+        if settings.knows_defence:
+            for step in _informed(clip, run, row):
+                yield bouts
+                delta = step.delta
         with count_passes() as passes:
             clock.tick()
             attacked = answered(row, run.pixels + delta)
             milliseconds = clock.tick()
+        yield bouts
         clean = answered(row, run.pixels)
         bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, milliseconds))
         yield bouts
 
 
 def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[Run]:
-    """Run the chosen row of DEFENSES on the attacked picture, or with `control` on the clean one: one snapshot
-    when it is known whether it acts, one a step, the last with the defended prediction."""
+    """Run the chosen row of DEFENSES on the attacked picture, or with `control` on the clean one: one
+    snapshot when it is known whether it acts, one a step, the last with the defended prediction."""
     run = replace(_undefended(run), control=control)
     pixels = run.pixels + run.before_defence.delta
     dice = torch.Generator().manual_seed(run.settings.seed + 1)
@@ -267,6 +273,7 @@ def whole(
 ) -> Iterator[Run]:
     """The attack, unless this is the control, and then the defence."""
     if not control:
-        for run in attack(clip, run, surrogate):
-            yield run
+        for attacked in attack(clip, run, surrogate):
+            yield attacked
+            run = attacked
     yield from defend(clip, run, control=control)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from demo_core.defenses import TAU
-from demo_core.story.run import Run
+from demo_core.story.run import Drifts, Run
 
 
 def stopped(run: Run) -> str:
@@ -126,3 +126,37 @@ def tone(run: Run) -> str:
     if now != truth:
         return "bad" if first == truth else "other"
     return "wait" if run.defended is None else "good"
+
+
+def arena(run: Run) -> str:
+    """What stands above the arena's table."""
+    clean, truth = int(run.clean.argmax()), run.settings.truth
+    met = (
+        "Each defence met an attack made through itself."
+        if run.settings.knows_defence
+        else "All met the same attack, which knows none of them."
+    )
+    if truth is None:
+        right = "; whether it is right, nobody said."
+    elif truth == clean:
+        right = ", which is right."
+    else:
+        right = f", which is wrong: it is “{run.settings.labels[truth]}”."
+    return f"{met} The clean prediction was “{run.settings.labels[clean]}”{right}"
+
+
+def drifts(measured: dict[str, Drifts]) -> str:
+    """What the plot of noise and views shows."""
+    parts = [
+        f"{name}: drift {d.over_noise[0]:.3f} under noise of 1/255 to {d.over_noise[-1]:.2f} under 32/255,"
+        f" {d.view_drift:.3f} over our views"
+        for name, d in measured.items()
+    ]
+    return "; ".join(parts) or "an empty plot: nothing has been measured yet"
+
+
+def note(milliseconds: tuple[float, ...], device: str) -> str:
+    """Device and speed, in a few words; milliseconds: of the steps of an act."""
+    if not milliseconds:
+        return f"computed on {device}"
+    return f"{sorted(milliseconds)[len(milliseconds) // 2]:.0f} ms a step (median) on {device}"

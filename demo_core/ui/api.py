@@ -1,35 +1,22 @@
 """The demo for programs: attack, counterattack and arena as named endpoints, for gradio_client and as tools
-of an MCP server. They keep nothing between two calls."""
+of an MCP server. They keep nothing between two calls. What they take is described in settings.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+import inspect
+from collections.abc import Callable, Iterator
 
 import gradio as gr
 from PIL import Image
 
 from demo_core import story
-from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
-from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS
-from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.story import Run, words
-from demo_core.story.settings import choose, read_settings
+from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.takeaway import attacked_picture, defended_picture
+from demo_core.ui import handlers
 
-# The arguments of whatever attacks, as tools read them in a docstring.
-ATTACKING = f"""picture: The picture to attack, as a file.
-            labels: Candidate labels, one a line; at least two.
-            attack: The method: one of {", ".join(ATTACKS)}.
-            eps: The most that any pixel may change, in 1/255.
-            step_size: How far one step moves a pixel, in 1/255.
-            steps: The number of gradient steps.
-            target: The label that a targeted attack should reach; empty otherwise.
-            seed: The same seed gives the same answer.
-            model: The CLIP: one of {", ".join(MODELS)}.
-            template: The prompt, with {{}} where the label goes.
-            adaptive: Whether the attacker knows the defence, and attacks through it; in the arena each defence meets its own."""
+OF_A_DEFENCE = ("labels", "seed", "model", "template", "defense")  # what a counterattack alone depends on
 
 
 def _named(run: Run, probabilities) -> dict[str, float]:
@@ -45,78 +32,30 @@ def _doubts(run: Run) -> dict[str, float | bool | None]:
     return {"fit": run.fit, "no_label_fits": run.no_label_fits, "unsure": run.unsure}
 
 
-def _signals(found: story.Signals) -> dict[str, float]:
-    return {"tau": found.tau, "view_drift": found.view_drift}
+def _signals(measured: story.Signals) -> dict[str, float]:
+    return {"tau": measured.tau, "view_drift": measured.view_drift}
 
 
-def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], ...], queue: dict) -> None:
-    """Put the endpoints into the page under construction. begin, attacked: the Lab's; bad_input: what they
-    raise with a sentence for the caller; queue: the place for all that computes."""
+def _attacked(picture: str, given: dict) -> Iterator[None]:
+    """Returns the model, and the run to the end of its attack; yields after each step."""
+    clip, run = handlers.begin(picture, read_settings(choose(**given)))
+    return clip, (yield from handlers.step_by_step(handlers.attacked(clip, run)))
 
-    def start(
-        picture, labels, template, attack, eps, step_size, steps, target, seed, model_key, adaptive=False
-    ):
-        return begin(
-            picture,
-            model_key,
-            read_settings(
-                choose(
-                    labels=labels,
-                    template=template,
-                    attack=attack,
-                    eps=eps,
-                    step_size=step_size,
-                    steps=steps,
-                    target=target,
-                    seed=seed,
-                    adaptive=adaptive,
-                    model=model_key,
-                )
-            ),
-        )
 
-    def told(endpoint: Callable) -> Callable:
-        @wraps(endpoint)
-        def answered(*given):
-            try:
-                return endpoint(*given)
-            except bad_input as error:
-                raise gr.Error(str(error), print_exception=False) from None
+def attack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | None]:
+    """Attack a picture so that CLIP sees something else in it.
 
-        answered.__doc__ = endpoint.__doc__.replace("<attacking>", ATTACKING).replace(
-            "<models>", ", ".join(MODELS)
-        )
-        return answered
+    Args:
+        picture: The picture to attack, as a file.
 
-    @told
-    def attack(
-        picture: str,
-        labels: str,
-        attack: str,
-        eps: float,
-        step_size: float,
-        steps: int,
-        target: str,
-        seed: int,
-        model: str,
-        template: str,
-        adaptive: bool,
-    ) -> tuple[dict, Image.Image]:
-        """Attack a picture so that CLIP sees something else in it.
-
-        Args:
-            <attacking>
-
-        Returns:
-            A report with the probabilities before and after, the chance that any of the labels fits, the
-            drift of the embedding step by step, and the stability signals; and the attacked picture as a PNG
-            that still fools the model when it is given back.
-        """
-        clip, run = start(
-            picture, labels, template, attack, eps, step_size, steps, target, seed, model, adaptive
-        )
-        run = list(attacked(clip, run, model))[-1]
-        return {
+    Returns:
+        A report with the probabilities before and after, the chance that any of the labels fits, the drift of
+        the embedding step by step, and the stability signals; and the attacked picture as a PNG that still
+        fools the model when it is given back.
+    """
+    _, run = yield from _attacked(picture, given)
+    yield (
+        {
             "verdict": words.verdict(run),
             **_doubts(run),
             "clean": _named(run, run.clean),
@@ -124,30 +63,27 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
             "drift": list(run.attack_drift),
             "clean_signals": _signals(run.clean_signals),
             "attacked_signals": _signals(run.attacked_signals),
-        }, attacked_picture(run)
+        },
+        attacked_picture(run),
+    )
 
-    @told
-    def counterattack(
-        picture: str, labels: str, seed: int, model: str, template: str
-    ) -> tuple[dict, Image.Image]:
-        """Run the model's own defence on a picture as it is, attacked or not: the gate, and the counterattack
-        where it opens.
 
-        Args:
-            picture: The picture, as a file; for instance one that `attack` gave.
-            labels: Candidate labels, one a line; at least two.
-            seed: The same seed gives the same counterattack.
-            model: The CLIP: one of <models>.
-            template: The prompt, with {} where the label goes.
+def counterattack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | None]:
+    """Run the model's own defence on a picture as it is, attacked or not: the gate, and the counterattack
+    where it opens.
 
-        Returns:
-            A report with the probabilities before and after, the chance that any of the labels fits, whether
-            the gate opened, the signals that it decides by, and how far each step pushed the embedding; and
-            the defended picture as PNG.
-        """
-        clip, run = start(picture, labels, template, "pgd", 0, 0, 1, None, seed, model)
-        run = list(story.defend(clip, run, control=True))[-1]
-        return {
+    Args:
+        picture: The picture, as a file; for instance one that `attack` gave.
+
+    Returns:
+        A report with the probabilities before and after, the chance that any of the labels fits, whether the
+        gate opened, the signals that it decides by, and how far each step pushed the embedding; and the
+        defended picture as PNG.
+    """
+    clip, run = handlers.begin(picture, read_settings(choose(**given)))
+    run = yield from handlers.step_by_step(story.defend(clip, run, control=True))
+    yield (
+        {
             "verdict": words.verdict(run),
             **_doubts(run),
             "engaged": run.engaged,
@@ -156,73 +92,86 @@ def add(begin: Callable, attacked: Callable, bad_input: tuple[type[Exception], .
             "signals": _signals(run.clean_signals),
             "gate": run.profile.gate,
             "threshold": run.profile.threshold,
-            "push": [run.push(m) for m in run.defence],
-        }, defended_picture(run)
-
-    @told
-    def arena(
-        picture: str,
-        labels: str,
-        attack: str,
-        eps: float,
-        step_size: float,
-        steps: int,
-        target: str,
-        seed: int,
-        model: str,
-        template: str,
-        adaptive: bool,
-    ) -> list[dict]:
-        """Attack a picture and run every defence on it and, as a control, on the clean picture.
-
-        Args:
-            <attacking>
-
-        Returns:
-            For each defence its name, its label for the attacked and for the clean picture, the probability
-            of the clean prediction after the attack, and its passes through the image encoder.
-        """
-        clip, run = start(
-            picture, labels, template, attack, eps, step_size, steps, target, seed, model, adaptive
-        )
-        run = list(attacked(clip, run, model))[-1]
-        clean = int(run.clean.argmax())
-        return [
-            {
-                "defence": DEFENSES[b.key].title,
-                "attacked": run.label(b.attacked),
-                "clean": run.label(b.clean),
-                "probability_of_clean_prediction": b.attacked[clean].item(),
-                "forward": b.forward,
-                "backward": b.backward,
-            }
-            for b in list(story.arena(clip, run))[-1]
-        ]
-
-    hidden = {"visible": False}
-    picture = gr.Image(type="filepath", image_mode=None, format="png", label="picture", **hidden)
-    labels = gr.Textbox("\n".join(PRESETS[DEFAULT_PRESET]), label="labels", lines=2, **hidden)
-    kind = gr.Dropdown(list(ATTACKS), value="pgd", label="attack", **hidden)
-    eps, step_size = gr.Number(4, label="eps", **hidden), gr.Number(1, label="step_size", **hidden)
-    steps, seed = (
-        gr.Number(10, precision=0, label="steps", **hidden),
-        gr.Number(0, precision=0, label="seed", **hidden),
+            "push": [run.push(moment) for moment in run.defence],
+        },
+        defended_picture(run),
     )
-    target, template = (
-        gr.Textbox("", label="target", **hidden),
-        gr.Textbox(DEFAULT_TEMPLATE, label="template", **hidden),
-    )
-    which = gr.Dropdown(list(MODELS), value=DEFAULT_MODEL, label="model", **hidden)
-    adaptive = gr.Checkbox(False, label="adaptive", **hidden)
-    report, made, press = (
-        gr.JSON(label="report", **hidden),
-        gr.Image(label="picture", format="png", **hidden),
-        gr.Button(**hidden),
-    )
-    chosen = [picture, labels, kind, eps, step_size, steps, target, seed, which, template, adaptive]
-    for run, inputs, outputs in (
-        (attack, chosen, [report, made]),
-        (counterattack, [picture, labels, seed, which, template], [report, made]),
-        (arena, chosen, [report]),
+
+
+def arena(picture: str, **given) -> Iterator[list[dict] | None]:
+    """Attack a picture and run every defence on it and, as a control, on the clean picture. Where the
+    attacker knows the defence, each defence meets an attack of its own.
+
+    Args:
+        picture: The picture to attack, as a file.
+
+    Returns:
+        For each defence its name, its label for the attacked and for the clean picture, the probability of
+        the clean prediction after the attack, and its passes through the image encoder.
+    """
+    clip, run = yield from _attacked(picture, given)
+    clean = int(run.clean.argmax())
+    bouts = yield from handlers.step_by_step(story.arena(clip, run))
+    yield [
+        {
+            "defence": DEFENSES[bout.key].title,
+            "attacked": run.label(bout.attacked),
+            "clean": run.label(bout.clean),
+            "probability_of_clean_prediction": bout.attacked[clean].item(),
+            "forward": bout.forward,
+            "backward": bout.backward,
+        }
+        for bout in bouts
+    ]
+
+
+def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable:
+    """One of the above as gradio calls it: by position, and with the settings of these names as arguments,
+    typed and documented; what cannot be used comes back as one sentence. At each None that it yields gradio
+    can end it; a program is sent nothing."""
+    waiting = gr.skip() if outputs == 1 else (gr.skip(),) * outputs
+
+    def answered(picture, *values):
+        try:
+            for found in handlers.in_time(answer)(picture, **dict(zip(names, values, strict=True))):
+                yield waiting if found is None else found
+        except handlers.BAD_INPUT as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    kinds = {"picture": str} | {name: SETTINGS[name].kind for name in names}
+    parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in kinds]
+    manual = "".join(f"\n        {name}: {SETTINGS[name].manual}" for name in names)
+    head, returns = inspect.getdoc(answer).split("\n\nReturns:")
+    answered.__name__ = answer.__name__
+    answered.__doc__ = f"{head}{manual}\n\nReturns:{returns}"
+    answered.__signature__ = inspect.Signature(parameters)
+    answered.__annotations__ = kinds | {"return": inspect.get_annotations(answer, eval_str=True)["return"]}
+    return answered
+
+
+def _argument(setting: Setting) -> gr.components.Component:
+    """The hidden control that an argument comes by; its range is checked with the others, in words."""
+    shown = {"value": setting.default, "label": setting.name, "visible": False}
+    if setting.rows:
+        return gr.Dropdown(list(setting.rows()), **shown)
+    if setting.kind is bool:
+        return gr.Checkbox(**shown)
+    if setting.kind is str:
+        return gr.Textbox(**shown)
+    return gr.Number(precision=0 if setting.kind is int else None, **shown)
+
+
+def add(queue: dict) -> None:
+    """Put the endpoints into the page under construction; queue: the place for all that computes."""
+    picture = gr.Image(type="filepath", image_mode=None, format="png", label="picture", visible=False)
+    arguments = {name: _argument(setting) for name, setting in SETTINGS.items()}
+    report = gr.JSON(label="report", visible=False)
+    result = gr.Image(label="picture", format="png", visible=False)
+    press = gr.Button(visible=False)
+    for answer, names, outputs in (
+        (attack, tuple(SETTINGS), [report, result]),
+        (counterattack, OF_A_DEFENCE, [report, result]),
+        (arena, tuple(SETTINGS), [report]),
     ):
-        press.click(run, inputs, outputs, api_name=run.__name__, **queue)
+        inputs = [picture, *(arguments[name] for name in names)]
+        press.click(endpoint(answer, names, len(outputs)), inputs, outputs, api_name=answer.__name__, **queue)

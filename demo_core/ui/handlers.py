@@ -1,0 +1,430 @@
+"""What the Lab's parts do: functions of a visit that give what changes on the page, each part by its name.
+
+They know no layout (lab.py gives names to components) and can be called without a server.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, wraps
+from pathlib import Path
+from secrets import token_hex
+from typing import TypeVar
+
+import gradio as gr
+import torch
+
+from demo_core import story
+from demo_core.attacks import ATTACKS
+from demo_core.clip import ZeroShotCLIP
+from demo_core.defenses import DEFENSES
+from demo_core.labels import PRESETS, LabelError, list_labels
+from demo_core.models import (
+    DEFAULT_MODEL,
+    MODELS,
+    ModelUnavailable,
+    fit_of,
+    load,
+    profile_of,
+    study_of,
+    surrogate_of,
+)
+from demo_core.pictures import PictureError, open_picture, to_photo
+from demo_core.story import Run, words
+from demo_core.story.reel import Messages, made, reel, stored
+from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
+from demo_core.takeaway import TAKEAWAYS, NotThere
+from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
+
+Changes = dict[str, object]  # what a part of the page becomes, by its name
+BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError, NotThere)
+OTHER_LABELS = "Your own"
+NO_PRESET = "Another run than these: choose one of them to see it at once."
+PAUSE = 0.12  # seconds between two frames sent to the page
+LONGEST = 300  # seconds that one visitor may hold the only place where anything is computed
+
+
+class TookTooLong(InputError):
+    """Somebody else has waited long enough. The message is one sentence that says what to do."""
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is on a visitor's stage. run: his last one; or scene: a finished one that came with the demo,
+    whose run is made when it is asked for. made_from: what the run was begun with; a counterattack continues
+    it only while the controls still say the same. name: the run's on the page."""
+
+    run: Run | None = None
+    made_from: tuple = ()
+    scene: Scene | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A press of a button: the session, the title of the example that is chosen, if one is, the picture's
+    file, and the controls' values by the names of SETTINGS."""
+
+    session: Session | None
+    title: str | None
+    photo: str | None
+    values: dict = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> Chosen:
+        return choose(**self.values)
+
+    @property
+    def made_from(self) -> tuple:
+        """What a run of this visit is begun with."""
+        return (self.photo, *(self.values[name] for name in ("model", "labels", "template")))
+
+
+@lru_cache(maxsize=len(MODELS))
+def model(key: str) -> ZeroShotCLIP:
+    return load(key)
+
+
+def device_name(clip: ZeroShotCLIP) -> str:
+    return torch.cuda.get_device_name(clip.device) if clip.device.type == "cuda" else "CPU"
+
+
+def begin(photo: str | None, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
+    """The model, and the clean picture before it. Raises one of BAD_INPUT."""
+    if not photo:
+        raise PictureError("Choose a picture first: upload one, or press one of the examples.")
+    picture = to_photo(open_picture(photo))
+    clip = model(settings.model)
+    return clip, story.begin(clip, picture, settings, profile_of(settings.model), fit_of(settings.model))
+
+
+def surrogate_for(run: Run) -> ZeroShotCLIP | None:
+    """The model that the run's attack is crafted on, where it is a transfer attack."""
+    return model(surrogate_of(run.settings.model)) if ATTACKS[run.settings.attack].transfer else None
+
+
+def attacked(clip: ZeroShotCLIP, run: Run) -> Iterator[Run]:
+    """The chosen attack, step by step."""
+    return story.attack(clip, run, surrogate_for(run))
+
+
+def in_time(generate: Callable[..., Iterator]) -> Callable[..., Iterator]:
+    """Whatever is computed for somebody, page or program: it ends at the step at which he stops or leaves,
+    because gradio then asks for nothing more, and after LONGEST seconds in any case (TookTooLong)."""
+
+    @wraps(generate)  # gradio reads from the signature who wants the request
+    def bounded(*given, **named) -> Iterator:
+        begun = time.monotonic()
+        for result in generate(*given, **named):
+            yield result
+            if time.monotonic() - begun > LONGEST:
+                raise TookTooLong(
+                    f"This was stopped after {LONGEST // 60} minutes, as others wait: choose fewer steps, or"
+                    " run the demo on a machine of your own."
+                )
+
+    return bounded
+
+
+def step_by_step(results: Iterator[Result], meanwhile: object = None) -> Iterator:
+    """Returns the last of the results; yields `meanwhile` after each, so that the work can be ended there."""
+    for result in results:  # noqa: B007  the last is returned
+        yield meanwhile
+    return result
+
+
+def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:
+    """What the handler changes. Bad input becomes one sentence, and nothing on the page is lost."""
+    try:
+        yield from in_time(handler)(visit)
+    except BAD_INPUT as error:
+        gr.Warning(str(error), title="Not yet")
+        yield {"stage": gr.skip()}
+
+
+# ---------------------------------------------------------------- runs
+
+
+def streamed(
+    clip: ZeroShotCLIP,
+    runs: Iterator[Run],
+    made_from: tuple,
+    picture: str | None,
+    also: Changes | None = None,
+) -> Iterator[Changes]:
+    """What changes on the page, at most every PAUSE seconds; the last of the runs is never left out. picture:
+    the title of the example, if it is one; also: what else changes with the first of them."""
+    study = study_of(made_from[1])
+    messages, then, run, also = Messages(token_hex(4), study), 0.0, None, also or {}
+
+    def changed(run: Run, done: bool = False) -> Changes:
+        new: Changes = {
+            "session": Session(run, made_from, name=messages.name),
+            "stage": messages.next(run, words.note(run.milliseconds, device_name(clip)), done),
+        }
+        return new | {"link": share_html(link_to(picture, run))} if done else new
+
+    for newer in runs:
+        if run and time.monotonic() - then >= PAUSE:
+            yield also | changed(run)
+            also, then = {}, time.monotonic()
+        elif run:
+            yield {"stage": gr.skip()}  # a place to stop at
+        run = newer
+    if run:
+        yield also | changed(run, done=True)
+
+
+def link_to(title: str | None, run: Run) -> str:
+    """What a link has to say to make this run again; nothing where the picture is the visitor's own."""
+    if not title:
+        return ""
+    return Scene(picture=title, control=run.control, **asdict(run.settings.chosen())).query()
+
+
+def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
+    return begin(visit.photo, read_settings(visit.chosen, visit.title))
+
+
+def cleared(visit: Visit) -> Changes:
+    """What belongs to an earlier run goes."""
+    return {"arena": arena_html(None, ()), "views": no_views(visit.values["model"])}
+
+
+def attack_only(visit: Visit) -> Iterator[Changes]:
+    """Attack a picture step by step."""
+    clip, run = fresh(visit)
+    yield from streamed(clip, attacked(clip, run), visit.made_from, visit.title, cleared(visit))
+
+
+def attack_and_counterattack(visit: Visit) -> Iterator[Changes]:
+    """Attack a picture, then counterattack, step by step."""
+    clip, run = fresh(visit)
+    runs = story.whole(clip, run, surrogate_for(run))
+    yield from streamed(clip, runs, visit.made_from, visit.title, cleared(visit))
+
+
+def attacked_before(visit: Visit) -> Iterator[Changes]:
+    """Returns the session with an attack that still fits the controls, for the defence that is chosen now;
+    one that came with the demo is made anew, step by step. Raises InputError."""
+    session = visit.session or Session()
+    scene, run, chosen = session.scene, session.run, visit.chosen
+    if scene and not scene.control and _still(scene, visit):
+        clip, run = begin(visit.photo, scene.settings)
+        run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
+        session = Session(run, visit.made_from)
+    elif run and run.attack and not run.attack_finished:
+        raise InputError("The attack was stopped before its end: press Attack again.")
+    elif run is None or not run.attack_finished:
+        raise InputError("Press Attack first: there is no attacked picture yet.")
+    elif session.made_from != visit.made_from:
+        raise InputError(
+            "The picture, model, labels or template changed since the attack: press Attack again."
+        )
+    other = run.settings.defense != chosen.defense
+    if other and run.settings.knows_defence:
+        raise InputError("This attack was made through another defence: press Attack again.")
+    settings = replace(run.settings, defense=chosen.defense)
+    return replace(session, run=replace(run, settings=settings))
+
+
+def _still(scene: Scene, visit: Visit) -> bool:
+    """Whether the controls still say what a run of the scene is begun with."""
+    said = (visit.title, visit.values["model"], visit.values["template"], list_labels(visit.values["labels"]))
+    return said == (scene.picture, scene.model, scene.template, list_labels(scene.labels))
+
+
+def counterattack(visit: Visit) -> Iterator[Changes]:
+    """Counterattack the picture that was attacked last, step by step."""
+    session = yield from attacked_before(visit)
+    clip = model(session.run.settings.model)
+    yield from streamed(clip, story.defend(clip, session.run), session.made_from, visit.title)
+
+
+def clean_control(visit: Visit) -> Iterator[Changes]:
+    """Run the same defence on the clean picture; an attack that was made on it stays for a counterattack."""
+    clip, run = fresh(visit)
+    before = visit.session
+    if before and before.run and before.run.attack_finished and before.made_from == visit.made_from:
+        settings = replace(before.run.settings, defense=run.settings.defense)
+        run = replace(before.run, settings=settings)
+    yield from streamed(clip, story.defend(clip, run, control=True), visit.made_from, visit.title)
+
+
+def compare(visit: Visit) -> Iterator[Changes]:
+    """Run every defence on the picture that was attacked last, and on the clean one, defence by defence."""
+    session = yield from attacked_before(visit)
+    yield {"arena": arena_html(session.run, ()), "session": session}
+    shown: tuple = ()
+    for bouts in story.arena(model(session.run.settings.model), session.run):
+        yield {"arena": arena_html(session.run, bouts)} if bouts != shown else {"stage": gr.skip()}
+        shown = bouts
+
+
+def measure(visit: Visit) -> Iterator[Changes]:
+    """How far this run's pictures drift under noise and views."""
+    try:
+        run = (yield from attacked_before(visit)).run
+    except InputError:
+        run = fresh(visit)[1]
+    key = run.settings.model
+    yield {"views": views_html(key, story.drifts(model(key), run), run.settings.eps * 255)}
+
+
+def take(key: str, visit: Visit) -> Iterator[Changes]:
+    """One file of the run on the stage."""
+    session = visit.session or Session()
+    if session.run is None and session.scene is None:
+        raise NotThere("There is no run to take away yet: press a preset, or Attack.")
+    yield {"file": None}  # so that no earlier one is handed over where this one is refused
+    run = session.run or made(session.scene, model(session.scene.model))
+    with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
+        path = Path(folder) / TAKEAWAYS[key].file
+        path.write_bytes(TAKEAWAYS[key].make(run, study_of(run.settings.model)))
+        yield {"file": str(path)}
+
+
+def stopped(session: Session | None) -> Changes:
+    """After Stop."""
+    said = words.stopped(session.run) if session and session.run else ""
+    if not said:
+        return {"stage": gr.skip()}
+    verdict = {"text": said, "tone": "wait", "note": ""}
+    return {"stage": _whole_reel(session) | {"stopped": True, "verdict": verdict}}
+
+
+def sent_again(session: Session | None) -> Changes:
+    """For a page that missed a message of a run: all of it."""
+    return {"stage": _whole_reel(session) if session and session.run else gr.skip()}
+
+
+def _whole_reel(session: Session) -> dict:
+    return reel(session.run, study_of(session.run.settings.model), name=session.name)
+
+
+# ---------------------------------------------------------------- scenes
+
+
+def controls_of(scene: Scene) -> Changes:
+    """Every control as the scene has it."""
+    names = list_labels(scene.labels)
+    key = next((key for key, row in SCENES.items() if row.scene == scene), None)
+    return {name: getattr(scene, name) for name in SETTINGS} | {
+        "preset": gr.update(value=key, info=SCENES[key].help if key else NO_PRESET),
+        "title": scene.picture,
+        "photo": scene.example.path,
+        "model": gr.update(value=scene.model, info=MODELS[scene.model].summary),
+        "target": gr.update(choices=list(names), value=scene.target or None),
+        "gate": gate_html(scene.model),
+        "views": no_views(scene.model),
+        "link": share_html(scene.query()),
+        "arena": arena_html(None, ()),
+    }
+
+
+def open_scene(scene: Scene) -> Changes:
+    """Controls and stage of a scene, at once where its finished run came with the demo."""
+    known = stored(scene)
+    on_stage: Changes = {"session": Session(scene=scene), "stage": known} if known else {"session": Session()}
+    return controls_of(scene) | on_stage
+
+
+def choose_preset(key: str | None) -> Changes:
+    return open_scene(SCENES[key].scene) if key else {"stage": gr.skip()}
+
+
+def choose_example(title: str) -> Changes:
+    """The scene of an example photograph; what names none is told so."""
+    try:
+        return open_scene(scene_of(title))
+    except SceneError as error:
+        gr.Warning(str(error), title="Not yet")
+        return {"stage": gr.skip()}
+
+
+def open_link(query: str) -> Changes:
+    """The scene that the page's address asks for: its finished run at once, or else word to make it."""
+    first: Changes = {"stage": stored(SCENES[FIRST].scene) or gr.skip()}
+    try:
+        scene = Scene.read(query)
+        if scene is None:
+            return first
+        scene.settings  # noqa: B018  what cannot be run is refused before anything on the page changes
+        known = open_scene(scene)
+        return known if "stage" in known else known | {"pending": query}
+    except BAD_INPUT as error:
+        gr.Warning(str(error), title="Not yet")
+        return first
+
+
+def run_link(query: str) -> Iterator[Changes]:
+    """Make the run that a link asks for."""
+    scene = Scene.read(query)
+    if scene is None:
+        return
+    clip, run = begin(scene.example.path, scene.settings)
+    made_from = (scene.example.path, scene.model, scene.labels, scene.template)
+    runs = story.whole(clip, run, surrogate_for(run), control=scene.control)
+    yield from streamed(clip, runs, made_from, scene.picture)
+
+
+# ---------------------------------------------------------------- controls that follow others
+
+
+def choose_picture(path: str | None) -> Changes:
+    """A picture of the visitor's own: what is on the stage is not of it, and no link can name it."""
+    try:
+        if path:
+            open_picture(path)
+    except PictureError as error:
+        gr.Warning(str(error), title="Not yet")
+    return {"title": None, "preset": gr.update(value=None, info=NO_PRESET)}
+
+
+def choose_label_list(name: str) -> Changes:
+    return {"labels": "\n".join(PRESETS[name]) if name in PRESETS else gr.skip()}
+
+
+def labels_changed(text: str, target: str | None) -> Changes:
+    names = list_labels(text)
+    gone = {"value": None} if target and target not in names else {}
+    return {
+        "label_list": next((n for n, known in PRESETS.items() if known == names), OTHER_LABELS),
+        "target": gr.update(choices=list(names), **gone),
+    }
+
+
+def attack_changed(key: str) -> Changes:
+    row = ATTACKS[key]
+    return {
+        "attack": gr.update(info=row.help),
+        "target": gr.update(visible=row.targeted),
+        "step_size": gr.update(visible=not (row.single_step or row.own_step_size)),
+        "steps": gr.update(visible=not row.single_step),
+    }
+
+
+def defense_changed(key: str) -> Changes:
+    return {"defense": gr.update(info=DEFENSES[key].help)}
+
+
+def model_changed(key: str) -> Changes:
+    """What is shown of a model; the one in the box where this one cannot be had."""
+    try:
+        model(key)
+    except ModelUnavailable as error:
+        gr.Warning(str(error), title="This model is not available here")
+        key = DEFAULT_MODEL
+    return {
+        "model": gr.update(value=key, info=MODELS[key].summary),
+        "gate": gate_html(key),
+        "views": no_views(key),
+        "arena": arena_html(None, ()),
+    }

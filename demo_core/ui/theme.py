@@ -1,0 +1,68 @@
+"""The page's look, and what launch() has to know of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from demo_core.examples import EXAMPLES
+
+CSS = (Path(__file__).parent / "style.css").read_text()
+# What a link's ?talk=1 asks for; the theme is the page's own business.
+HEAD = (
+    '<script>if (new URLSearchParams(location.search).get("talk") === "1")'
+    ' document.documentElement.classList.add("talk");</script>'
+)
+BLUE, LIGHT = "#005b8f", "#8fd0f5"  # on white and on black with a contrast of 4.5 and more, as all words need
+
+
+def theme() -> gr.themes.Base:
+    fonts = {
+        "font": ["system-ui", "sans-serif"],
+        "font_mono": ["ui-monospace", "monospace"],
+    }  # none is fetched
+    return gr.themes.Soft(**fonts).set(
+        button_primary_background_fill=BLUE,
+        button_primary_background_fill_hover="#00456d",
+        button_primary_background_fill_dark=BLUE,
+        button_primary_background_fill_hover_dark="#0072B2",
+        block_title_text_color=BLUE,
+        block_title_text_color_dark=LIGHT,
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_label_text_color=BLUE,
+        block_label_text_color_dark=LIGHT,
+        block_label_background_fill="*neutral_50",
+        block_label_background_fill_dark="*neutral_800",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        color_accent=BLUE,
+        checkbox_border_color="*neutral_500",
+        slider_color=BLUE,
+        slider_color_dark=LIGHT,
+        link_text_color=BLUE,
+        link_text_color_dark=LIGHT,
+        link_text_color_visited=BLUE,
+        link_text_color_visited_dark=LIGHT,
+        link_text_color_hover=BLUE,
+        link_text_color_hover_dark=LIGHT,
+        link_text_color_active=BLUE,
+        link_text_color_active_dark=LIGHT,
+    )
+
+
+def launch_options() -> dict:
+    """What the page needs of launch(): its look, the example files, an MCP server beside the API, and no
+    history of runs in visitors' browsers."""
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "head": HEAD,
+        "allowed_paths": [e.path for e in EXAMPLES],
+        "run_history": False,
+        "max_file_size": "50mb",
+        "mcp_server": True,
+    }
