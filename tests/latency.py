@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.models import DEFAULT_MODEL
-from demo_core.ui import lab
+from demo_core.ui import handlers, lab, theme
 from tests.e2e import CHROMIUM
 
 CLICK = """() => new Promise((resolve) => {
@@ -52,9 +52,9 @@ def main() -> None:
     ZeroShotCLIP.encode = timed(ZeroShotCLIP.encode, spent)
     torch.autograd.grad = timed(torch.autograd.grad, spent)
     page = lab.build()
-    lab.model(DEFAULT_MODEL)
+    handlers.model(DEFAULT_MODEL)
     _, url, _ = page.queue(default_concurrency_limit=4).launch(
-        prevent_thread_lock=True, quiet=True, **lab.launch_options()
+        prevent_thread_lock=True, quiet=True, **theme.launch_options()
     )
     waits, shares = [], []
     with sync_playwright() as p:

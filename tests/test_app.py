@@ -14,11 +14,12 @@ from PIL import Image
 
 from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
-from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from demo_core.labels import PRESETS
 from demo_core.models import DEFAULT_MODEL, profile_of
 from demo_core.story.scenes import Scene, scene_of
+from demo_core.story.settings import SETTINGS
 from demo_core.takeaway import TAKEAWAYS
-from demo_core.ui import lab
+from demo_core.ui import handlers, lab, theme
 
 ANIMALS = "\n".join(PRESETS["Animals"])
 
@@ -27,7 +28,7 @@ ANIMALS = "\n".join(PRESETS["Animals"])
 def server():
     page = lab.build()
     _, url, _ = page.queue().launch(
-        prevent_thread_lock=True, quiet=True, server_port=None, **lab.launch_options()
+        prevent_thread_lock=True, quiet=True, server_port=None, **theme.launch_options()
     )
     yield url
     page.close()
@@ -42,27 +43,14 @@ def client(server):
 def said(monkeypatch) -> list[str]:
     """What the page tells its visitor in a toast; these do not travel to gradio_client."""
     heard = []
-    monkeypatch.setattr(lab.gr, "Warning", lambda message, **_: heard.append(message))
+    monkeypatch.setattr(handlers.gr, "Warning", lambda message, **_: heard.append(message))
     return heard
 
 
 def arguments(photo=EXAMPLES[1].path, **changes) -> list:
-    named = (
-        dict(
-            model=DEFAULT_MODEL,
-            labels=ANIMALS,
-            template=DEFAULT_TEMPLATE,
-            attack="pgd",
-            eps=4,
-            step_size=1,
-            steps=6,
-            target=None,
-            seed=0,
-            adaptive=False,
-        )
-        | changes
-    )
-    return [photo and handle_file(photo), *named.values()]
+    """What the page's buttons hand over: the picture, and a value for each setting."""
+    ours = {"labels": ANIMALS, "steps": 6, "target": None} | changes
+    return [photo and handle_file(photo), *(ours.get(name, row.default) for name, row in SETTINGS.items())]
 
 
 def frames(client, *args, name="/lab_both") -> list:
@@ -103,7 +91,7 @@ def test_a_run_grows_and_ends(client):
     assert len(last["map"]["points"]) == len(last["frames"])
     assert (
         "ms a step" in last["verdict"]["note"]
-        and lab.device_name(lab.model(DEFAULT_MODEL)) in last["verdict"]["note"]
+        and handlers.device_name(handlers.model(DEFAULT_MODEL)) in last["verdict"]["note"]
     )
 
 
@@ -118,6 +106,7 @@ def test_arena_runs_every_defence(client, adaptive):
     changes = dict(steps=1, adaptive=adaptive)
     reels(client, *arguments(**changes), name="/lab_attack")
     found = [words(f[1]) for f in frames(client, *arguments(**changes), name="/lab_arena")]
+    found = [table for table in found if table]  # between them nothing changes
     assert len(found) == 1 + len(DEFENSES)
     assert (
         f"0 of {len(DEFENSES)} defences" in found[0]
@@ -328,6 +317,7 @@ def test_endpoints_are_documented(client):
         "seed",
         "model",
         "template",
+        "defense",
     ]
 
 

@@ -236,17 +236,17 @@ def _frames(run: Run, since: int) -> Iterator[dict]:
         f" “{run.label(run.clean)}” likeliest ({_percent(run.clean)}).{doubt}",
     )
     for step, moment in enumerate(() if run.control else run.attack):
-        words = _attack_words(run, moment, step)
-        yield frame(1, moment, words, step, run.attack_steps, attack, run.attack[:step])
+        said = _attack_words(run, moment, step)
+        yield frame(1, moment, said, step, run.attack_steps, attack, run.attack[:step])
     if run.attack_finished or run.control:
         yield frame(2, run.before_defence, _test_words(run))
     where = "it was" if run.control else "the attacker left it"
     for step, moment in enumerate(run.defence):
-        words = (
+        said = (
             f"Step {step} of {budget.steps}: the same frozen model pushes the picture’s embedding away from"
             f" where {where}. It says “{run.label(moment.probabilities)}” ({_percent(moment.probabilities)})."
         )
-        yield frame(3, moment, words, step, budget.steps, defence, run.defence[:step])
+        yield frame(3, moment, said, step, budget.steps, defence, run.defence[:step])
     if run.final is not None:
         yield frame(
             3,

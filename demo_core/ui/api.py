@@ -16,6 +16,7 @@ from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.takeaway import attacked_picture, defended_picture
 from demo_core.ui import handlers
 
+OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")
 OF_A_DEFENCE = ("labels", "seed", "model", "template", "defense")  # what a counterattack alone depends on
 
 
@@ -171,7 +172,7 @@ def add(queue: dict) -> None:
     for answer, names, outputs in (
         (attack, tuple(SETTINGS), [report, result]),
         (counterattack, OF_A_DEFENCE, [report, result]),
-        (arena, tuple(SETTINGS), [report]),
+        (arena, OF_ALL_DEFENCES, [report]),
     ):
         inputs = [picture, *(arguments[name] for name in names)]
         press.click(endpoint(answer, names, len(outputs)), inputs, outputs, api_name=answer.__name__, **queue)

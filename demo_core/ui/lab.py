@@ -238,9 +238,9 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
 def _layout(first: Scene) -> Controls:
     """Everything on the page: steer | show, with the settings below steer (style.css lays them out)."""
     gr.HTML(
-        "<header class='head'><h1>CLIP fights back</h1><p>A change that no eye can see makes CLIP wrong. Its own"
-        " frozen image encoder can undo it at test time: a few gradient steps push the picture’s embedding away"
-        " from where the attacker left it. Attack a picture and watch.</p></header>"
+        "<header class='head'><h1>CLIP fights back</h1><p>A change that no eye can see makes CLIP wrong. Its"
+        " own frozen image encoder can undo it at test time: a few gradient steps push the picture’s"
+        " embedding away from where the attacker left it. Attack a picture and watch.</p></header>"
     )
     with gr.Row(equal_height=False, elem_classes="lab"):
         with gr.Column(min_width=280, elem_classes="steer"):
