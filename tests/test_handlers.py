@@ -1,0 +1,130 @@
+"""What the Lab's parts do, without a server."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from demo_core.examples import EXAMPLES
+from demo_core.story.scenes import FIRST, SCENES, scene_of
+from demo_core.story.settings import SETTINGS, InputError
+from demo_core.ui import handlers
+from demo_core.ui.handlers import Session, Visit
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def said(monkeypatch) -> list[str]:
+    heard: list[str] = []
+    monkeypatch.setattr(handlers.gr, "Warning", lambda message, **_: heard.append(message))
+    return heard
+
+
+def visit(session=None, title="cat", **changes) -> Visit:
+    values = {name: row.default for name, row in SETTINGS.items()} | {"labels": "tabby cat\ndog", "steps": 2}
+    photo = next(e.path for e in EXAMPLES if e.title == "cat")
+    return Visit(session, title, photo, values | changes)
+
+
+def after(changes) -> dict:
+    """What the page has in the end."""
+    whole: dict = {}
+    for change in changes:
+        whole |= {name: value for name, value in change.items() if value != handlers.gr.skip()}
+    return whole
+
+
+@pytest.mark.parametrize("defense", ["ttc", "mac", "tte", "none", "rn"])
+def test_any_defence_can_be_watched(defense):
+    page = after(handlers.told(handlers.attack_and_counterattack, visit(defense=defense)))
+    run = page["session"].run
+    assert run.settings.defense == defense and run.defended is not None and page["stage"]["done"]
+    assert f"defense={defense}" in page["link"]
+
+
+def test_another_defence_meets_the_attack_that_is_there():
+    attacked = after(handlers.told(handlers.attack_only, visit()))["session"]
+    run = after(handlers.told(handlers.counterattack, visit(attacked, defense="ttc")))["session"].run
+    assert run.settings.defense == "ttc" and run.attack == attacked.run.attack
+
+
+def test_an_attack_made_through_one_defence_is_not_shown_to_another(said):
+    attacked = after(handlers.told(handlers.attack_only, visit(adaptive=True, steps=1)))["session"]
+    assert "session" not in after(handlers.told(handlers.counterattack, visit(attacked, defense="none")))
+    assert said == ["This attack was made through another defence: press Attack again."]
+
+
+def test_an_unknown_example_gets_a_sentence_and_changes_nothing(said):
+    assert set(handlers.choose_example("no such picture")) == {"stage"}
+    assert said == ["There is no picture “no such picture” here: choose one of the examples."]
+
+
+def test_a_missing_photograph_has_no_finished_run(monkeypatch, tmp_path):
+    scene = SCENES[FIRST].scene
+    gone = replace(scene.example, path=str(tmp_path / "gone.png"))
+    monkeypatch.setattr(type(scene), "example", property(lambda self: gone))
+    handlers.stored.cache_clear()
+    assert handlers.stored(scene) is None
+    assert "stage" not in handlers.open_scene(scene)
+    handlers.stored.cache_clear()
+
+
+def test_what_is_computed_ends_where_nobody_asks_on(monkeypatch):
+    """Also in the middle of an adaptive attack in the arena: one step more, and no more."""
+    attacked = after(handlers.told(handlers.attack_only, visit()))["session"]
+    passes, model = [], handlers.model(SETTINGS["model"].default)
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda x: (passes.append(1), encode(x))[1])
+    settings = replace(attacked.run.settings, adaptive=True, steps=50)
+    arena = handlers.told(
+        handlers.compare, visit(Session(replace(attacked.run, settings=settings), attacked.made_from))
+    )
+    longest = 0
+    for _, change in zip(range(30), arena):
+        assert "arena" in change or set(change) == {"stage"}
+        longest, passes[:] = max(longest, len(passes)), []
+    arena.close()
+    assert longest < 60  # the whole takes thousands
+
+
+def test_nobody_holds_the_only_place_for_long(monkeypatch, said):
+    monkeypatch.setattr(handlers, "LONGEST", 0)
+    changes = list(handlers.told(handlers.attack_only, visit()))
+    assert len(changes) == 2 and said and said[0].startswith("This was stopped after 0 minutes")
+    with pytest.raises(handlers.TookTooLong):
+        list(handlers.in_time(lambda: iter([1, 2]))())
+    assert issubclass(handlers.TookTooLong, InputError)
+
+
+def test_stop_says_where_and_a_finished_run_is_left_alone():
+    run = after(handlers.told(handlers.attack_only, visit()))["session"].run
+    half = replace(run, attack=run.attack[:2], attacked_signals=None)
+    stage = handlers.stopped(Session(half, (), name="this"))["stage"]
+    assert stage["stopped"] and stage["verdict"]["text"] == "Stopped after step 1 of 2 of the attack."
+    assert handlers.stopped(Session(run))["stage"] == handlers.gr.skip()
+
+
+def test_lists_of_labels_and_what_is_typed_know_each_other():
+    assert handlers.labels_changed("cat\ndog", None)["label_list"] == handlers.OTHER_LABELS
+    labels = handlers.choose_label_list("Animals")["labels"]
+    assert handlers.labels_changed(labels, None)["label_list"] == "Animals"
+    assert handlers.labels_changed("cat\ndog", "cat")["target"].get("value", "kept") == "kept"
+    assert handlers.labels_changed("cat\ndog", "horse")["target"]["value"] is None
+
+
+def test_a_link_to_a_run_that_is_not_here_is_made(said):
+    scene = scene_of("cat", steps=1, labels="tabby cat\ndog")
+    opened = handlers.open_link(scene.query())
+    assert opened["pending"] == scene.query() and opened["steps"] == 1
+    assert after(handlers.told(handlers.run_link, scene.query()))["stage"]["done"]
+    assert "stage" in handlers.open_link("picture=no+such") and "names a picture that is not here" in said[0]
+
+
+def test_building_the_page_writes_nothing_into_the_source_tree(tmp_path):
+    before = {p for p in (ROOT / "demo_core").rglob("*") if "__pycache__" not in p.parts}
+    code = "from demo_core.ui import lab; lab.build()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=200)
+    assert {p for p in (ROOT / "demo_core").rglob("*") if "__pycache__" not in p.parts} == before
