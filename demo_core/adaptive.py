@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 
-from demo_core.ascent import Dice, Step, last
+from demo_core.ascent import Dice, Step
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses.averages import log_mean
 from demo_core.defenses.table import Defence
@@ -51,15 +51,18 @@ def informed(
     surrogates: Sequence[Defence] = (),
     samples: int = 1,
     targeted: bool = False,
-) -> Iterator[Step]:
+) -> Iterator[Step | None]:
     """The steps of an attack by someone who knows the defence; the last holds what does most to the defended
     prediction of each picture: the attack through the defence, one through a surrogate of it, or `plain`, the
     one on the bare model.
 
     craft: makes the attack's steps on a function from pixels to logits; the rest as in `through` and
-    `stronger`.
+    `stronger`. None stands for a step of an attack through a surrogate: nobody is shown it, but whoever asked
+    for the whole can stop there.
     """
-    deltas = [plain, *(last(craft(through(other, clip, text, dice, samples))).delta for other in surrogates)]
+    deltas = [plain]
+    for other in surrogates:
+        deltas.append((yield from quietly(craft(through(other, clip, text, dice, samples)))).delta)
     for step in craft(through(defense, clip, text, dice, samples)):
         if step.output is None:
             step = replace(
@@ -73,6 +76,13 @@ def informed(
                 ),
             )
         yield step
+
+
+def quietly(steps: Iterator[Step]) -> Generator[None, None, Step]:
+    """Returns the last of the steps; yields None for each."""
+    for step in steps:  # noqa: B007  the last is returned
+        yield None
+    return step
 
 
 @torch.no_grad()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from demo_core.adaptive import informed
-from demo_core.ascent import Step, last, uniform
+from demo_core.adaptive import informed, quietly
+from demo_core.ascent import Step, uniform
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.counterattack import relative_drift
@@ -99,7 +99,8 @@ def _moment(
 
 
 def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -> Iterator[Run]:
-    """Run the chosen attack: one snapshot a step, the last with the attacked prediction and signals.
+    """Run the chosen attack: one snapshot a step, the last with the attacked prediction and signals; and the
+    same once more for each step of an attack that an attacker who knows the defence tries first.
 
     Nobody knows an uploaded picture's true label, so the attack starts from the model's own clean prediction.
     surrogate: the model that a transfer attack is crafted on.
@@ -129,6 +130,9 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     run = replace(_undefended(run), attack=(), attacked_signals=None, control=False)
     clock = _Clock(clip.device)
     for step in steps:
+        if step is None:  # of an attack that he only tries
+            yield run
+            continue
         if step.output is None:  # the last one: nobody has looked at it yet
             features, signals = seen(clip, run.pixels + step.delta, settings.seed)
             run = replace(run, attacked_signals=signals)
@@ -160,17 +164,19 @@ def _steps(run: Run, classify: Callable) -> Iterator[Step]:
 
 def _informed(
     clip: ZeroShotCLIP, run: Run, row: Defense, wrapped: Callable = lambda classify: classify
-) -> Iterator[Step]:
-    """The chosen attack by someone who knows this defence; `wrapped` is put around what he attacks."""
+) -> Iterator[Step | None]:
+    """The chosen attack by someone who knows this defence (see informed); `wrapped` is put around what he
+    attacks."""
     settings = run.settings
-    return informed(
+    plain = yield from quietly(_steps(run, clip.classifier(settings.labels, settings.template)))
+    yield from informed(
         lambda classify: _steps(run, wrapped(classify)),
         row.on(run.profile),
         clip,
         run.text,
         run.pixels,
         _label(run),
-        last(_steps(run, clip.classifier(settings.labels, settings.template))).delta,
+        plain.delta,
         torch.Generator().manual_seed(settings.seed + 2),
         surrogates=row.surrogates_on(run.profile),
         targeted=ATTACKS[settings.attack].targeted,
@@ -218,7 +224,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
         if settings.knows_defence:
             for step in _informed(clip, run, row):
                 yield bouts
-                delta = step.delta
+                delta = step.delta if step else delta
         with count_passes() as passes:
             clock.tick()
             attacked = answered(row, run.pixels + delta)
