@@ -163,8 +163,8 @@ def _attack(found: Told) -> str:
         return "In this run nobody attacks: it is the control."
     return (
         "The attacker asks the model itself which way to push each pixel so that it errs, and takes small"
-        f" steps that way. No pixel moves by more than {_number(found.eps)} of 255 grey levels. Pull the divider"
-        " over the picture: can you see it? Beside it stands all that he added, made visible."
+        f" steps that way. No pixel moves by more than {_number(found.eps)} of 255 grey levels. Pull the"
+        " divider over the picture: can you see it? Beside it stands all that he added, made visible."
     )
 
 
