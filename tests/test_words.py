@@ -95,8 +95,8 @@ CASES = {
     ),
     "no label fits": (
         clean(truth=None, fit=0.1),
-        "None of these labels seems to fit the picture (a chance of 10% that one does): whatever CLIP says of it"
-        " is a guess. Write a label that names what you see. The model sees “cat”.",
+        "None of these labels seems to fit the picture (a chance of 10% that one does): whatever CLIP says of"
+        " it is a guess. Write a label that names what you see. The model sees “cat”.",
     ),
     "unsure": (
         clean(truth=None, probabilities=torch.tensor([0.4, 0.3, 0.3])),
@@ -104,7 +104,8 @@ CASES = {
     ),
     "wrong before": (
         clean(truth=1),
-        "CLIP had this picture wrong before any attack: it is “dog”, and CLIP said “cat”. The model sees “cat”.",
+        "CLIP had this picture wrong before any attack: it is “dog”, and CLIP said “cat”. The"
+        " model sees “cat”.",
     ),
     "tau": (
         fought(attacked(clean(Profile())), CAT, Reading(TAU, 0.1, 1.0)),
@@ -112,8 +113,8 @@ CASES = {
     ),
     "tau, shut": (
         fought(attacked(clean(Profile())), CAT, Reading(TAU, 0.5, 0.0), 0),
-        "Looks clean (tau 0.50 > 0.20): no counterattack, only the probing noise. Recovered by the probing noise"
-        " alone: “dog” is “cat” again.",
+        "Looks clean (tau 0.50 > 0.20): no counterattack, only the probing noise. Recovered by the probing"
+        " noise alone: “dog” is “cat” again.",
     ),
 }
 
@@ -207,8 +208,8 @@ def test_steps_of_an_attack():
     assert words.opening(run) == "CLIP compares the picture with 3 labels and finds “cat” likeliest (90 %)."
     assert [words.attacking(run, m, i) for i, m in enumerate(run.attack)] == [
         "PGD starts from random noise too faint to see, at most 4/255 a pixel. CLIP says “cat” (90 %).",
-        "Step 1 of 2: every pixel is pushed a little further the wrong way, never beyond 4/255. CLIP says “cat”"
-        " (90 %).",
+        "Step 1 of 2: every pixel is pushed a little further the wrong way, never beyond 4/255. CLIP says"
+        " “cat” (90 %).",
         "No pixel moved by more than 4/255, too little to see, and CLIP says “dog” (90 %) instead of “cat”.",
     ]
     aimed = attacked(clean(attack="targeted_pgd", target=2))
