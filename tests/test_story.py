@@ -10,11 +10,12 @@ from demo_core import story
 from demo_core.ascent import last, random_start
 from demo_core.attacks import ATTACKS, pgd, seen_by
 from demo_core.counterattack import Budget, TTCConfig, purify
-from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
+from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile
 from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
+from demo_core.moments import exhausted
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
 from demo_core.plots import run_figure, to_svg, views_figure
 from demo_core.story import words
@@ -82,9 +83,9 @@ def test_stream_equals_batch(clip, photo, profile):
     ).delta
     assert torch.equal(run.attack_delta, want)
     dice = torch.Generator().manual_seed(6)
-    noise = random_start(pixels + want, profile.noise_eps, dice)
     text = clip.text_features(chosen.labels, chosen.template)
-    whole = calibrated(clip, pixels + want, text, noise, profile)
+    whole = exhausted(DEFENSES["default"].on(profile)(clip, pixels + want, text, dice))
+    noise = random_start(pixels + want, profile.noise_eps, torch.Generator().manual_seed(6))
     torch.testing.assert_close(
         run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0
     )
