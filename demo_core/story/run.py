@@ -140,7 +140,8 @@ class Run:
     @property
     def tested(self) -> Signals:
         """The signals of what the defence is given."""
-        return self.clean_signals if self.control else self.attacked_signals
+        signals = None if self.control else self.attacked_signals
+        return signals or self.clean_signals
 
     @property
     def counterattack(self) -> tuple[Moment, ...]:

@@ -238,7 +238,9 @@ def still(run: Run) -> str:
 def outcome(run: Run) -> str:
     """What the defence came to, in one sentence. “Recovered” is said only of a label that is known to be
     right."""
-    clean, final, attacked = map(run.label, (run.clean, run.defended, run.before_defence.probabilities))
+    before = run.before_defence.probabilities
+    answer = before if run.defended is None else run.defended
+    clean, final, attacked = map(run.label, (run.clean, answer, before))
     by = " by the probing noise alone" if not run.engaged and run.signal == TAU else ""
     if run.control:
         return _kept(run, clean, final)
