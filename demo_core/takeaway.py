@@ -18,9 +18,9 @@ from demo_core.drift import Study
 from demo_core.pictures import PHOTO_SIDE, enlarged, perturb, to_image
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file, run_figure
 from demo_core.story import Moment, Run
-from demo_core.story.reel import ACTS, frames, path_map
+from demo_core.story.reel import frames, path_map
 from demo_core.story.settings import as_given
-from demo_core.story.words import verdict
+from demo_core.story.words import ACTS, verdict
 
 SLIDE = (800, 450)
 HOLD, PAUSE = 160, 1800  # milliseconds of a frame, and of the last one of an act

@@ -1,35 +1,34 @@
 """Figures: drawn by many at a time as by one alone, with the words and points that they should have."""
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import matplotlib
 import pytest
-from demo_core.report import drawn, shipped, table
 
 from demo_core import plots, story
+from demo_core.benchmark.report import drawn, shipped, table
+from demo_core.defenses import DEFENSES, TAU
 from demo_core.models import profile_of, study_of
+from demo_core.story.axes import signal_axes, ticks
 from demo_core.story.reel import made, path_map
 from demo_core.story.scenes import scene_of
 
 THREADS, ROUNDS = 10, 3
-KINDS = ("drift axes", "signal axes", "views", "run", "study", "accuracy")
+KINDS = ("views", "run", "study", "accuracy")
 
 
 @pytest.fixture(scope="module")
 def draw(clip):
     """A function from a kind of figure to its files."""
-    run, profile, study = made(replace(scene_of("cat"), steps=4), clip), clip.profile, study_of("photo")
+    run, study = made(replace(scene_of("cat"), steps=4), clip), study_of("photo")
     drifts, found, records = story.drifts(clip, run), path_map(run), table(shipped("photo"))
-    gate = profile.gate, profile.threshold, study, 4.0, (1.0, 1.5)
 
     def files(kind: str) -> tuple[bytes, ...]:
-        if kind == "drift axes":  # past the caches, which would hand the first one out again
-            return (plots.drift_backdrop.__wrapped__(4, 3, False, 2.0).svg.encode(),)
-        if kind == "signal axes":
-            return (plots.signal_backdrop.__wrapped__(*gate).svg.encode(),)
         if kind == "views":
             return (plots.to_svg(plots.views_figure(drifts, profile_of("photo"), study), "words").encode(),)
         if kind == "run":
@@ -58,14 +57,12 @@ def test_ten_threads_draw_what_one_draws_alone(draw):
     assert dict(matplotlib.rcParams) == before
 
 
-@pytest.mark.parametrize("kind", ["drift axes", "signal axes", "views"])
-def test_the_page_s_own_colour_and_words(draw, kind):
+def test_the_page_s_own_colour_and_words(draw):
     """What is drawn for the page follows its theme: no black of matplotlib's own; and its words are text."""
-    svg = draw(kind)[0].decode()
+    svg = draw("views")[0].decode()
     words = [node.text for node in ElementTree.fromstring(svg.replace("xlink:href", "href")).iter("text")]
     assert "currentColor" in svg and not re.search(r"#0{6}|#01020|fill: (white|#ffffff)", svg)
-    wanted = {"drift axes": "relative drift", "signal axes": "counterattack engages", "views": "TTC: below"}
-    assert wanted[kind] in words
+    assert "TTC: below" in words
     strokes = re.findall(r"stroke: (\S+?)[;\"]", svg)
     assert strokes and set(strokes) <= {
         "currentColor",
@@ -74,23 +71,60 @@ def test_the_page_s_own_colour_and_words(draw, kind):
     }
 
 
-def test_words_lie_where_they_are_measured():
-    """Ticks of the drift axes: in the middle below their marks, whatever the font."""
-    svg = plots.drift_backdrop(4, 3, False, 2.0).svg
-    marks = [float(x) for x in re.findall(r'<use xlink:href="#m\w+" x="([\d.]+)" y="181', svg)]
-    below = re.findall(r'text-anchor: middle; fill: currentColor" transform="translate\(([\d.]+) 196', svg)
-    assert len(below) == 5 and all(min(abs(float(x) - mark) for mark in marks) < 0.01 for x in below)
+def test_the_program_and_its_files_do_not_draw_where_they_only_count():
+    """Whoever tells a run needs no matplotlib: figures know of the story, and not the other way round."""
+    code = "import sys, demo_core.story.reel"
+    code += "; print(*(name in sys.modules for name in ('matplotlib', 'demo_core.plots')))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["False", "False"]
 
 
-def test_two_figures_on_one_page_share_no_name():
-    names = [
-        set(re.findall(r'id="([mp]\d+_\w+)"', svg))
-        for svg in (
-            plots.drift_backdrop(4, 3, False, 2.0).svg,
-            plots.drift_backdrop(10, 4, False, 2.0).svg,
-        )
-    ]
-    assert all(names) and not names[0] & names[1]
+@pytest.mark.parametrize(
+    "low, high, whole, words",
+    [
+        (-0.5, 16.5, True, "0 2 4 6 8 10 12 14 16"),
+        (-0.5, 5.5, True, "0 1 2 3 4 5"),
+        (-0.5, 56.5, True, "0 10 20 30 40 50"),
+        (0, 2, False, "0.00 0.25 0.50 0.75 1.00 1.25 1.50 1.75 2.00"),
+        (0, 4, False, "0.0 0.5 1.0 1.5 2.0 2.5 3.0 3.5 4.0"),
+        (0, 16, False, "0 2 4 6 8 10 12 14 16"),
+        (0, 1.5, False, "0.0 0.2 0.4 0.6 0.8 1.0 1.2 1.4"),
+        (0, 1, False, "0.0 0.2 0.4 0.6 0.8 1.0"),
+    ],
+)
+def test_ticks_are_round_and_few(low, high, whole, words):
+    found = ticks(low, high, whole)
+    assert " ".join(said for _, said in found) == words
+    assert all(float(said) == pytest.approx(place) for place, said in found)
+
+
+def test_ticks_of_any_range_fit():
+    for high in (0.3, 7.5, 64, 1006.5, 4096):
+        assert 3 <= len(ticks(-0.5, high, True)) <= 10 or high < 3
+        assert 4 <= len(ticks(0, high)) <= 10
+
+
+def test_axes_are_those_of_the_defence_that_is_watched():
+    study, photo = study_of("photo"), profile_of("photo")
+    for key, row in DEFENSES.items():
+        first, second = signal_axes(key, photo, study, 4.0, (1.0, 1.5))
+        decides = key in ("default", "ttc")
+        assert (first.threshold is not None) == decides == (first.engages is not None), key
+        assert second.threshold is None and "does not decide" in second.title
+        assert ("decides for" in first.title) == decides
+        if decides:
+            assert first.threshold == row.rule(photo).value and first.threshold in first.engages
+    (tau, _), (views, _) = (signal_axes(k, photo, study, 4.0, (1.0, 1.5)) for k in ("ttc", "default"))
+    assert tau.name == TAU and tau.engages == (0, 0.2) and views.engages == (photo.threshold, 1.5)
+
+
+def test_hills_are_a_study_s_densities():
+    study = study_of("photo")
+    for axes in signal_axes("default", profile_of("photo"), study, 4.0, (1.0, 1.5)):
+        assert [hill.role for hill in axes.hills] == ["clean", "attacked"]
+        for hill in axes.hills:
+            assert len(hill.heights) == 80 and max(hill.heights) == 0.75 and min(hill.heights) >= 0
+    assert not signal_axes("default", profile_of("photo"), None, 4.0, (1.0, 1.5))[0].hills
 
 
 def test_every_name_that_is_used_is_there(draw):

@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import re
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,24 +15,24 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.defenses import VIEW_DRIFT, Profile
+from demo_core.defenses import DEFENSES, VIEW_DRIFT, Profile
 from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
 from demo_core.models import profile_of
 from demo_core.pictures import open_picture, to_image, to_photo
+from demo_core.story.grid import Grid, weighted
 from demo_core.story.reel import (
     FOLDER,
     LOSSLESS_PHOTO,
-    Grid,
     Messages,
     finished_scenes,
     frames,
     made,
+    page,
     path_map,
     photo_url,
     reel,
     stored,
-    weighted,
 )
 from demo_core.story.scenes import SCENES, Scene, SceneError, scene_of
 from demo_core.takeaway import TAKEAWAYS, NotThere, numbers
@@ -47,10 +49,10 @@ def run(clip):
 
 def unpacked(found: list[dict]) -> list[np.ndarray | None]:
     """The whole numbers [3,S,S] of each frame's perturbation, read as the page reads them."""
-    acts: dict[int, list] = {}
+    acts: dict[tuple, list] = {}
     values = []
     for frame in found:
-        earlier = acts.setdefault(frame["act"], [])
+        earlier = acts.setdefault((frame["act"], frame.get("scale")), [])
         if not frame["delta"]:
             values.append(None)
             continue
@@ -134,7 +136,8 @@ def test_what_comes_with_the_demo_is_what_the_model_gives(photo_clip, scene, nam
         )
     one, two = unpacked(given["frames"])[-1], unpacked(fresh["frames"])[-1]
     assert np.mean(np.abs(one.astype(int) - two) > 0.1 * given["frames"][-1]["levels"]) < 0.2
-    assert given["photo"].startswith("data:image/webp;base64,") and given["drift"]["svg"].startswith("<svg")
+    assert given["photo"].startswith("data:image/webp;base64,") and given["drift"] == fresh["drift"]
+    assert given["signal"] == fresh["signal"] and given["tour"] == fresh["tour"]
     assert given["verdict"]["tone"] == fresh["verdict"]["tone"]
     assert given["frames"][-1]["drift"] == pytest.approx(fresh["frames"][-1]["drift"], abs=0.1)
     for name in ("clean", "attacked"):
@@ -167,6 +170,79 @@ def test_examples_are_named_rightly_and_by_someone():
         assert (found["labels"][found["frames"][0]["top"][0][0]] == example.expected) == example.recognised
 
 
+def test_a_run_whose_photograph_is_missing_is_not_there(monkeypatch):
+    scene = next(iter(finished_scenes()))
+    monkeypatch.setattr(type(scene.example), "present", property(lambda example: False))
+    assert stored.__wrapped__(scene) is None
+
+
+@pytest.mark.parametrize("key", DEFENSES)
+def test_messages_of_every_defence_join_to_the_whole(clip, key):
+    photo = to_photo(open_picture(CAT.example.path))
+    start = story.begin(clip, photo, replace(CAT, defense=key).settings, PHOTO)
+    messages, joined = Messages("a"), {}
+    for run in (runs := [start, *story.whole(clip, start)]):
+        message = messages.next(run, done=run is runs[-1])
+        joined = joined | message | {"frames": [*joined.get("frames", []), *message["frames"]]}
+    assert joined | {"since": 0} == reel(runs[-1], None, done=True, name="a")
+    assert len({frame["of"] for frame in joined["frames"] if frame["act"] == 3}) == 1
+
+
+UI = Path(story.__file__).parent.parent / "ui"
+SPACED = {
+    "row top",
+    "defended from",
+    "clean mark",
+    "attacked mark",
+    "system-ui, sans-serif",
+}  # of classes, and of fonts
+KEYS = {"Escape"}  # of a keyboard
+
+
+def literals(script: str) -> list[str]:
+    """The string literals of a script, without its comments."""
+    code = re.sub(r"(?m)(^|\s)//.*$", "", script)
+    return [found[1:-1] for found in re.findall(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`', code)]
+
+
+def test_the_page_s_script_holds_no_english():
+    """All that the page says comes with the reel."""
+    script = (UI / "stage.js").read_text()
+    spaced = {found for found in literals(script) if re.search(r"[A-Za-z]\W* \W*[A-Za-z]", found)}
+    queries = set(re.findall(r'(?:\$|closest|querySelector(?:All)?|closest\?\.)\("([^"]+)"', script))
+    assert spaced - queries == SPACED
+    assert not [found for found in literals(script) if re.match(r"[A-Z][a-z]+$", found) and found not in KEYS]
+    given = page()["words"]
+    sentences = {words for words in given.values() if " " in words}
+    assert not [words for words in sentences if words in script]
+    used = set(re.findall(r'say\("(\w+)"[,)]', script))
+    for pair in re.findall(r'say\([^"()]*\? "(\w+)" : "(\w+)"', script):
+        used |= set(pair)
+    assert used <= set(given)
+
+
+def test_the_page_s_html_holds_no_english():
+    html = (UI / "stage.html").read_text()
+    assert not re.search(r">[^<]*[A-Za-z][^<]*<", html.replace("&nbsp;", "")) and "aria-label=" not in html
+    named = set(re.findall(r'data-(?:words|label)="(\w+)"', html))
+    script, given = (UI / "stage.js").read_text(), page()["words"]
+    heads = re.findall(r"heads\(([^)]*)\)", script)
+    heads = {f"head_{name}" for found in heads for name in re.findall(r'"(\w+)"', found)}
+    inside = set(re.findall(r'"(\w+)"', script))
+    assert named <= set(given) and heads <= set(given)
+    assert set(given) == (named | heads | (inside & set(given)))  # nothing is sent that nobody shows
+
+
+def test_a_page_is_plain_and_follows_from_no_run():
+    assert json.loads(json.dumps(page()))["acts"] == [
+        "The picture",
+        "The attack",
+        "The test",
+        "The counterattack",
+    ]
+    assert page() == page() and page()["side"] == 448 and page()["rows"] == 6
+
+
 def test_a_frame_for_each_moment_with_its_perturbation(run):
     found = frames(run)
     assert [f["act"] for f in found] == [0, *[1] * 5, 2, *[3] * (len(run.defence) + 1)]
@@ -193,6 +269,7 @@ def test_a_frame_for_each_moment_with_its_perturbation(run):
         {"attack": "apgd_ce", "eps": 8.0},
         {"attack": "targeted_pgd", "target": "goldfish"},
         {"control": True},
+        *({"defense": key} for key in DEFENSES if key != "default"),
     ],
     ids=str,
 )
@@ -202,6 +279,9 @@ def test_perturbations_come_out_as_they_went_in(clip, change):
     run = made(replace(CAT, labels=labels, **change), clip)
     found = frames(run)
     assert same(unpacked(found), wanted(run, found))
+    for frame, moment in zip(found, run.moments, strict=True):
+        if frame["delta"]:  # the scale holds all that is added
+            assert moment.delta.abs().max().item() * 255 <= frame["scale"] * 1.002
 
 
 def test_odd_values_come_out_as_they_went_in():
@@ -246,7 +326,8 @@ def test_messages_of_a_run_hold_only_what_is_new(clip):
     whole = reel(runs[-1], None, "a note", True, "a")
     assert joined | {"since": 0} == whole
     assert [bool("photo" in m) for m in sent] == [True] + [False] * (len(sent) - 1)
-    assert sum("labels" in m for m in sent) == 1 and sum(m["map"] is not None for m in sent) == 1
+    assert sum("labels" in m for m in sent) == sum("page" in m for m in sent) == 1
+    assert sum(m["map"] is not None for m in sent) == 1
     assert sum(len(json.dumps(m)) for m in sent) < 1.2 * len(json.dumps(whole))
 
 

@@ -1,7 +1,6 @@
 """One picture's run: the stream says what the batch functions compute, and nothing else moves."""
 
 import json
-import re
 from dataclasses import astuple, replace
 
 import pytest
@@ -11,14 +10,16 @@ from demo_core import story
 from demo_core.ascent import last, random_start
 from demo_core.attacks import ATTACKS, pgd, seen_by
 from demo_core.counterattack import Budget, TTCConfig, purify
-from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile, calibrated
+from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile
 from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
+from demo_core.moments import exhausted
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
-from demo_core.plots import drift_backdrop, run_figure, signal_backdrop, signal_tops, to_svg, views_figure
+from demo_core.plots import run_figure, to_svg, views_figure
 from demo_core.story import words
+from demo_core.story.axes import drift_of, signals_of
 from demo_core.story.reel import path_map, reel
 from demo_core.ui import lab
 from demo_core.ui.render import arena_html
@@ -82,9 +83,9 @@ def test_stream_equals_batch(clip, photo, profile):
     ).delta
     assert torch.equal(run.attack_delta, want)
     dice = torch.Generator().manual_seed(6)
-    noise = random_start(pixels + want, profile.noise_eps, dice)
     text = clip.text_features(chosen.labels, chosen.template)
-    whole = calibrated(clip, pixels + want, text, noise, profile)
+    whole = exhausted(DEFENSES["default"].on(profile)(clip, pixels + want, text, dice))
+    noise = random_start(pixels + want, profile.noise_eps, torch.Generator().manual_seed(6))
     torch.testing.assert_close(
         run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0
     )
@@ -252,20 +253,14 @@ def test_figures_for_every_stage(clip, photo):
         assert svg.startswith("<svg") and 'aria-label="words"' in svg and "currentColor" in svg
 
 
-def test_points_lie_where_the_axes_say(clip, photo):
-    """The page puts its points on axes that were drawn without them: their ends and boxes must belong
-    together."""
+def test_every_point_lies_on_its_axes(clip, photo):
+    """The axes of the page and of files hold all that is drawn on them."""
     run = finish(clip, photo, settings(), PHOTO)[-1]
-    drift = drift_backdrop(10, 4, False, 2.0)
-    ((x0, x1, y0, y1, left, right, bottom, top),) = drift.boxes
-    assert (x0, x1, y0, y1) == (-0.5, 16.5, 0, 2) and 0 < left < right < 345.6 and 216 > bottom > top > 0
-    marks = re.findall(r'<use xlink:href="#m\w+" x="([\d.]+)" y="([\d.]+)"', drift.svg)
-    ticks = [
-        float(x) for x, y in marks if abs(float(y) - bottom) < 0.01 and float(x) > left + 0.1
-    ]  # the other axis starts there
-    at = lambda step: left + (step - x0) / (x1 - x0) * (right - left)  # noqa: E731
-    assert ticks and all(min(abs(tick - at(step)) for step in range(17)) < 0.05 for tick in ticks)
-    assert len(signal_backdrop(PHOTO.gate, PHOTO.threshold, STUDY, 4.0, signal_tops(run)).boxes) == 2
+    drift = drift_of(run)
+    assert drift.first == 11 and drift.x[1] > drift.first + drift.steps + 1
+    assert all(run.drift(m) <= drift.y[1] for m in run.moments)
+    for found in signals_of(run, STUDY):
+        assert run.clean_signals[found.name] <= found.x[1] and run.attacked_signals[found.name] <= found.x[1]
 
 
 def test_a_label_is_never_markup(clip, photo):

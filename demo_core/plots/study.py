@@ -1,4 +1,4 @@
-"""A model's Study as a figure, and the rows of it that stand behind a run's own points."""
+"""A model's Study as a figure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
-from demo_core.plots.style import ATTACKED, CLEAN, TITLE_SIZE, WHITE, dress, legend_in, new_figure, words_in
+from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
+from demo_core.plots.style import CLEAN, TITLE_SIZE, WHITE, dress, legend_in, new_figure, words_in
 
 _QUARTER, _HALF, _THREE_QUARTERS = (LEVELS.index(level) for level in (0.25, 0.5, 0.75))
-
-
-def nearest_piles(study: Study, eps: float, probe: str, strength: float = 0) -> list[tuple[Row, str]]:
-    """The study's clean pile and the attacked one nearest to an eps, in 1/255, with their colours."""
-    attacked = (pile for pile in study.piles if pile != CLEAN_PILE)
-    nearest = min(attacked, key=lambda pile: abs(study.piles[pile] - eps))
-    rows = study.find(probe, encoder=study.probing, strength=strength)
-    return [(rows[CLEAN_PILE], CLEAN), (rows[nearest], ATTACKED)]
 
 
 def broken(view: str) -> str:

@@ -17,6 +17,7 @@ from matplotlib.text import Text
 
 # Okabe & Ito's colour-blind safe palette: the same meanings on the whole page.
 CLEAN, ATTACKED, DEFENDED, KNOWING = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "defended": DEFENDED}  # by role
 FAMILY, SIZE, TITLE_SIZE = "sans-serif", 10.0, 12.0  # of words, in points
 _NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _DRAWN_ID = re.compile(r'id="(\w*?)[0-9a-f]{10}"')  # matplotlib's own end in random digits
@@ -130,26 +131,3 @@ def _with_steady_ids(svg: str) -> str:
     plain = known.sub(lambda found: numbers[found[0]], svg)
     digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
     return known.sub(lambda found: f"{numbers[found[0]]}_{digest}", svg)
-
-
-@dataclass(frozen=True)
-class Backdrop:
-    """Empty axes as SVG, for a page that puts its own moving points on them. boxes: for each axes, left,
-    right, bottom and top in data units, then the same in the units of the view box."""
-
-    svg: str
-    boxes: tuple[tuple[float, ...], ...]
-
-
-def backdrop(figure: Figure, description: str) -> Backdrop:
-    """The figure's axes as they lie when it is drawn."""
-    svg = to_svg(figure, description)  # lays the axes out too
-    width, height = figure.get_size_inches() * 72
-    boxes = []
-    for axes in figure.axes:
-        place = axes.get_position()
-        left, right = place.x0 * width, place.x1 * width
-        bottom, top = (1 - place.y0) * height, (1 - place.y1) * height
-        ends = (*axes.get_xlim(), *axes.get_ylim(), left, right, bottom, top)
-        boxes.append(tuple(map(float, ends)))
-    return Backdrop(svg, tuple(boxes))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from demo_core.defenses import DEFENSES, VIEW_DRIFT, Profile
 from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
-from demo_core.plots.study import broken, log_drift, nearest_piles
+from demo_core.plots.study import broken, log_drift
 from demo_core.plots.style import ATTACKED, CLEAN, PAGE, dress, legend_in, new_figure, words_in
-
-if TYPE_CHECKING:
-    from demo_core.story.run import Drifts
+from demo_core.story.axes import nearest_piles
+from demo_core.story.run import Drifts
 
 _PROBES = (*STUDY_VIEWS, VIEW_DRIFT)
 _LOW, _MIDDLE, _HIGH = (LEVELS.index(level) for level in (0.1, 0.5, 0.9))

@@ -3,57 +3,60 @@
     python -m demo_core.story.reel        makes the finished runs in assets/runs anew
 
 A reel holds one frame for each moment of the run's four acts (picture, attack, test, counterattack). A
-perturbation becomes whole numbers of at most 127 (see Grid): precise enough to look at. For exact floats
-there is `demo_core.takeaway`. A frame holds only what the frames of its act before it do not tell (see
-Grid.packed), and a message during a run only what earlier ones did not (see Messages).
+perturbation becomes whole numbers of at most 127 (see grid.py): precise enough to look at. For exact floats
+there is `demo_core.takeaway`. A frame holds only what the frames of its act before it do not tell, and a
+message during a run only what earlier ones did not (see Messages).
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import gzip
 import json
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import step_weights
-from demo_core.defenses import TAU
+from demo_core.defenses import Profile
 from demo_core.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import ASSETS, fit_of, load, profile_of, study_of, surrogate_of
-from demo_core.pictures import as_url, open_picture, to_image, to_photo
-from demo_core.plots import (
+from demo_core.pictures import PHOTO_SIDE, as_url, open_picture, to_image, to_photo
+from demo_core.story import Moment, Run, words
+from demo_core.story.axes import (
+    HEIGHT,
+    PLACES,
+    ROWS,
     SIGNAL_NAMES,
-    drift_backdrop,
+    WIDTH,
+    drift_axes,
+    drift_of,
     drift_top,
     in_gate_order,
-    signal_backdrop,
+    signal_axes,
     signal_tops,
+    signals_of,
 )
-from demo_core.story import Moment, Run, words
+from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
+from demo_core.story.page_words import PAGE_WORDS, Told, left_alone, pushed_back, told, tour
 from demo_core.story.scenes import SCENES, Scene, scene_of
 
 FOLDER = ASSETS / "runs"
-ACTS = ("The picture", "The attack", "The test", "The counterattack")
 SHOWN_LABELS = 6
 LOSSLESS_PHOTO = 450_000  # characters of a photo's address, beyond which it is sent with (unseen) losses
-FINEST, COARSEST = 127, 96  # how many whole numbers a budget is divided into: they are sent as signed bytes
 
 
 def reel(
     run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "", since: int = 0
-) -> dict:
+) -> dict[str, Any]:
     """The run so far. study: the model's, behind the signals; note: a few words on device and speed; done:
     nothing more will come; name: another for every press of a button, by which a page tells late frames from
     its own; since: the first frame that it holds."""
@@ -62,18 +65,19 @@ def reel(
         "live": True,
         "labels": list(run.settings.labels),
         "size": run.pixels.shape[-1],
-        "acts": list(ACTS),
         "control": run.control,
         "since": since,
         "frames": frames(run, since),
         "signals": _signals(run),
         "map": path_map(run) if done else None,
-        "budgets": [run.settings.eps * 255, run.profile.budget.eps * 255],
         "verdict": {"text": words.verdict(run), "tone": words.tone(run), "note": note},
-        "said": described(run),
+        "said": words.described(run),
+        "tour": tour(told(run)),
         "done": done,
         "photo": photo_url(run.photo),
-        **backdrops(run, study),
+        "drift": asdict(drift_of(run)),
+        "signal": [*map(asdict, signals_of(run, study))],
+        "page": page(),
     }
 
 
@@ -86,10 +90,10 @@ class Messages:
 
     def __init__(self, name: str, study: Study | None = None):
         self.name, self.study = name, study
-        self._known: dict = {}
+        self._known: dict[str, Any] = {}
         self._frames = 0
 
-    def next(self, run: Run, note: str = "", done: bool = False) -> dict:
+    def next(self, run: Run, note: str = "", done: bool = False) -> dict[str, Any]:
         """What is new since the last message."""
         found = reel(run, self.study, note, done, self.name, self._frames)
         self._frames += len(found["frames"])
@@ -98,12 +102,16 @@ class Messages:
         return new
 
 
-def backdrops(run: Run, study: Study | None) -> dict:
-    """The plots' axes, which do not depend on what the run finds unless it goes off them."""
-    eps = run.settings.eps * 255
-    drift = drift_backdrop(run.attack_steps, run.profile.budget.steps, run.control, drift_top(run))
-    signal = signal_backdrop(run.profile.gate, run.profile.threshold, study, eps, signal_tops(run))
-    return {"drift": asdict(drift), "signal": asdict(signal)}
+def page() -> dict[str, Any]:
+    """What the page's script has to know whatever the run: sizes, names, and all that it says by itself."""
+    return {
+        "side": PHOTO_SIDE,
+        "rows": SHOWN_LABELS,
+        "acts": list(words.ACTS),
+        "pictures": list(words.PICTURES),
+        "plot": {"width": WIDTH, "height": HEIGHT, "places": PLACES, "rows": ROWS},
+        "words": dict(PAGE_WORDS),
+    }
 
 
 @lru_cache(maxsize=32)
@@ -119,199 +127,107 @@ def photo_url(photo: torch.Tensor) -> str:
     return _photo_url(photo.numpy().tobytes(), photo.shape[-1])
 
 
-@dataclass(frozen=True)
-class Grid:
-    """How the perturbations of an act are written: whole numbers from -levels to levels for -scale to scale
-    (in pixel units). stride: by how many of them one step of a signed attack moves a value; 0: its steps are
-    of no one size."""
-
-    scale: float
-    levels: int = FINEST
-    stride: int = 0
-
-    @staticmethod
-    def of(scale: float, step_size: float = 0.0) -> Grid:
-        """The finest grid on which a step is a whole number, or nearly: then of a step there is hardly more
-        to tell than its sign."""
-        if scale <= 0 or step_size <= 0:
-            return Grid(scale)
-        share = step_size / scale
-        levels = min(range(FINEST, COARSEST, -1), key=lambda n: round(abs(share * n - round(share * n)), 6))
-        return Grid(scale, levels, round(min(share, 2) * levels))
-
-    def values(self, delta: torch.Tensor) -> np.ndarray:
-        """A perturbation [1,3,S,S] as int16 [3,S,S]."""
-        whole = np.floor(delta[0].cpu().double().numpy() / max(self.scale, 1e-8) * self.levels + 0.5)
-        return whole.clip(-self.levels, self.levels).astype(np.int16)
-
-    def packed(
-        self, values: np.ndarray, before: np.ndarray | None = None, expected: np.ndarray | None = None
-    ) -> str:
-        """What values [3,S,S] tell beyond those of the step before, or beyond what is expected: deflated, in
-        base64.
-
-        By plain differences, in signed bytes that wrap around. After a signed step: first a bit for each
-        value, whether it went a stride up or down (the budget bounding it), eight to a byte, then the
-        differences from that, nearly all of them zero. The bits are a step's whole content, so shorter it
-        hardly gets.
-        """
-        bits = b""
-        if expected is None:
-            expected = 0 if before is None else before
-            if before is not None and self.stride:
-                up = (values > before) | ((values == before) & (before > 0))
-                expected = before + np.where(up, self.stride, -self.stride)
-                expected = expected.clip(-self.levels, self.levels)
-                bits = np.packbits(up).tobytes()
-        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-        told = bits + (values - expected).astype(np.int8).tobytes()
-        return base64.b64encode(deflate.compress(told) + deflate.flush()).decode()
-
-
-def weighted(weights: list[float], steps: list[np.ndarray]) -> np.ndarray:
-    """What the weighted sum of an act's steps [3,S,S] should be, as int16; computed as the page does, to the
-    last bit."""
-    total = np.zeros(steps[0].shape)
-    for weight, values in zip(weights, steps, strict=True):
-        total += weight * values
-    return np.floor(total + 0.5).astype(np.int16)
-
-
-def frames(run: Run, since: int = 0, pictures: bool = True) -> list[dict]:
+def frames(run: Run, since: int = 0, pictures: bool = True) -> list[dict[str, Any]]:
     """One frame for each moment so far, in order, from the index `since` on. pictures: with perturbations."""
     return [*islice(_frames(run, since if pictures else len(run.moments)), since, None)]
 
 
-def _frames(run: Run, since: int) -> Iterator[dict]:
+def _frames(run: Run, since: int) -> Iterator[dict[str, Any]]:
     """All frames; perturbations from the index `since` on."""
-    row, settings, budget = ATTACKS[run.settings.attack], run.settings, run.profile.budget
-    step_size = settings.eps if row.single_step else 0 if row.own_step_size else settings.step_size
-    attack = Grid.of(settings.eps, step_size)
-    defence = Grid.of(run.profile.noise_eps if run.engaged is False else budget.eps, budget.step_size)
-    by = "counterattack" if run.engaged else "probing noise" if run.profile.gate == TAU else ""
-    count, labels = 0, settings.labels
+    count = 0
 
-    def frame(
-        act: int,
-        moment: Moment,
-        say: str,
-        step: int = 0,
-        of: int = 0,
-        grid: Grid = attack,
-        before: tuple[Moment, ...] = (),
-        answer: torch.Tensor | None = None,
-    ) -> dict:
-        """before: the moments before it in its act; answer [K]: to be shown instead of the bare model's."""
+    def framed(found: Iterable[_Frame]) -> Iterator[dict[str, Any]]:
         nonlocal count
-        weights = step_weights(budget).tolist() if moment is run.final and before else None
-        delta, count = "", count + 1
-        if act in (1, 3) and count > since:
-            last = grid.values(before[-1].delta) if before else None
-            expected = weighted(weights, [grid.values(m.delta) for m in before]) if weights else None
-            delta = grid.packed(grid.values(moment.delta), last, expected)
-        shown = moment.probabilities if answer is None else answer
-        values, order = shown.topk(min(SHOWN_LABELS, len(labels)))
-        return {
-            "act": act,
-            "step": step,
-            "of": of,
-            "say": say,
-            "by": (None, "attack", None, by)[act],
-            "scale": grid.scale * 255,
-            "levels": grid.levels,
-            "stride": grid.stride,
-            "weights": weights,
-            "delta": delta,
-            "drift": round(run.drift(moment), 5),
-            "push": round(run.push(moment), 5) if act == 3 else None,
-            "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
-        }
+        for frame in found:
+            yield _written(run, frame, packed=count >= since)
+            count += 1
 
-    doubt = words.caveat(run) or ("It is not sure." if run.unsure else "")
-    doubt = f" {doubt}" if doubt else ""
-    yield frame(
-        0,
-        run.start,
-        f"CLIP compares the picture with {len(labels)} labels and finds"
-        f" “{run.label(run.clean)}” likeliest ({_percent(run.clean)}).{doubt}",
-    )
-    for step, moment in enumerate(() if run.control else run.attack):
-        said = _attack_words(run, moment, step)
-        yield frame(1, moment, said, step, run.attack_steps, attack, run.attack[:step])
+    attack = _attack_grid(run)
+    yield from framed([_Frame(0, run.start, words.opening(run), attack)])
+    if not run.control:
+        yield from framed(_attack_frames(run, attack))
     if run.attack_finished or run.control:
-        yield frame(2, run.before_defence, _test_words(run))
-    where = "it was" if run.control else "the attacker left it"
-    for step, moment in enumerate(run.defence):
-        said = (
-            f"Step {step} of {budget.steps}: the same frozen model pushes the picture’s embedding away from"
-            f" where {where}. It says “{run.label(moment.probabilities)}” ({_percent(moment.probabilities)})."
-        )
-        yield frame(3, moment, said, step, budget.steps, defence, run.defence[:step])
-    if run.final is not None:
-        yield frame(
-            3,
-            run.final,
-            words.outcome(run),
-            budget.steps + 1,
-            budget.steps,
-            defence,
-            run.defence,
-            run.defended,
-        )
+        yield from framed([_Frame(2, run.before_defence, words.testing(run), attack)])
+    yield from framed(_defence_frames(run))
 
 
-def _percent(probabilities: torch.Tensor) -> str:
-    return f"{probabilities.max().item() * 100:.0f} %"
+@dataclass(frozen=True)
+class _Frame:
+    """A moment of an act and how it is told. before: the moments before it in its act that are on the same
+    grid; weights: see packed; answer [K]: to be shown instead of the bare model's."""
+
+    act: int
+    moment: Moment
+    say: str
+    grid: Grid
+    step: int = 0
+    of: int = 0
+    before: tuple[Moment, ...] = ()
+    weights: list[float] | None = None
+    answer: torch.Tensor | None = None
 
 
-def _attack_words(run: Run, moment: Moment, step: int) -> str:
-    row, eps = ATTACKS[run.settings.attack], f"{run.settings.eps * 255:g}/255"
-    hidden = run.settings.eps * 255 <= 4.5  # of more, a keen eye sees something in smooth places
-    which = "towards the target" if row.targeted else "the wrong way"
-    says = f"“{run.label(moment.probabilities)}” ({_percent(moment.probabilities)})"
-    if step == run.attack_steps and run.attack_finished:
-        if run.label(moment.probabilities) == run.label(run.clean):
-            return f"No pixel moved by more than {eps}, and CLIP still says {says}."
-        unseen = ", too little to see," if hidden else ""
-        return (
-            f"No pixel moved by more than {eps}{unseen} and CLIP says {says} instead of"
-            f" “{run.label(run.clean)}”."
-        )
-    if step == 0 and not row.single_step:
-        faint = " too faint to see" if hidden else ""
-        return f"{row.title} starts from random noise{faint}, at most {eps} a pixel. CLIP says {says}."
-    return (
-        f"Step {step} of {run.attack_steps}: every pixel is pushed a little further {which}, never beyond"
-        f" {eps}. CLIP says {says}."
+def _attack_grid(run: Run) -> Grid:
+    row, settings = ATTACKS[run.settings.attack], run.settings
+    return Grid.of(
+        settings.eps, settings.eps if row.single_step else 0 if row.own_step_size else settings.step_size
     )
 
 
-def _test_words(run: Run) -> str:
-    value, line = words.told_apart(run.tested[run.profile.gate], run.profile.threshold)
-    engages = bool(run.profile.engages(torch.tensor(run.tested[run.profile.gate])))
-    if run.profile.gate == TAU:
-        what = f"A little noise moves its embedding by {value} of its length"
-        why = f"below {line} it is suspiciously still" if engages else f"not below {line}, so it looks clean"
-    else:
-        what = f"Nudged by one pixel or mirrored, its embedding moves by {value} of its length"
-        why = f"over {line} it is suspiciously unsteady" if engages else f"not over {line}, so it looks clean"
-    return f"Does it hold still? {what}: {why}."
+def _attack_frames(run: Run, grid: Grid) -> Iterator[_Frame]:
+    for step, moment in enumerate(run.attack):
+        say = words.attacking(run, moment, step)
+        yield _Frame(1, moment, say, grid, step, run.attack_steps, run.attack[:step])
 
 
-def _signals(run: Run) -> dict:
-    """Both signals of the clean and the attacked picture, the one that gates first."""
-    names = in_gate_order(run.profile.gate)
+def _defence_frames(run: Run) -> Iterator[_Frame]:
+    steps, grids = run.defence_steps, defence_grids(run)
+    for step, (moment, grid) in enumerate(zip(run.counterattack, grids, strict=True)):
+        before = tuple(m for m, its in zip(run.defence[:step], grids) if its == grid)
+        if moment is not run.final:
+            say = words.countering(run, moment, step)
+            yield _Frame(3, moment, say, grid, step, steps, before)
+            continue
+        weights = final_weights(run)
+        weights = weights if weights and len(weights) == len(before) else None
+        say = words.outcome(run)
+        yield _Frame(3, moment, say, grid, steps + 1, steps, before, weights, run.defended)
+
+
+def _written(run: Run, frame: _Frame, packed: bool) -> dict[str, Any]:
+    """A frame as JSON; packed: with its perturbation."""
+    moment, grid, act = frame.moment, frame.grid, frame.act
+    shown = moment.probabilities if frame.answer is None else frame.answer
+    values, order = shown.topk(min(SHOWN_LABELS, len(run.settings.labels)))
+    told = packed and act in (1, 3)
     return {
-        "names": [SIGNAL_NAMES[name] for name in names],
-        "threshold": run.profile.threshold,
-        "clean": [run.clean_signals[name] for name in names],
-        "attacked": [run.attacked_signals[name] for name in names]
-        if run.attack_finished and not run.control
-        else None,
+        "act": act,
+        "step": frame.step,
+        "of": frame.of,
+        "say": frame.say,
+        "by": (None, "attack", None, words.adding(run))[act],
+        "scale": grid.scale * 255,
+        "levels": grid.levels,
+        "stride": grid.stride,
+        "weights": frame.weights,
+        "delta": told_beyond(moment, grid, frame.before, frame.weights) if told else "",
+        "drift": round(run.drift(moment), 5),
+        "push": round(run.push(moment), 5) if act == 3 else None,
+        "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
     }
 
 
-def path_map(run: Run) -> dict:
+def _signals(run: Run) -> dict[str, Any]:
+    """Both signals of the clean and the attacked picture, the one that gates first."""
+    names, attacked = in_gate_order(run.signal), run.attacked_signals
+    return {
+        "names": [SIGNAL_NAMES[name] for name in names],
+        "clean": [run.clean_signals[name] for name in names],
+        "attacked": [attacked[name] for name in names] if attacked and not run.control else None,
+    }
+
+
+def path_map(run: Run) -> dict[str, Any]:
     """The run's path in the embedding, in two dimensions: those in which its unit features move most from the
     clean picture's (by singular value decomposition), turned so that the attack goes to the right and the
     counterattack up.
@@ -346,32 +262,6 @@ def path_map(run: Run) -> dict:
     }
 
 
-def described(run: Run) -> dict:
-    """What the plots show, in words."""
-    drift = [
-        f"{name} from {values[0]:.2f} to {values[-1]:.2f} over {len(values) - 1} steps"
-        for name, values in (
-            ("attack", run.attack_drift if not run.control else ()),
-            ("counterattack", run.defence_drift),
-        )
-        if values
-    ]
-    signals = [
-        f"{name}: tau {found.tau:.3f}, view drift {found.view_drift:.3f}"
-        for name, found in (
-            ("clean", run.clean_signals),
-            ("attacked", None if run.control else run.attacked_signals),
-        )
-        if found
-    ]
-    return {
-        "drift": f"Relative drift of the embedding from the clean picture. {'; '.join(drift) or 'Nothing has moved yet'}.",
-        "signal": f"Stability signals. {'; '.join(signals)}. The gate’s threshold is {run.profile.threshold:.3f}.",
-        "map": "The path of the embedding in two dimensions: "
-        + ("out by the attack, then the way of the counterattack." if run.attack else "it has not moved."),
-    }
-
-
 def made(scene: Scene, clip: ZeroShotCLIP | None = None) -> Run:
     """The scene's run, from beginning to end. Raises LabelError or ModelUnavailable."""
     clip = clip or load(scene.model)
@@ -395,30 +285,38 @@ def finished_scenes() -> dict[Scene, str]:
 
 
 @lru_cache(maxsize=64)
-def stored(scene: Scene) -> dict | None:
+def stored(scene: Scene) -> dict[str, Any] | None:
     """The finished reel of a scene that came with the demo; None where it did not, or where its photograph is
     missing."""
     name = finished_scenes().get(scene)
     path = FOLDER / f"{name}.json.gz"
-    if name is None or not path.exists():
+    if name is None or not path.exists() or not scene.example.present:
         return None
     found = json.loads(gzip.decompress(path.read_bytes()))
-    profile, steps, tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
-    gate, study = (profile.gate, profile.threshold), study_of(scene.model)
+    profile, (attack, defence), tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
+    signal = signal_axes(scene.defense, profile, study_of(scene.model), scene.eps, tuple(tops[1]))
     return found | {
         "photo": photo_url(to_photo(open_picture(scene.example.path))),
-        "drift": asdict(drift_backdrop(*steps, found["control"], tops[0])),
-        "signal": asdict(signal_backdrop(*gate, study, scene.eps, tuple(tops[1]))),
+        "drift": asdict(drift_axes(attack, defence, found["control"], tops[0])),
+        "signal": [*map(asdict, signal)],
+        "tour": found.get("tour") or tour(_told(found, scene, profile)),
+        "page": page(),
     }
+
+
+def _told(found: dict[str, Any], scene: Scene, profile: Profile) -> Told:
+    """What a file without a tour tells on it."""
+    (index, share), end = found["frames"][0]["top"][0], found["frames"][-1]["say"]
+    fought = any(f["act"] == 3 and f["step"] <= f["of"] for f in found["frames"])
+    fight = pushed_back(profile.budget.eps * 255, end) if fought else left_alone(end)
+    return Told(found["labels"][index], share, found["control"], scene.eps, fight)
 
 
 def store(scene: Scene, run: Run) -> None:
-    """Keep a run's reel, without what is there anyway: the photograph and the axes."""
-    kept = {key: value for key, value in reel(run).items() if key not in ("photo", "drift", "signal")}
-    kept |= {
-        "steps": [run.attack_steps, run.profile.budget.steps],
-        "tops": [drift_top(run), signal_tops(run)],
-    }
+    """Keep a run's reel, without what is there anyway: the photograph, the axes, and the page's own words."""
+    left = ("photo", "drift", "signal", "page")
+    kept = {key: value for key, value in reel(run).items() if key not in left}
+    kept |= {"steps": [run.attack_steps, run.defence_steps], "tops": [drift_top(run), signal_tops(run)]}
     kept["run"], kept["live"] = finished_scenes()[scene], False
     kept["verdict"]["note"] = "a finished run that came with the demo"
     FOLDER.mkdir(exist_ok=True)

@@ -1,4 +1,5 @@
-"""One picture's run: an immutable snapshot of all that is known so far, for whoever shows, tells or keeps it."""
+"""One picture's run: an immutable snapshot of all that is known so far, for whoever shows, tells or keeps
+it."""
 
 from __future__ import annotations
 
@@ -8,11 +9,22 @@ import torch
 
 from demo_core.attacks import ATTACKS
 from demo_core.counterattack import relative_drift
-from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Profile
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Profile, Rule
 from demo_core.story.settings import Settings
 
 UNSURE = 0.5  # below this probability an answer is unsure
 SELDOM = 0.5  # below this chance it is likelier that no label fits than that one does
+# What some rows measure instead of either signal: known only when they run.
+OWN_SIGNALS = {"doc": "tau_hat", "mac": "corruption degree"}
+
+
+def signal_of(key: str, profile: Profile) -> str | None:
+    """Which of both signals the gate of a row of DEFENSES decides by; None where by another, or where it has
+    no gate."""
+    rule = DEFENSES[key].rule(profile)
+    if rule is None or key in OWN_SIGNALS:
+        return None
+    return TAU if rule.noise else VIEW_DRIFT if rule.view == VIEW_DRIFT else None
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,16 @@ class Run:
         return self.defense.steps(self.profile)
 
     @property
+    def rule(self) -> Rule | None:
+        """Where its gate draws the line, where it has one."""
+        return self.defense.rule(self.profile)
+
+    @property
+    def signal(self) -> str | None:
+        """Which of both signals its gate decides by, if any."""
+        return signal_of(self.settings.defense, self.profile)
+
+    @property
     def attack_steps(self) -> int:
         return 1 if ATTACKS[self.settings.attack].single_step else self.settings.steps
 
@@ -118,7 +140,8 @@ class Run:
     @property
     def tested(self) -> Signals:
         """The signals of what the defence is given."""
-        return self.clean_signals if self.control else self.attacked_signals
+        signals = None if self.control else self.attacked_signals
+        return signals or self.clean_signals
 
     @property
     def counterattack(self) -> tuple[Moment, ...]:

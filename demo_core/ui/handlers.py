@@ -33,7 +33,7 @@ from demo_core.models import (
     surrogate_of,
 )
 from demo_core.pictures import PictureError, open_picture, to_photo
-from demo_core.story import Run, words
+from demo_core.story import Run, page_words, words
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
@@ -167,7 +167,7 @@ def streamed(
     def changed(run: Run, done: bool = False) -> Changes:
         new: Changes = {
             "session": Session(run, made_from, name=messages.name),
-            "stage": messages.next(run, words.note(run.milliseconds, device_name(clip)), done),
+            "stage": messages.next(run, page_words.note(run.milliseconds, device_name(clip)), done),
         }
         return new | {"link": share_html(link_to(picture, run))} if done else new
 

@@ -17,6 +17,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
+from demo_core.story import reel
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Setting
 from demo_core.takeaway import TAKEAWAYS
@@ -202,7 +203,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
     """The stage, and the tabs below it."""
     parts: dict = {}
     parts["stage"] = gr.HTML(
-        None,
+        {"page": reel.page()},  # of a run, nothing yet: its words alone
         html_template=(HERE / "stage.html").read_text(),
         js_on_load=(HERE / "stage.js").read_text(),
         apply_default_css=False,

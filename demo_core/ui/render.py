@@ -14,7 +14,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture
 from demo_core.plots import DEFENDED, to_svg, views_figure
-from demo_core.story import Bout, Drifts, Run, words
+from demo_core.story import Bout, Drifts, Run, page_words
 
 THUMBNAIL = 96
 _TEMPLATES = Environment(
@@ -67,7 +67,7 @@ def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
         truth=run.settings.truth,
         defenses=DEFENSES,
         bouts={bout.key: bout for bout in bouts},
-        said=words.arena(run),
+        said=page_words.arena(run),
         colour=DEFENDED,
     )
 
@@ -81,7 +81,7 @@ def no_views(key: str) -> str:
 def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
     """The drift of a run's pictures over noise and views, before what the model's study found."""
     study = study_of(key)
-    figure = to_svg(views_figure(drifts, profile_of(key), study, eps), words.drifts(drifts))
+    figure = to_svg(views_figure(drifts, profile_of(key), study, eps), page_words.drifts(drifts))
     return _filled("views", study=study, figure=Markup(figure))
 
 

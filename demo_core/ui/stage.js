@@ -1,14 +1,16 @@
-// The stage: plays, scrubs and draws a reel (demo_core/reel.py) without asking the server.
-// Runs as gr.HTML's js_on_load, which gives it: element, props, watch.
-const SIDE = 448, PACE = 220, TOUR_PACE = 320;
-const NAMES = ["clean", "attacked", "defended"];
+// The stage: plays, scrubs and draws a reel (demo_core/story/reel.py) without asking the server.
+// Runs as gr.HTML's js_on_load, which gives it: element, props, watch. All that it says comes with the page or the reel.
+const PACE = 220, TOUR_PACE = 320;
 const CIVIDIS = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]];
 const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
-let reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "";
-const left = new Set();
+let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "";
+const left = new Set(), drawn = {};
+
+// One of the page's own sentences, with the values in their places.
+function say(key, values = {}) { return page.words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]); }
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
@@ -36,8 +38,8 @@ async function inflated(frame) {
   return new Int8Array(await new Response(stream).arrayBuffer());
 }
 
-// The perturbation of a frame, plane by plane, from the bytes that came with it and the earlier frames of its act (see
-// Grid.packed in reel.py).
+// The perturbation of a frame, plane by plane, from the bytes that came with it and the earlier frames of its act that are
+// written in the same unit (see grid.py).
 function unpacked(bytes, frame, earlier) {
   const before = earlier.at(-1), top = frame.levels;
   if (frame.weights) {
@@ -57,7 +59,7 @@ function unpacked(bytes, frame, earlier) {
 async function unpack(frames) {
   const bytes = await Promise.all(frames.map((f) => (f.delta && !f.values ? inflated(f) : null)));
   frames.forEach((frame, i) => {
-    if (bytes[i]) frame.values = unpacked(bytes[i], frame, frames.slice(0, i).filter((f) => f.act === frame.act).map((f) => f.values));
+    if (bytes[i]) frame.values = unpacked(bytes[i], frame, frames.slice(0, i).filter((f) => f.act === frame.act && f.scale === frame.scale).map((f) => f.values));
     frame.delta = "";
   });
 }
@@ -85,15 +87,15 @@ function choose(select) { return select.value === "now" ? newest() : select.valu
 function newest() { return latest(3) >= 0 ? "defended" : latest(1) >= 0 ? "attacked" : "clean"; }
 
 function paint(canvas, name) {
-  const found = photo && parts(name), context = canvas.getContext("2d");
-  canvas.setAttribute("aria-label", found ? "the " + name + " picture" : "the " + name + " picture is not there yet");
+  const found = photo && parts(name), context = canvas.getContext("2d"), side = page.side;
+  canvas.setAttribute("aria-label", say(found ? "picture" : "no_picture", { name }));
   canvas.classList.toggle("empty", !found);
-  if (!found) return context.clearRect(0, 0, SIDE, SIDE);
-  const size = reel.size, block = SIDE / size, out = new ImageData(SIDE, SIDE), plane = size * size, grid = new Float32Array(plane * 3);
+  if (!found) return context.clearRect(0, 0, side, side);
+  const size = reel.size, block = side / size, out = new ImageData(side, side), plane = size * size, grid = new Float32Array(plane * 3);
   for (const [levels, unit] of found) for (let i = 0; i < grid.length; i++) grid[i] += levels[i] * unit;
   const sees = $(".sees").checked;
-  for (let y = 0, to = 0; y < SIDE; y++) {
-    for (let x = 0; x < SIDE; x++, to += 4) {
+  for (let y = 0, to = 0; y < side; y++) {
+    for (let x = 0; x < side; x++, to += 4) {
       const from = Math.floor(y / block) * size + Math.floor(x / block);
       for (let c = 0; c < 3; c++) out.data[to + c] = (sees ? means[from + c * plane] : photo[to + c]) + grid[from + c * plane];
       out.data[to + 3] = 255;
@@ -103,10 +105,10 @@ function paint(canvas, name) {
 }
 
 function blockMeans() {
-  const size = reel.size, block = SIDE / size;
+  const size = reel.size, side = page.side, block = side / size;
   means = new Float32Array(size * size * 3);
-  for (let y = 0; y < SIDE; y++) for (let x = 0; x < SIDE; x++) for (let c = 0; c < 3; c++)
-    means[(c * size + Math.floor(y / block)) * size + Math.floor(x / block)] += photo[4 * (y * SIDE + x) + c] / block / block;
+  for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) for (let c = 0; c < 3; c++)
+    means[(c * size + Math.floor(y / block)) * size + Math.floor(x / block)] += photo[4 * (y * side + x) + c] / block / block;
 }
 
 function loadPhoto() {
@@ -115,12 +117,12 @@ function loadPhoto() {
     return;
   }
   photo = null;
-  const source = photoSource = reel.photo, image = new Image();
+  const source = photoSource = reel.photo, image = new Image(), side = page.side;
   image.onload = () => {
     if (source !== photoSource) return;
-    const canvas = make("canvas", { width: SIDE, height: SIDE }), context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(image, 0, 0, SIDE, SIDE);
-    photo = context.getImageData(0, 0, SIDE, SIDE).data;
+    const canvas = make("canvas", { width: side, height: side }), context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(image, 0, 0, side, side);
+    photo = context.getImageData(0, 0, side, side).data;
     blockMeans();
     show();
   };
@@ -141,19 +143,21 @@ function paintDelta() {
     out.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(out, 0, 0);
-  const by = index < 0 ? "none yet" : reel.frames[index].by;
-  const words = index < 0 || !by ? by || "none: no counterattack" : by + ", at most " + +reel.frames[index].scale.toFixed(2) + "/255";
+  const { by, scale } = reel.frames[index] ?? {};
+  const words = index < 0 ? say("no_delta") : by ? say("delta", { by, most: +scale.toFixed(2) }) : say("left_alone");
   text($(".delta-note"), words);
-  canvas.setAttribute("aria-label", "the perturbation: " + words);
+  canvas.setAttribute("aria-label", say("delta_label", { words }));
 }
 
 // ---------------------------------------------------------------- predictions
 
+function shownPictures(control) { return page.pictures.filter((name) => !control || name !== "attacked"); }
+
 function showPredictions() {
   const places = { clean: 0, attacked: latest(1), defended: latest(3) };
-  for (const name of reel.control ? ["clean", "defended"] : NAMES) {
+  for (const name of shownPictures(reel.control)) {
     const section = $(".predictions ." + name), frame = places[name] < 0 ? null : reel.frames[places[name]];
-    for (let row = 0; row < 6; row++) {
+    for (let row = 0; row < page.rows; row++) {
       const line = section.children[row + 1], found = frame?.top[row];
       line.hidden = !found;
       if (!found) continue;
@@ -169,45 +173,99 @@ function buildPredictions(control) {
   const key = String(control);
   if ($(".predictions").dataset.key === key) return;
   $(".predictions").dataset.key = key;
-  $(".predictions").replaceChildren(...(control ? ["clean", "defended"] : NAMES).map((name) => {
-    const section = make("section", { class: name, "aria-label": "predictions, " + name });
-    section.append(make("h3", {}, control && name === "defended" ? "defended, without any attack" : name));
-    for (let row = 0; row < 6; row++) {
+  $(".predictions").replaceChildren(...shownPictures(control).map((name) => {
+    const section = make("section", { class: name, "aria-label": say("predictions", { name }) });
+    section.append(make("h3", {}, control && name === "defended" ? say("control", { name }) : name));
+    for (let row = 0; row < page.rows; row++) {
       const line = make("div", { class: row ? "row" : "row top" });
       line.append(make("span", { class: "name" }), make("span", { class: "value" }), make("span", { class: "bar" }));
       line.children[2].append(make("i"));
       section.append(line);
     }
-    section.append(make("p", { class: "small" }, "not yet"));
+    section.append(make("p", { class: "small" }, say("not_yet")));
     return section;
   }));
 }
 
 // ---------------------------------------------------------------- plots
 
-// Axes drawn by the server, and a layer of our own above them, in the same coordinates.
-function plot(name) {
-  const holder = $("." + name + " .axes");
-  if (holder.dataset.svg !== reel[name].svg) {
-    holder.dataset.svg = reel[name].svg;
-    holder.innerHTML = reel[name].svg;
-    const axes = holder.querySelector("svg"), above = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    axes.setAttribute("aria-hidden", "true");
-    axes.removeAttribute("role");
-    above.setAttribute("viewBox", axes.getAttribute("viewBox"));
-    above.setAttribute("role", "img");
-    above.classList.add("above");
-    holder.append(above);
+function fresh(attributes) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", ["0", "0", page.plot.width, page.plot.height].join(" "));
+  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
+  return svg;
+}
+
+// Where a point of a plot's axes lies, and the axes' ends, in units of the view box.
+function scaled(name, found, panel = 0) {
+  const [left, right, bottom, top] = page.plot.places[name][panel], [x0, x1] = found.x, [y0, y1] = found.y;
+  const at = (x, y) => [left + (x - x0) / (x1 - x0) * (right - left), bottom + (y - y0) / (y1 - y0) * (top - bottom)];
+  return { at, left, right, bottom, top };
+}
+
+function stroke(svg, x1, y1, x2, y2, attributes = {}) {
+  draw(svg, "line", { x1, y1, x2, y2, stroke: "currentColor", "stroke-width": 0.8, ...attributes });
+}
+
+// The axis at the foot of a plot, and its ticks.
+function drawFoot(svg, { at, left, right, bottom }, marks) {
+  stroke(svg, left, bottom, right, bottom);
+  for (const [value, words] of marks) {
+    const [x] = at(value, 0);
+    stroke(svg, x, bottom, x, bottom + 3.5);
+    draw(svg, "text", { x, y: bottom + 14.6, "text-anchor": "middle" }, words);
   }
-  const above = holder.querySelector(".above");
+}
+
+function drawDriftAxes(svg) {
+  const found = reel.drift, place = scaled("drift", found), { at, left, right, bottom, top } = place, middle = (bottom + top) / 2;
+  drawFoot(svg, place, found.x_ticks);
+  stroke(svg, left, bottom, left, top);
+  for (const [value, words] of found.y_ticks) {
+    const [, y] = at(0, value);
+    stroke(svg, left - 3.5, y, left, y);
+    draw(svg, "text", { x: left - 7, y: y + 3.8, "text-anchor": "end" }, words);
+  }
+  draw(svg, "text", { x: (left + right) / 2, y: bottom + 28.6, "text-anchor": "middle" }, found.x_words);
+  draw(svg, "text", { x: 10.6, y: middle, "text-anchor": "middle", transform: "rotate(-90,10.6," + middle + ")" }, found.y_words);
+  if (found.divide === null) return;
+  const [x] = at(found.divide, 0);
+  stroke(svg, x, bottom, x, top, { "stroke-dasharray": "0.8,1.32" });
+}
+
+function drawSignalAxes(svg) {
+  reel.signal.forEach((found, panel) => {
+    const place = scaled("signal", found, panel), { at, left, bottom, top } = place;
+    for (const { role, foot, heights } of found.hills) {
+      const part = (found.x[1] - found.x[0]) / heights.length, x = (i) => found.x[0] + part * (i + 0.5);
+      const points = [[x(0), foot], ...heights.map((height, i) => [x(i), foot + height]), [x(heights.length - 1), foot]];
+      draw(svg, "polygon", { points: points.map((p) => at(...p).map((v) => v.toFixed(2)).join()).join(" "), class: role, "fill-opacity": 0.18 });
+    }
+    if (found.engages) {
+      const [from, to] = found.engages.map((value) => at(value, 0)[0]);
+      draw(svg, "rect", { x: from, y: top, width: to - from, height: bottom - top, class: "defended", "fill-opacity": 0.12 });
+      draw(svg, "text", { x: (from + to) / 2, y: at(0, found.words_at)[1] + 3.2, "text-anchor": "middle", "font-size": 8.5 }, found.engages_words);
+    }
+    if (found.threshold !== null && found.threshold >= found.x[0] && found.threshold <= found.x[1]) {
+      const [x] = at(found.threshold, 0);
+      stroke(svg, x, bottom, x, top, { "stroke-width": 1 });
+    }
+    drawFoot(svg, place, found.x_ticks);
+    draw(svg, "text", { x: left, y: top - 6 }, found.title);
+  });
+}
+
+// Axes, drawn anew only where they are others, and a layer above them, in the same coordinates.
+function plot(name, drawAxes) {
+  const [axes, above] = $("." + name + " .axes").children;
+  if (drawn[name] !== reel[name]) {
+    drawn[name] = reel[name];
+    axes.replaceChildren();
+    drawAxes(axes);
+  }
   above.setAttribute("aria-label", reel.said[name]);
   above.replaceChildren();
   return above;
-}
-
-function scaled(box) {
-  const [x0, x1, y0, y1, left, right, bottom, top] = box;
-  return (x, y) => [left + (x - x0) / (x1 - x0) * (right - left), bottom + (y - y0) / (y1 - y0) * (top - bottom)];
 }
 
 function line(svg, points, attributes) {
@@ -221,9 +279,8 @@ function marker(svg, shape, [x, y], size, attributes) {
 }
 
 function drawDrift() {
-  const svg = plot("drift"), box = reel.drift.boxes[0], at = scaled(box);
-  const steps = reel.frames.find((f) => f.act === 1)?.of ?? 0, first = reel.control ? 0 : steps + 1;
-  const place = (frame) => (frame.act === 1 ? frame.step : first + frame.step);
+  const svg = plot("drift", drawDriftAxes), { at, bottom, top } = scaled("drift", reel.drift);
+  const place = (frame) => (frame.act === 1 ? frame.step : reel.drift.first + frame.step);
   for (const [act, field, kind, shape] of [[1, "drift", "attacked", "circle"], [3, "drift", "defended", "square"], [3, "push", "defended from", "triangle"]]) {
     if (reel.control && field === "drift" && act === 3) continue;
     const frames = reel.frames.map((f, i) => [f, i]).filter(([f]) => f.act === act), points = frames.map(([f]) => at(place(f), f[field]));
@@ -235,36 +292,29 @@ function drawDrift() {
   const frame = reel.frames[now];
   if (frame.act === 1 || frame.act === 3) {
     const [x] = at(place(frame), 0);
-    draw(svg, "line", { class: "cursor", x1: x, x2: x, y1: box[6], y2: box[7] });
+    draw(svg, "line", { class: "cursor", x1: x, x2: x, y1: bottom, y2: top });
   }
 }
 
 function drawSignal() {
-  const svg = plot("signal"), tested = latest(2) >= 0;
-  reel.signal.boxes.forEach((box, signal) => {
-    const at = scaled(box);
-    for (const [row, name, shape] of [[1, "clean", "circle"], [0, "attacked", "square"]]) {
+  const svg = plot("signal", drawSignalAxes), tested = latest(2) >= 0, shapes = { clean: "circle", attacked: "square" };
+  reel.signal.forEach((found, signal) => {
+    const { at, left, right } = scaled("signal", found, signal);
+    for (const [name, row] of Object.entries(page.plot.rows)) {
       if (!reel.signals[name] || (name === "attacked" && !tested)) continue;
-      const value = reel.signals[name][signal], [x, y] = at(value, row), leftwards = x > box[4] + 0.7 * (box[5] - box[4]);
-      marker(svg, shape, [x, y], 4.5, { class: name + " mark" });
+      const value = reel.signals[name][signal], [x, y] = at(value, row), leftwards = x > left + 0.7 * (right - left);
+      marker(svg, shapes[name], [x, y], 4.5, { class: name + " mark" });
       draw(svg, "text", { x: x + (leftwards ? -9 : 9), y: y + 3.5, "text-anchor": leftwards ? "end" : "start", class: "halo" }, name + " " + value.toFixed(3));
     }
   });
 }
 
 function drawMap() {
-  const holder = $(".map .axes"), wide = 345.6, high = 216, middle = [wide / 2, high / 2], reach = 84;
-  if (!holder.firstChild) {
-    const fresh = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    fresh.setAttribute("viewBox", "0 0 " + wide + " " + high);
-    fresh.setAttribute("role", "img");
-    holder.append(fresh);
-  }
-  const svg = holder.firstChild;
+  const svg = $(".map .axes").firstChild, { width: wide, height: high } = page.plot, middle = [wide / 2, high / 2], reach = 84;
   svg.setAttribute("aria-label", reel.said.map);
   svg.replaceChildren();
   draw(svg, "circle", { cx: middle[0], cy: middle[1], r: reach, class: "rim" });
-  if (!reel.map) return void draw(svg, "text", { x: middle[0], y: middle[1], "text-anchor": "middle" }, "drawn when the run has ended");
+  if (!reel.map) return void draw(svg, "text", { x: middle[0], y: middle[1], "text-anchor": "middle" }, say("map_later"));
   const longest = Math.max(...reel.map.points.map(([x, y]) => Math.hypot(x, y)), 1e-9);
   const at = ([x, y]) => [middle[0] + x / longest * reach * 0.94, middle[1] - y / longest * reach * 0.94];
   const taken = [];
@@ -286,7 +336,7 @@ function drawMap() {
   if (end > 0) marker(svg, "square", points[end], 3.5, { class: "attacked mark" + (now < end ? " later" : "") });
   const here = points[now];
   marker(svg, "circle", here, 6, { class: "here" });
-  text($(".map .kept"), percent(reel.map.kept));
+  text($(".map .legend"), say("map_legend", { kept: percent(reel.map.kept) }));
 }
 
 // ---------------------------------------------------------------- tables
@@ -305,14 +355,14 @@ function table(heads, rows) {
 }
 
 function buildTables() {
-  const act = (f) => reel.acts[f.act], fixed = (v) => (v === null || v === undefined ? "" : v.toFixed(3));
-  const step = (f) => (f.act === 1 || f.act === 3 ? (f.act === 3 && f.step > f.of ? "end" : String(f.step)) : "");
+  const act = (f) => page.acts[f.act], heads = (...names) => names.map((name) => say("head_" + name)), fixed = (v) => (v === null || v === undefined ? "" : v.toFixed(3));
+  const step = (f) => (f.act === 1 || f.act === 3 ? (f.act === 3 && f.step > f.of ? say("last_step") : String(f.step)) : "");
   const put = (name, ...rest) => $("." + name + " .scroll").replaceChildren(table(...rest));
-  put("drift", ["act", "step", "drift from clean", "drift from where it began", "CLIP says", "probability"],
+  put("drift", heads("act", "step", "drift", "push", "says", "probability"),
     reel.frames.map((f) => [act(f), step(f), fixed(f.drift), fixed(f.push), reel.labels[f.top[0][0]], percent(f.top[0][1])]));
-  put("signal", ["picture", ...reel.signals.names],
-    ["clean", "attacked"].filter((name) => reel.signals[name]).map((name) => [name, ...reel.signals[name].map(fixed)]));
-  put("map", ["act", "step", "x", "y"], reel.map ? reel.frames.map((f, i) => [act(f), step(f), ...reel.map.points[i].map(fixed)]) : []);
+  put("signal", [...heads("picture"), ...reel.signals.names],
+    Object.keys(page.plot.rows).filter((name) => reel.signals[name]).map((name) => [name, ...reel.signals[name].map(fixed)]));
+  put("map", heads("act", "step", "x", "y"), reel.map ? reel.frames.map((f, i) => [act(f), step(f), ...reel.map.points[i].map(fixed)]) : []);
 }
 
 // ---------------------------------------------------------------- the moment
@@ -321,7 +371,7 @@ function show() {
   if (!reel) return;
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
   text($(".say"), final ? reel.verdict.text : frame.say);
-  text($(".note"), stale ? "An earlier run: picture, labels or model have changed since." : reel.verdict.note);
+  text($(".note"), stale ? say("stale") : reel.verdict.note);
   const verdict = $(".verdict");
   verdict.className = "verdict " + (final ? reel.verdict.tone : "wait");
   paint($(".left"), choose($(".pick-left")));
@@ -331,11 +381,12 @@ function show() {
   drawDrift();
   drawSignal();
   drawMap();
-  const scrub = $(".scrub"), step = frame.of ? (frame.step > frame.of ? ", the end" : ", step " + frame.step + " of " + frame.of) : "";
+  const scrub = $(".scrub"), act = page.acts[frame.act];
+  const moment = frame.of ? say(frame.step > frame.of ? "end" : "step", { act, step: frame.step, of: frame.of }) : act;
   scrub.max = reel.frames.length - 1;
   scrub.value = now;
-  scrub.setAttribute("aria-valuetext", reel.acts[frame.act] + step);
-  text($(".moment"), reel.acts[frame.act] + step);
+  scrub.setAttribute("aria-valuetext", moment);
+  text($(".moment"), moment);
   [...$(".acts").querySelectorAll(".act")].forEach((button, act) => {
     button.setAttribute("aria-pressed", String(act === frame.act));
     button.disabled = !reel.frames.some((f) => f.act === act);
@@ -350,14 +401,14 @@ function pause() {
   clearInterval(timer);
   timer = null;
   $(".play").textContent = "▶";
-  $(".play").setAttribute("aria-label", "play");
+  $(".play").setAttribute("aria-label", say("play"));
 }
 
 function play(from, to, pace) {
   pause();
   goTo(from);
   $(".play").textContent = "⏸";
-  $(".play").setAttribute("aria-label", "pause");
+  $(".play").setAttribute("aria-label", say("pause"));
   timer = setInterval(() => (now >= to ? pause() : goTo(now + 1)), pace);
 }
 
@@ -373,6 +424,7 @@ function joined(given) {
 }
 
 async function receive(given) {
+  if (given?.page && !page) furnish(given.page);
   if (!given || !given.frames || (left.has(given.run) && !given.stopped)) return;  // a frame of a run that was left or stopped
   if (given.stopped) left.add(given.run);
   if (reel?.live && reel.run !== given.run) left.add(reel.run);
@@ -403,28 +455,18 @@ function listen() {
 
 // ---------------------------------------------------------------- the tour
 
-function share() { return (reel.frames[0].top[0][1] * 100).toFixed(0) + " %"; }
-
-const TOUR = [
-  { act: 0, lit: "compare predictions", words: () => "CLIP turns the picture into a list of numbers, its embedding, and does the same with every label. It picks the label that points the same way. Here that is “" + reel.labels[reel.frames[0].top[0][0]] + "”, with " + share() + "." },
-  { act: 1, lit: "compare change predictions", words: () => reel.control ? "In this run nobody attacks: it is the control." : "The attacker asks the model itself which way to push each pixel so that it errs, and takes small steps that way. No pixel moves by more than " + +reel.budgets[0].toFixed(2) + " of 255 grey levels. Pull the divider over the picture: can you see it? Beside it stands all that he added, made visible." },
-  { act: 2, lit: "signal", words: () => "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little noise, and we look how far its embedding moves. An attacked picture stands on a needle’s point, and it shows. Below: this picture’s point, before the hills that thousands of clean and attacked pictures make." },
-  { act: 3, lit: "drift map predictions", words: () => !reel.frames.some((f) => f.act === 3 && f.step <= f.of) ? "The gate stayed shut, so this picture was not counterattacked. " + reel.frames[reel.frames.length - 1].say : "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding away from where the attacker left it; it may move each pixel by up to " + +reel.budgets[1].toFixed(2) + " grey levels. " + reel.frames[reel.frames.length - 1].say },
-  { act: -1, lit: "", words: () => "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the defence as well: a defence is worth what it withstands." },
-];
-
 function tour(stop) {
   if (stop < 0 && $(".tour").contains(document.activeElement)) setTimeout(() => $(".start-tour").focus());
   touring = stop;
-  const on = stop >= 0, here = TOUR[stop];
+  const on = stop >= 0, here = reel.tour[stop];
   $(".tour").hidden = !on;
   $(".stage").classList.toggle("touring", on && Boolean(here.lit));
   for (const node of element.querySelectorAll(".compare, .change, .predictions, .plot")) node.classList.toggle("lit", on && here.lit.split(" ").some((name) => name && node.classList.contains(name)));
   if (!on) return;
-  text($(".tour-title"), here.act < 0 ? "Your turn" : (here.act + 1) + " of 4: " + reel.acts[here.act]);
-  text($(".tour-text"), here.words());
+  text($(".tour-title"), here.title);
+  text($(".tour-text"), here.text);
   $(".tour-back").disabled = stop === 0;
-  text($(".tour-next"), stop === TOUR.length - 1 ? "Done" : "Next");
+  text($(".tour-next"), say(stop === reel.tour.length - 1 ? "done" : "next"));
   const from = reel.frames.findIndex((f) => f.act === here.act), to = latest(here.act, 1e9);
   if (from >= 0) play(from, to, TOUR_PACE);
   $(".tour-title").focus({ preventScroll: true });
@@ -433,22 +475,36 @@ function tour(stop) {
 
 // ---------------------------------------------------------------- wiring
 
-["The picture", "The attack", "The test", "The counterattack"].forEach((title, act) => {
-  const button = make("button", { type: "button", class: "act", "aria-pressed": "false", disabled: "" });
-  button.append(make("b", {}, act + 1), " " + title);
-  button.addEventListener("click", () => play(reel.frames.findIndex((f) => f.act === act), latest(act, 1e9), PACE));
-  $(".acts").append(button);
-});
-$(".acts").append(make("button", { type: "button", class: "start-tour" }, "Guided tour"));
-$(".start-tour").addEventListener("click", () => reel && tour(touring < 0 ? 0 : -1));
-$(".tour-next").addEventListener("click", () => tour(touring === TOUR.length - 1 ? -1 : touring + 1));
+// All that is there before any run.
+function furnish(given) {
+  page = given;
+  for (const node of element.querySelectorAll("[data-words]")) text(node, say(node.dataset.words));
+  for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
+  for (const canvas of element.querySelectorAll(".canvases canvas")) canvas.width = canvas.height = page.side;
+  for (const name of ["drift", "signal"]) {
+    const axes = fresh({ "aria-hidden": "true", "font-size": 10, "font-family": "system-ui, sans-serif" });
+    $("." + name + " .axes").replaceChildren(axes, fresh({ role: "img", class: "above" }));
+  }
+  $(".map .axes").replaceChildren(fresh({ role: "img" }));
+  text($(".map .legend"), say("map_legend", { kept: percent(0) }));
+  page.acts.forEach((title, act) => {
+    const button = make("button", { type: "button", class: "act", "aria-pressed": "false", disabled: "" });
+    button.append(make("b", {}, act + 1), " " + title);
+    button.addEventListener("click", () => play(reel.frames.findIndex((f) => f.act === act), latest(act, 1e9), PACE));
+    $(".acts").append(button);
+  });
+  $(".acts").append(make("button", { type: "button", class: "start-tour" }, say("start_tour")));
+  $(".start-tour").addEventListener("click", () => reel && tour(touring < 0 ? 0 : -1));
+  for (const [side, chosen] of [["left", "clean"], ["right", "now"]])
+    for (const [value, words] of [...page.pictures.map((name) => [name, name]), ["now", say("now")]])
+      $(".pick-" + side).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
+  buildPredictions(false);  // empty: the place of what will come
+}
+
+$(".tour-next").addEventListener("click", () => tour(touring === reel.tour.length - 1 ? -1 : touring + 1));
 $(".tour-back").addEventListener("click", () => tour(touring - 1));
 $(".tour-end").addEventListener("click", () => tour(-1));
-for (const [name, chosen] of [["left", "clean"], ["right", "now"]]) {
-  for (const [value, words] of [["clean", "clean"], ["attacked", "attacked"], ["defended", "defended"], ["now", "at this moment"]])
-    $(".pick-" + name).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
-  $(".pick-" + name).addEventListener("change", show);
-}
+for (const side of ["left", "right"]) $(".pick-" + side).addEventListener("change", show);
 $(".sees").addEventListener("change", show);
 $(".mode").addEventListener("change", show);
 $(".scrub").addEventListener("input", (event) => { if (reel) { pause(); goTo(+event.target.value); } });
@@ -465,6 +521,5 @@ document.addEventListener("keydown", (event) => {
   pause();
   goTo(now + step);
 });
-buildPredictions(false);  // empty: the place of what will come
 watch("value", listen);
 listen();

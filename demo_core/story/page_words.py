@@ -1,0 +1,214 @@
+"""What the page says by itself, its guided tour, and what stands beside its tables and plots. `{…}` stands for what the script puts there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from demo_core.story import words
+from demo_core.story.grid import defence_grids
+from demo_core.story.run import Drifts, Run
+
+PAGE_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        # the page's parts
+        "stage": "the run",
+        "acts": "the four acts",
+        "tour": "guided tour",
+        "start_tour": "Guided tour",
+        "back": "Back",
+        "next": "Next",
+        "done": "Done",
+        "end_tour": "End the tour",
+        "replay": "replay",
+        "play": "play",
+        "pause": "pause",
+        "scrub": "moment of the run",
+        "stale": "An earlier run: picture, labels or model have changed since.",
+        # pictures
+        "split": "divider between the two pictures, in percent",
+        "left": "left",
+        "right": "right",
+        "now": "at this moment",
+        "sees": "what the model sees",
+        "picture": "the {name} picture",
+        "no_picture": "the {name} picture is not there yet",
+        "perturbation": "perturbation",
+        "full": "full range",
+        "ten": "×10",
+        "heat": "heat map",
+        "first_delta": "counterattack, at most 4/255",
+        "delta": "{by}, at most {most}/255",
+        "no_delta": "none yet",
+        "left_alone": "none: no counterattack",
+        "delta_label": "the perturbation: {words}",
+        # predictions
+        "predictions": "predictions, {name}",
+        "control": "{name}, without any attack",
+        "not_yet": "not yet",
+        # the moment
+        "step": "{act}, step {step} of {of}",
+        "end": "{act}, the end",
+        # plots
+        "drift": "How far the embedding moves",
+        "drift_attack": "● attack, from clean",
+        "drift_defence": "■ counterattack, from clean",
+        "drift_push": "▲ from where it began",
+        "drift_summary": "Numbers of the drift plot",
+        "drift_numbers": "numbers of the drift plot",
+        "signal": "Does it hold still?",
+        "signal_clean": "● clean",
+        "signal_attacked": "■ attacked",
+        "signal_summary": "Numbers of the signal plot",
+        "signal_numbers": "numbers of the signal plot",
+        "map": "Which way it goes",
+        "map_later": "drawn when the run has ended",
+        "map_legend": "Two dimensions that hold {kept} of the way. Arrows: where a label’s text lies. The"
+        " counterattack leads out of the attacker’s corner, not back to the start.",
+        "map_summary": "Numbers of the map",
+        "map_numbers": "numbers of the map",
+        # heads of the tables
+        "head_act": "act",
+        "head_step": "step",
+        "head_drift": "drift from clean",
+        "head_push": "drift from where it began",
+        "head_says": "CLIP says",
+        "head_probability": "probability",
+        "head_picture": "picture",
+        "head_x": "x",
+        "head_y": "y",
+        "last_step": "end",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the tour tells of a run. share: of the clean picture's likeliest label; eps: how far the attack
+    may move a pixel, in grey levels; fight: what is said of the defence; gated: whether it has a gate."""
+
+    label: str
+    share: float
+    control: bool
+    eps: float
+    fight: str
+    gated: bool = True
+
+
+def pushed_back(reach: float, end: str) -> str:
+    """Of a counterattack."""
+    return (
+        "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding"
+        " away from where the attacker left it; it may move each pixel by up to"
+        f" {_number(reach)} grey levels. {end}"
+    )
+
+
+def left_alone(end: str) -> str:
+    """Of a gate that stayed shut."""
+    return f"The gate stayed shut, so this picture was not counterattacked. {end}"
+
+
+def _number(value: float) -> str:
+    """With two digits at most."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def told(run: Run) -> Told:
+    """What a run has to tell on the tour."""
+    clean, rule = run.clean, run.rule
+    eps = run.settings.eps * 255
+    return Told(run.label(clean), clean.max().item(), run.control, eps, _fight(run), rule is not None)
+
+
+def _fight(run: Run) -> str:
+    end = words.outcome(run) if run.defended is not None else ""
+    if run.engaged is None:
+        return "The defence has not been run on this picture yet."
+    if run.engaged is False and run.rule is not None and not run.defence:
+        return left_alone(end).strip()
+    grids = defence_grids(run)
+    reach = (grids[-1].scale if grids else run.profile.budget.eps) * 255
+    if run.rule is not None:
+        return pushed_back(reach, end).strip()
+    moves = words.still(run)
+    if run.defence:
+        moves = f"It may move each pixel by up to {_number(reach)} grey levels."
+    return " ".join(filter(None, [f"{run.defense.title}:", run.defense.help, moves, end]))
+
+
+def tour(found: Told) -> list[dict[str, object]]:
+    """The stops of the guided tour. act: that is played, -1 for none; lit: the parts of the page that are."""
+    texts = (
+        (
+            "compare predictions",
+            "CLIP turns the picture into a list of numbers, its embedding, and does the same with every"
+            " label. It picks the label that points the same way. Here that is"
+            f" “{found.label}”, with {found.share * 100:.0f} %.",
+        ),
+        ("compare change predictions", _attack(found)),
+        ("signal", _TEST if found.gated else "This defence has no gate: it acts on every picture."),
+        ("drift map predictions", found.fight),
+    )
+    stops: list[dict[str, object]] = [
+        {"act": act, "lit": lit, "title": f"{act + 1} of 4: {words.ACTS[act]}", "text": text}
+        for act, (lit, text) in enumerate(texts)
+    ]
+    return [*stops, {"act": -1, "lit": "", "title": "Your turn", "text": _YOURS}]
+
+
+def _attack(found: Told) -> str:
+    if found.control:
+        return "In this run nobody attacks: it is the control."
+    return (
+        "The attacker asks the model itself which way to push each pixel so that it errs, and takes small"
+        f" steps that way. No pixel moves by more than {_number(found.eps)} of 255 grey levels. Pull the"
+        " divider over the picture: can you see it? Beside it stands all that he added, made visible."
+    )
+
+
+_TEST = (
+    "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little"
+    " noise, and we look how far its embedding moves. An attacked picture stands on a needle’s point, and it"
+    " shows. Below: this picture’s point, before the hills that thousands of clean and attacked pictures"
+    " make."
+)
+_YOURS = (
+    "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the"
+    " defence as well: a defence is worth what it withstands."
+)
+
+
+def arena(run: Run) -> str:
+    """What stands above the arena's table."""
+    clean, truth = int(run.clean.argmax()), run.settings.truth
+    met = (
+        "Each defence met an attack made through itself."
+        if run.settings.knows_defence
+        else "All met the same attack, which knows none of them."
+    )
+    if truth is None:
+        right = "; whether it is right, nobody said."
+    elif truth == clean:
+        right = ", which is right."
+    else:
+        right = f", which is wrong: it is “{run.settings.labels[truth]}”."
+    return f"{met} The clean prediction was “{run.settings.labels[clean]}”{right}"
+
+
+def drifts(measured: dict[str, Drifts]) -> str:
+    """What the plot of noise and views shows."""
+    parts = [
+        f"{name}: drift {d.over_noise[0]:.3f} under noise of 1/255 to {d.over_noise[-1]:.2f} under 32/255,"
+        f" {d.view_drift:.3f} over our views"
+        for name, d in measured.items()
+    ]
+    return "; ".join(parts) or "an empty plot: nothing has been measured yet"
+
+
+def note(milliseconds: tuple[float, ...], device: str) -> str:
+    """Device and speed, in a few words; milliseconds: of the steps of an act."""
+    if not milliseconds:
+        return f"computed on {device}"
+    return f"{sorted(milliseconds)[len(milliseconds) // 2]:.0f} ms a step (median) on {device}"

@@ -1,0 +1,245 @@
+"""What is said of a run, case by case, on runs made by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from demo_core.counterattack import TAU, Budget
+from demo_core.defenses import DEFENSES, VIEW_DRIFT, Profile
+from demo_core.story import Moment, Reading, Run, Settings, Signals, words
+from demo_core.story.page_words import PAGE_WORDS, told, tour
+
+LABELS = ("cat", "dog", "lion")
+VIEWS = Profile(VIEW_DRIFT, 0.3, Budget(eps=3 / 255, steps=2))
+CAT, DOG, LION = (torch.eye(3)[i] * 0.85 + 0.05 for i in range(3))
+STEADY, UNSTEADY = Signals(0.5, 0.1), Signals(0.1, 0.9)
+
+
+def moment(probabilities: torch.Tensor = CAT, size: float = 0.0) -> Moment:
+    return Moment(torch.full((1, 3, 8, 8), size), torch.eye(3)[:1] + size, probabilities)
+
+
+def clean(profile: Profile = VIEWS, probabilities: torch.Tensor = CAT, fit=None, **changes) -> Run:
+    """A picture of a cat, and CLIP says so."""
+    chosen = Settings(LABELS, "{}", **{"truth": 0, "steps": 2} | changes)
+    pixels = torch.full((1, 3, 8, 8), 0.5)
+    return Run(chosen, profile, pixels[0], pixels, torch.eye(3), moment(probabilities), STEADY, fit=fit)
+
+
+def attacked(run: Run | None = None, says: torch.Tensor = DOG) -> Run:
+    run = run or clean()
+    path = (moment(), moment(CAT, 1 / 255), moment(says, 2 / 255))
+    return replace(run, attack=path, attacked_signals=UNSTEADY)
+
+
+def fought(
+    run: Run, says: torch.Tensor = CAT, reading: Reading | None = None, steps: int | None = None
+) -> Run:
+    """The run after its defence."""
+    count = run.defence_steps + 1 if steps is None else steps
+    engaged = reading is None or reading.weight >= 0.5
+    final = moment(says, 1 / 255 if count else 0.0)
+    path = (moment(DOG, 1 / 255),) * count
+    return replace(run, reading=reading, engaged=engaged, defence=path, final=final, defended=says)
+
+
+HIGH, LOW = Reading(VIEW_DRIFT, 0.9, 1.0), Reading(VIEW_DRIFT, 0.1, 0.0)
+ENGAGED = "Unsteady under small views (view drift 0.90 > 0.30): counterattack engaged."
+SHUT = "Looks clean (view drift 0.10 < 0.30): no counterattack."
+CLOSED = replace(clean(), control=True)
+CASES = {
+    "clean only": (clean(), "The model sees “cat”."),
+    "running": (replace(clean(), attack=(moment(),)), "The attack is running …"),
+    "failed": (
+        attacked(says=CAT),
+        "The attack did not change the undefended prediction: “cat” stands.",
+    ),
+    "succeeded": (attacked(), "The attack turned “cat” into “dog”."),
+    "eps 0": (attacked(clean(eps=0.0), CAT), "With eps 0 nothing changes: “cat” stands."),
+    "targeted": (
+        attacked(clean(attack="targeted_pgd", target=2), LION),
+        "The attack turned “cat” into “lion”.",
+    ),
+    "adaptive": (
+        attacked(clean(adaptive=True)),
+        "The attack, made through the defence, turned “cat” into “dog”.",
+    ),
+    "engaged": (replace(attacked(), reading=HIGH, engaged=True), ENGAGED),
+    "gate shut": (
+        fought(attacked(), DOG, LOW, steps=0),
+        f"{SHUT} Not recovered: the defended prediction is “dog”, not “cat”.",
+    ),
+    "recovered": (fought(attacked(), CAT, HIGH), f"{ENGAGED} Recovered: “dog” is “cat” again."),
+    "not recovered": (
+        fought(attacked(), LION, HIGH),
+        f"{ENGAGED} Not recovered: the defended prediction is “lion”, not “cat”.",
+    ),
+    "stands": (fought(attacked(says=CAT), CAT, HIGH), f"{ENGAGED} “cat” stands."),
+    "control kept": (fought(CLOSED, CAT, LOW, 0), f"{SHUT} The picture keeps its prediction, “cat”."),
+    "control changed": (
+        fought(CLOSED, DOG, HIGH),
+        f"{ENGAGED} A cost of the defence: the clean picture changed from “cat” to “dog”.",
+    ),
+    "unknown truth, again": (
+        fought(attacked(clean(truth=None)), CAT, HIGH),
+        f"{ENGAGED} CLIP says “cat” again, as before the attack.",
+    ),
+    "unknown truth, other": (
+        fought(attacked(clean(truth=None)), LION, HIGH),
+        f"{ENGAGED} CLIP now says “lion”; before the attack it said “cat”.",
+    ),
+    "unknown truth, throughout": (
+        fought(attacked(clean(truth=None), CAT), CAT, HIGH),
+        f"{ENGAGED} CLIP says “cat” throughout.",
+    ),
+    "no label fits": (
+        clean(truth=None, fit=0.1),
+        "None of these labels seems to fit the picture (a chance of 10% that one does): whatever CLIP says of"
+        " it is a guess. Write a label that names what you see. The model sees “cat”.",
+    ),
+    "unsure": (
+        clean(truth=None, probabilities=torch.tensor([0.4, 0.3, 0.3])),
+        "CLIP was not sure before any attack: “cat” with 40%. The model sees “cat”.",
+    ),
+    "wrong before": (
+        clean(truth=1),
+        "CLIP had this picture wrong before any attack: it is “dog”, and CLIP said “cat”. The"
+        " model sees “cat”.",
+    ),
+    "tau": (
+        fought(attacked(clean(Profile())), CAT, Reading(TAU, 0.1, 1.0)),
+        "Falsely stable (tau 0.10 < 0.20): counterattack engaged. Recovered: “dog” is “cat” again.",
+    ),
+    "tau, shut": (
+        fought(attacked(clean(Profile())), CAT, Reading(TAU, 0.5, 0.0), 0),
+        "Looks clean (tau 0.50 > 0.20): no counterattack, only the probing noise. Recovered by the probing"
+        " noise alone: “dog” is “cat” again.",
+    ),
+}
+
+
+@pytest.mark.parametrize("run, said", CASES.values(), ids=CASES)
+def test_the_verdict(run, said):
+    assert words.verdict(run) == said
+
+
+NO_GATE = "This defence has no gate: it acts on every picture."
+AGAIN = "Recovered: “dog” is “cat” again."
+PUSHED = "the same frozen model pushes the picture’s embedding away from where the attacker left it."
+UNSTEADY_TEST = "Nudged by one pixel or mirrored, its embedding moves by 0.90 of its length: over 0.30 it is"
+# For each row: what its gate read, the test, the first step, and the verdict but for how it ended.
+ROWS = {
+    "none": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture once."),
+    "rn": (None, NO_GATE, "A little random noise is added, and nothing else.", NO_GATE),
+    "tte": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture 10 times."),
+    "anti_adversary": (
+        None,
+        NO_GATE,
+        "Step 0 of 2: every pixel is pushed a little so that the first guess grows more certain.",
+        NO_GATE,
+    ),
+    "hedge": (
+        None,
+        NO_GATE,
+        "Step 0 of 4: every pixel is pushed a little away from every label at once.",
+        NO_GATE,
+    ),
+    "ttc": (
+        Reading(TAU, 0.1, 1.0),
+        "Does it hold still? A little noise moves its embedding by 0.10 of its length: below 0.20 it is"
+        " suspiciously still.",
+        f"Step 0 of 2: {PUSHED}",
+        "Falsely stable (tau 0.10 < 0.20): counterattack engaged.",
+    ),
+    "doc": (
+        Reading("tau_hat", 0.005, 0.9),
+        "Does it hold still? DOC looks how far a little noise turns it: below 0.01 it is suspiciously still.",
+        f"Step 0 of 4: {PUSHED}",
+        "Falsely stable (tau hat 0.0050 < 0.0100): 90 % of the counterattack is added.",
+    ),
+    "mac": (
+        Reading("corruption degree", 0.69, 0.27),
+        "Does it hold still? MAC looks how far a random view moves it: over 0.7 it is suspiciously unsteady.",
+        f"Step 0 of 4: {PUSHED}",
+        "Looks clean (corruption degree 0.69 < 0.70): 27 % of the counterattack is added.",
+    ),
+    "default": (
+        HIGH,
+        f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",
+        f"Step 0 of 2: {PUSHED}",
+        ENGAGED,
+    ),
+}
+
+
+def test_every_row_has_its_words():
+    assert ROWS.keys() == DEFENSES.keys()
+
+
+@pytest.mark.parametrize("key", ROWS)
+def test_a_defence_in_words(key):
+    reading, test, step, gate = ROWS[key]
+    start = attacked(clean(defense=key))
+    run = fought(start, CAT, reading, 0 if not step else None)
+    assert words.testing(start) == words.testing(run) == test
+    if step:
+        assert words.countering(run, run.defence[0], 0) == f"{step} It says “dog” (90 %)."
+    assert words.verdict(run) == f"{gate} {AGAIN}"
+    assert words.adding(run) == ("" if not step else "random noise" if key == "rn" else "counterattack")
+    stops = tour(told(run))
+    assert [stop["act"] for stop in stops] == [0, 1, 2, 3, -1] and stops[3]["text"].endswith(AGAIN)
+    assert (NO_GATE == stops[2]["text"]) == (reading is None)
+    assert ("frozen model" in stops[3]["text"]) == (reading is not None)
+
+
+def test_where_it_was_stopped():
+    running = replace(clean(), attack=(moment(), moment()))
+    assert words.stopped(running) == "Stopped after step 1 of 2 of the attack."
+    begun = replace(attacked(), reading=HIGH, engaged=True, defence=(moment(),))
+    assert words.stopped(begun) == "Stopped after step 0 of 2 of the counterattack."
+    looking = replace(attacked(clean(defense="tte")), engaged=True)
+    assert words.stopped(looking) == "Stopped before the defence had answered."
+    assert words.stopped(attacked()) == words.stopped(fought(attacked(), CAT, HIGH)) == ""
+
+
+def test_steps_of_an_attack():
+    run = attacked()
+    assert words.opening(run) == "CLIP compares the picture with 3 labels and finds “cat” likeliest (90 %)."
+    assert [words.attacking(run, m, i) for i, m in enumerate(run.attack)] == [
+        "PGD starts from random noise too faint to see, at most 4/255 a pixel. CLIP says “cat” (90 %).",
+        "Step 1 of 2: every pixel is pushed a little further the wrong way, never beyond 4/255. CLIP says"
+        " “cat” (90 %).",
+        "No pixel moved by more than 4/255, too little to see, and CLIP says “dog” (90 %) instead of “cat”.",
+    ]
+    aimed = attacked(clean(attack="targeted_pgd", target=2))
+    assert "pushed a little further towards the target" in words.attacking(aimed, aimed.attack[1], 1)
+
+
+@pytest.mark.parametrize(
+    "value, line, said",
+    [
+        (0.9, 0.3, ("0.90", "0.30")),
+        (0.3139, 0.3138, ("0.3139", "0.3138")),
+        (0.31234, 0.31233, ("0.31234", "0.31233")),
+        (0.3138, 0.3138, ("0.3138", "0.3138")),
+        (0.1 + 0.2, 0.3, ("0.30000000000000004", "0.29999999999999999")),
+        (1e-300, 2e-300, ("1e-300", "2e-300")),
+        (-0.0, 0.0, ("0.0000", "0.0000")),
+    ],
+)
+def test_two_numbers_are_told_apart(value, line, said):
+    assert words.told_apart(value, line) == said
+    assert (said[0] == said[1]) == (value == line)
+
+
+def test_the_page_s_own_words_are_fixed():
+    with pytest.raises(TypeError):
+        PAGE_WORDS["next"] = "other"
+    assert all(PAGE_WORDS.values())
+
+
+def test_the_tour_before_the_end():
+    assert "has not been run" in tour(told(attacked()))[3]["text"]
+    assert tour(told(fought(CLOSED, CAT, LOW, 0)))[3]["text"].startswith("The gate stayed shut")
+    assert tour(told(CLOSED))[1]["text"] == "In this run nobody attacks: it is the control."
