@@ -1,4 +1,5 @@
-"""What the page says by itself, its guided tour, and what stands beside its tables and plots. `{…}` stands for what the script puts there."""
+"""What the page says by itself, its guided tour, and what stands beside its tables and plots. `{…}` stands
+for what the script puts there."""
 
 from __future__ import annotations
 
@@ -171,8 +172,7 @@ def _attack(found: Told) -> str:
 _TEST = (
     "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little"
     " noise, and we look how far its embedding moves. An attacked picture stands on a needle’s point, and it"
-    " shows. Below: this picture’s point, before the hills that thousands of clean and attacked pictures"
-    " make."
+    " shows. Below: this picture’s point, before the hills that other photographs make, clean and attacked."
 )
 _YOURS = (
     "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the"

@@ -2,8 +2,8 @@
 address.
 
 SCENES are the presets on offer. Each, and each example photograph, comes with its finished run
-(`demo_core.story.reel`), so that the page has something to show before anything is computed. A Scene is also what a
-shared link holds.
+(`demo_core.story.reel`), so that the page has something to show before anything is computed. A Scene is also
+what a shared link holds.
 """
 
 from __future__ import annotations
