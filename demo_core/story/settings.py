@@ -24,8 +24,8 @@ from demo_core.models import DEFAULT_MODEL, MODELS
 GREY_LEVEL = "1/255"  # the unit of sizes: what a person gives is divided by 255
 ADAPTIVE_HELP = (
     "The attacker has the model and the defence’s code, but not its dice, and aims at the defended answer"
-    " (BPDA, one fresh draw a step), or keeps the plain attack where that does more. A stronger attacker may do"
-    " better still."
+    " (BPDA, one fresh draw a step), or keeps the plain attack where that does more. A stronger attacker may"
+    " do better still."
 )
 
 

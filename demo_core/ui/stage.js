@@ -521,5 +521,6 @@ document.addEventListener("keydown", (event) => {
   pause();
   goTo(now + step);
 });
+if (props.value?.page) furnish(props.value.page);  // at once, so that nothing moves when the run comes
 watch("value", listen);
 listen();
