@@ -6,17 +6,35 @@ Normalisation and the text features live in here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from demo_core.labels import LabelError
+
+Value = TypeVar("Value")
+
+
+class _Visual(Protocol):
+    image_size: tuple[int, int]
+
+
+class _Model(Protocol):
+    """What is used here of a model of open_clip's form."""
+
+    visual: _Visual
+    logit_scale: torch.Tensor
+
+    def encode_image(self, pixels: torch.Tensor, /) -> torch.Tensor: ...
+
+    def encode_text(self, tokens: torch.Tensor, /) -> torch.Tensor: ...
 
 
 @dataclass
@@ -40,7 +58,7 @@ _tile: ContextVar[int | None] = ContextVar("tile", default=None)
 
 
 @contextmanager
-def _meanwhile(variable: ContextVar, value):
+def _meanwhile(variable: ContextVar[Any], value: Value) -> Iterator[Value]:
     token = variable.set(value)
     try:
         yield value
@@ -84,19 +102,22 @@ class ZeroShotCLIP(nn.Module):
     from.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(
         self,
         model: nn.Module,
-        tokenizer: Callable,
+        tokenizer: Callable[[list[str]], torch.Tensor],
         mean: Sequence[float],
         std: Sequence[float],
         original: ZeroShotCLIP | None = None,
     ):
         super().__init__()
         self.original = original
-        self.model = model.float().eval().requires_grad_(False)
+        self.model = cast(_Model, model.float().eval().requires_grad_(False))
         self.tokenizer = tokenizer
-        self.image_size = model.visual.image_size[0]
+        self.image_size = self.model.visual.image_size[0]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self._text_features = lru_cache(maxsize=32)(self._encode_text)
@@ -134,9 +155,8 @@ class ZeroShotCLIP(nn.Module):
     @torch.no_grad()
     def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
         tokens = self.tokenizer([template.replace("{}", label) for label in labels])
-        if len(tokens.unique(dim=0)) < len(
-            set(labels)
-        ):  # a data set may name two classes alike: ImageNet has two cranes
+        different = len(set(labels))  # a data set may name two classes alike: ImageNet has two cranes
+        if len(tokens.unique(dim=0)) < different:
             raise LabelError(
                 "The template, or a label, is too long for this model, and some labels read the same to it:"
                 " shorten them."

@@ -54,7 +54,7 @@ def counterattack(
     config: Budget,
     *,
     anchor: torch.Tensor | None = None,
-    advance: Callable | None = None,
+    advance: Callable[[Step, torch.Tensor], torch.Tensor] | None = None,
     unroll: bool = False,
 ) -> Iterator[Step]:
     """Push the embedding away from where it is: raise ‖f(x+delta) - f(x)‖², ungated and unweighted.
@@ -122,6 +122,7 @@ def purifying(
             anchor = encode(pixels)
         path = counterattack(encode, pixels, start, replace(config, steps=1), anchor=anchor, unroll=unroll)
         features = next(path).output  # the first step's forward pass is the stability probe
+        assert features is not None  # only the last step has none
         tau = relative_drift(features, anchor.detach())
         rows = tau < config.tau_threshold
         yield Measured(TAU, tau, rows.float())

@@ -58,8 +58,8 @@ class ModelRow:
     title: str
     embedded: bool = False
     original: str | None = None
-    open_clip_name: str | None = None
-    pretrained: str | None = None
+    open_clip_name: str = ""
+    pretrained: str = ""
     summary: str = ""
 
 
@@ -112,7 +112,8 @@ def profile_of(key: str) -> Profile:
 def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
     """A model in the box. image_size: pixels a side; it was made for 224, and takes other multiples of 32
     with another accuracy. Raises ModelUnavailable where a file is missing or another."""
-    original = MODELS[key].original and load_embedded(MODELS[key].original, image_size)
+    source = MODELS[key].original
+    original = load_embedded(source, image_size) if source else None
     try:
         weights = locked_weights()
         if original:
@@ -127,7 +128,7 @@ def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
             f"{missing.filename or missing} is missing: clone the repository again, or make the model"
             " anew as its card says."
         ) from missing
-    return ZeroShotCLIP(model, tokenizer, MEAN, STD, original or None)
+    return ZeroShotCLIP(model, tokenizer, MEAN, STD, original)
 
 
 def _weights_on_disk(name: str, pretrained: str) -> str | None:
@@ -177,7 +178,8 @@ def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
             ) from error
         raise ModelUnavailable(
             f"The weights of {title} could not be downloaded from the Hugging Face Hub: go online, or put"
-            f" {name}.safetensors into the folder named by {WEIGHTS_VARIABLE}; the embedded model works without."
+            f" {name}.safetensors into the folder named by {WEIGHTS_VARIABLE}; the embedded model works"
+            " without."
         ) from error
     preprocess = open_clip.get_model_preprocess_cfg(model)
     return ZeroShotCLIP(model, open_clip.get_tokenizer(name), preprocess["mean"], preprocess["std"])

@@ -1,9 +1,9 @@
 """What a defence says while it works, and what it decides.
 
-A defence is a generator over a batch: it *yields* a moment for everything it does, as it does it, and *returns*
-`Defended`. The page watches it step by step, the benchmark exhausts it, and an attacker who knows it
-differentiates through what it returns: one description of each defence serves all three. No grad mode is open
-while one is suspended, so that it may be gone on with under another, or on another thread.
+A defence is a generator over a batch: it *yields* a moment for everything it does, as it does it, and
+*returns* `Defended`. The page watches it step by step, the benchmark exhausts it, and an attacker who knows
+it differentiates through what it returns: one description of each defence serves all three. No grad mode is
+open while one is suspended, so that it may be gone on with under another, or on another thread.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Moved:
-    """One step of a counterattack is taken, the first being its start. rows [B]: the pictures that it is taken
-    for, R of them; delta [R,3,H,W]: from the picture as it was given; features [R,D] of the picture with delta,
-    None where nobody had to compute them."""
+    """One step of a counterattack is taken, the first being its start. rows [B]: the pictures that it is
+    taken for, R of them; delta [R,3,H,W]: from the picture as it was given; features [R,D] of the picture
+    with delta, None where nobody had to compute them."""
 
     rows: torch.Tensor
     delta: torch.Tensor
@@ -40,7 +40,8 @@ class Moved:
 
 @dataclass(frozen=True)
 class Looked:
-    """An answer was averaged over several looks. pixels [N,B,3,H,W], the pictures looked at; logits [N,B,K]."""
+    """An answer was averaged over several looks. pixels [N,B,3,H,W]: the pictures looked at; logits
+    [N,B,K]."""
 
     pixels: torch.Tensor
     logits: torch.Tensor
@@ -68,8 +69,8 @@ Defending = Generator[Moment, None, Defended]
 
 
 def exhausted(generator: Generator[Any, None, Result]) -> Result:
-    """What a generator returns, say what a defence decides, for one who does not watch; under the grad mode of
-    the caller."""
+    """What a generator returns, say what a defence decides, for one who does not watch; under the grad mode
+    of the caller."""
     while True:
         try:
             next(generator)

@@ -72,7 +72,8 @@ def main() -> None:
                 shares.append(1000 * sum(spent) / wait)
         browser.close()
     print(
-        f"{args.runs} runs: {statistics.median(waits):.0f} ms from click to last frame (median; {min(waits):.0f} to {max(waits):.0f});"
+        f"{args.runs} runs: {statistics.median(waits):.0f} ms from click to last frame"
+        f" (median; {min(waits):.0f} to {max(waits):.0f});"
         f" {statistics.median(shares):.0%} of it the model’s passes"
     )
     page.close()

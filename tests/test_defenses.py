@@ -92,8 +92,8 @@ class TestEveryDefense:
 
 @pytest.mark.parametrize("key", DEFENSES)
 def test_who_watches_sees_the_steps_and_changes_nothing(key, clip, photographs, text):
-    """As many steps as the row says, from a start inside the eps-ball to the end; a picture that is left alone has
-    none; no gradient is kept, and the answer is the one of who does not watch."""
+    """As many steps as the row says, from a start inside the eps-ball to the end; a picture that is left
+    alone has none; no gradient is kept, and the answer is the one of who does not watch."""
     row = DEFENSES[key]
     moments, defending = [], watched(row.on(PHOTO)(clip, photographs, text, dice(4)))
     while True:
@@ -304,7 +304,7 @@ def naive_mac(clip, x, words, die):
         for _ in range(4):
             deltas.append(
                 climb(
-                    lambda p: (clip.encode(p[None])[0] - f).pow(2).sum(),
+                    lambda p, f=f: (clip.encode(p[None])[0] - f).pow(2).sum(),
                     view,
                     deltas[-1],
                     8 / 255,
@@ -338,9 +338,9 @@ def test_against_a_transcription_of_the_equations(key, small):
     clip, pictures, words = small
     row = DEFENSES[key].run
     if key == "doc":  # both soft gates are set so that they are neither open nor shut on this encoder
-        row = lambda *given: doc(*given, config=DOC_GATE)  # noqa: E731
+        row = partial(doc, config=DOC_GATE)
     if key == "mac":
-        row = lambda *given: mac(*given, config=MAC_GATE)  # noqa: E731
+        row = partial(mac, config=MAC_GATE)
     with torch.no_grad():
         found = exhausted(row(clip, pictures, words, dice(3))).logits
     for i, x in enumerate(pictures):

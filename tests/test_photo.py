@@ -11,11 +11,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from demo_core import photo, story
-from demo_core.story import words
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import EMBEDDED, MODELS, ModelUnavailable, folder_of, load, load_embedded, profile_of
 from demo_core.pictures import open_picture, to_photo, to_pixels
+from demo_core.story import words
 from demo_core.story.settings import truth_of
 
 

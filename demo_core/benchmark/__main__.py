@@ -171,21 +171,22 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     if args.data is None and any(key in DATASETS for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = [Trial.read(text) for text in args.attacks]
-    state = PartialState(
-        cpu=not torch.cuda.is_available(), timeout=timedelta(days=7)
-    )  # a download, or the slowest, takes long
+    patience = timedelta(days=7)  # a download, or the slowest, takes long
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
     with ExitStack() as held:
         return _together(args, keys, trials, state, held)
 
 
 def _found(key: str, data: Path | None) -> str:
     """A data set of the table by its key, or the path of a folder of one's own."""
+    if key in DATASETS:
+        return key
     folder = next((path for path in (Path(key), *([data / key] if data else [])) if path.is_dir()), None)
-    if key not in DATASETS and folder is None:
+    if folder is None:
         raise BenchmarkError(
             f"“{key}” is no data set and no folder: choose from {', '.join(DATASETS)}, or name a folder."
         )
-    return key if key in DATASETS else str(folder.resolve())
+    return str(folder.resolve())
 
 
 def _together(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pycountry
 from PIL import Image
@@ -23,8 +24,16 @@ from demo_core.labels import DEFAULT_TEMPLATE
 
 PHOTO = "This is a photo of a {}."
 
-# A data set as torchvision gives it, pictures and labels by index, with the names of its classes.
-Opened = tuple[Sequence[tuple[Image.Image, int]], Sequence[str]]
+
+class Pictures(Protocol):
+    """A data set as torchvision gives it: pictures and labels by index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Image.Image, int]: ...
+
+
+Opened = tuple[Pictures, Sequence[str]]  # a data set, with the names of its classes
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,8 @@ def _caltech256(root: Path, download: bool) -> Opened:
 
 def _sun397(root: Path, download: bool) -> Opened:
     found = tv.SUN397(str(root), download=download)
-    in_order = sorted(
-        range(len(found)), key=lambda i: str(found._image_files[i])
-    )  # torchvision's is the disk's
+    # torchvision's order is the disk's
+    in_order = sorted(range(len(found)), key=lambda i: str(found._image_files[i]))
     return Subset(found, in_order), found.classes
 
 
@@ -148,7 +156,7 @@ def _pcam(root: Path, download: bool) -> Opened:
     ]
 
 
-class _Listed(Sequence):
+class _Listed:
     """Pictures on disk by path, with their labels."""
 
     def __init__(self, paths: Sequence[Path], labels: Sequence[int]):
@@ -157,7 +165,7 @@ class _Listed(Sequence):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+    def __getitem__(self, index: int, /) -> tuple[Image.Image, int]:
         with Image.open(self.paths[index]) as picture:
             return picture.convert("RGB"), self.labels[index]
 
@@ -280,7 +288,7 @@ DATASETS: dict[str, Dataset] = {
     ),
     "EuroSAT": Dataset(
         "EuroSAT",
-        _simple(tv.EuroSAT, SATELLITE.get),
+        _simple(tv.EuroSAT, SATELLITE.__getitem__),
         10,
         27_000,
         "eurosat/2750/<class>",

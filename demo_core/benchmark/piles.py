@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
-from demo_core.benchmark.datasets import DATASETS, OWN
+from demo_core.benchmark.datasets import DATASETS, OWN, Pictures
 from demo_core.labels import DEFAULT_TEMPLATE
 
 READERS = 8  # threads that read and decode pictures
@@ -68,9 +68,9 @@ class Pile:
     files: str = ""
 
     @property
-    def description(self) -> dict:
+    def description(self) -> dict[str, int | str]:
         """What records of this data set have in common: its size, its classes and its prompt, its files."""
-        found = {
+        found: dict[str, int | str] = {
             "size": self.size,
             "classes": len(self.names),
             "words": fingerprint((self.template, *self.names)),
@@ -139,7 +139,7 @@ def pile_of(
     return Pile(chosen, tuple(names), row.template, load, len(found), fingerprint(listed) if listed else "")
 
 
-def _file(found: Sequence, index: int) -> str:
+def _file(found: Pictures, index: int) -> str:
     """The path of a data set's picture, where the data set keeps paths: a folder's does."""
     if hasattr(found, "samples"):  # torchvision's folders
         return str(found.samples[index][0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pandas as pd
 
 from demo_core.attacks import ATTACKS
@@ -28,10 +30,18 @@ def published_titles() -> pd.DataFrame:
     """The same in words, for a screen."""
     ours = {theirs: key for key, theirs in PUBLISHED_DEFENSES.items()}
     attacks = {"bpda": "BPDA"} | {key: row.title for key, row in ATTACKS.items()}
-    found = published().assign(
-        defense=lambda f: f["defense"].map(lambda name: title_of(ours.get(name, name))),
-        attack=lambda f: f["attack"].map(lambda name: attacks.get(name, name)),
-        dataset=lambda f: f["dataset"].str.replace("average-", "Mean over "),
+
+    def defence_title(name: str) -> str:
+        return title_of(ours.get(name, name))
+
+    def attack_title(name: str) -> str:
+        return attacks.get(name, name)
+
+    printed = published()
+    found = printed.assign(
+        defense=printed["defense"].map(defence_title),
+        attack=printed["attack"].map(attack_title),
+        dataset=printed["dataset"].str.replace("average-", "Mean over "),
     )
     return found.set_axis(
         ["data set", "defence", "attack", "eps, /255", "attack steps", "clean", "attacked", "source", "note"],
@@ -39,14 +49,15 @@ def published_titles() -> pd.DataFrame:
     )
 
 
-def against_published(records: pd.DataFrame, settings: dict) -> pd.DataFrame:
+def against_published(records: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
     """A row for each published figure that the records have a counterpart of: ours, theirs, the difference in
     points, the source, and why the two cannot be compared, where they cannot. settings: the "fixed" ones of
     the run."""
     printed, found = published(), table(records)
     found = pd.concat([found, mean_table(found)])
     rows = []
-    for (dataset, defense, attack), mine in found.iterrows():
+    for key, mine in found.iterrows():
+        dataset, defense, attack = cast(tuple[str, str, str], key)
         if not (trial := trial_or_none(attack)):
             continue
         for _, row in _counterparts(printed, dataset, defense, trial).iterrows():
@@ -79,11 +90,11 @@ def _counterparts(printed: pd.DataFrame, dataset: str, defense: str, trial: Tria
 
 
 def _reasons(
-    dataset: str, defense: str, trial: Trial, pictures: int, row: pd.Series, settings: dict
+    dataset: str, defense: str, trial: Trial, pictures: int, row: pd.Series, settings: dict[str, Any]
 ) -> list[str]:
     """Why a figure of a run cannot be compared with a published row; empty where it can."""
     behind = [DATASETS[key] for key in (PAPERS if dataset.startswith(AVERAGE) else [dataset])]
-    whole = sum(known.pictures for known in behind)  # officially; on a disk may lie a part of it
+    whole = sum(known.pictures or 0 for known in behind)  # officially; on a disk may lie a part of it
     departs = DEFENSES[defense].departs if defense in DEFENSES else ""
     precision, steps = settings["precision"], row["attack_steps"]
     kept = "the attacker here keeps what does most of the plain attack, BPDA and the unrolled one"

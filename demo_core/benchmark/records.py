@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -22,10 +23,8 @@ from demo_core.benchmark.trials import BenchmarkError
 
 COLUMNS = "dataset index label attack defense predicted forward backward milliseconds".split()
 KEY = ["dataset", "attack", "defense", "index"]
-ANSWER = [
-    "label",
-    "predicted",
-]  # what follows from the key and the settings; costs differ from run to run
+# What follows from the key and the settings; costs differ from run to run.
+ANSWER = ["label", "predicted"]
 PATIENCE = 60.0  # seconds that a reader waits for a writer who is just committing
 FIXED = "fixed"
 
@@ -43,7 +42,7 @@ SELECT = (
     'SELECT dataset, picture AS "index", label, attack, defense, predicted, forward, backward, milliseconds'
 )
 
-Settings = dict[str, dict]  # by kind, then by name
+Settings = dict[str, dict[str, Any]]  # by kind, then by name
 
 
 class Records:
@@ -55,7 +54,7 @@ class Records:
     """
 
     def __init__(
-        self, folder: Path, settings: dict, joining: dict[str, dict] | None = None, process: int = 0
+        self, folder: Path, settings: dict[str, Any], joining: Settings | None = None, process: int = 0
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.path = folder, folder / f"records-{process}.sqlite"
@@ -143,7 +142,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def _write(path: Path, settings: Settings, rows: Iterable[tuple]) -> None:
+def _write(path: Path, settings: Settings, rows: Iterable[tuple[Any, ...]]) -> None:
     """Add settings and records (COLUMNS) to a file, which is made where it is not there: all or nothing."""
     named = [(kind, name, json.dumps(value)) for kind in settings for name, value in settings[kind].items()]
     with _opened(path) as file:

@@ -25,7 +25,7 @@ from demo_core.adaptive import informed
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.benchmark.piles import Batch, Pile
-from demo_core.benchmark.records import COLUMNS, Records
+from demo_core.benchmark.records import COLUMNS, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
 from demo_core.defenses import DEFENSES, Profile
@@ -67,7 +67,7 @@ class Bench:
         self.profile = profile
         self.text = clip.text_features(pile.names, pile.template)
         self.bare = clip.classifier(pile.names, pile.template)
-        self.transferred = surrogate and seen_by(surrogate, pile.names, pile.template)
+        self.transferred = seen_by(surrogate, pile.names, pile.template) if surrogate else None
 
     def dice(self, batch: Batch, use: int) -> list[torch.Generator]:
         """One generator for each picture and use, by numpy's SeedSequence from the seed (not negative), the
@@ -107,7 +107,9 @@ class Bench:
             )
 
         with in_tiles(self.tile), in_bf16(self.precision != "float32"):
-            delta = last(craft(self.transferred if row.transfer else self.bare)).delta
+            target = self.transferred if row.transfer else self.bare
+            assert target is not None  # who has a transfer attack made gives a surrogate
+            delta = last(craft(target)).delta
             if trial.adaptive:
                 known = DEFENSES[defense]
                 delta = last(
@@ -198,7 +200,7 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
         "precision": setup.precision,
         "tile": setup.tile,
     }
-    joining = {
+    joining: Settings = {
         "defenses": {name: str(DEFENSES[name].config(setup.profile)) for name in plan.defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},
         "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean

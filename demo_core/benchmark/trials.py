@@ -38,13 +38,13 @@ class Trial:
             return Trial(CLEAN)
         words, *flags = text.split("+")
         name, _, budget = words.partition("@")
-        eps, _, steps = budget.partition("x")
+        eps, _, count = budget.partition("x")
         try:
             draws = [int(flag[3:]) for flag in flags if flag.startswith("eot")]
             others = {flag for flag in flags if not flag.startswith("eot")}
             if name not in ATTACKS or not others <= {"predicted", "adaptive"}:
                 raise ValueError
-            steps = 10 if ATTACKS[name].single_step else int(steps or 10)
+            steps = 10 if ATTACKS[name].single_step else int(count or 10)
             trial = Trial(name, float(eps), steps, "predicted" in flags, "adaptive" in flags, *draws)
             if not (math.isfinite(trial.eps) and trial.eps >= 0 and trial.steps >= 1):
                 raise ValueError

@@ -15,8 +15,8 @@ def mean_of(items: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def log_mean(logits: torch.Tensor) -> torch.Tensor:
-    """The logarithm [B,K] of the mean of the probabilities that logits [N,B,K] stand for; exact where they are
-    tiny."""
+    """The logarithm [B,K] of the mean of the probabilities that logits [N,B,K] stand for; exact where they
+    are tiny."""
     logs = logits.log_softmax(-1)
     highest = logs.detach().amax(0)
     return mean_of((logs - highest).exp()).log() + highest

@@ -1,8 +1,9 @@
 """Our own defence, which runs under a model's profile: its gate, its counterattack, its closer looks.
 
-Two signals can gate. The paper's tau (counterattack.py) is *low* on attacked pictures of a large CLIP: they are
-falsely stable. The drift under small exact views (a one-pixel shift, a mirror image) is *high* on attacked
-pictures: the "corruption degree" of MAC (CVPR 2026), the subject of *Beyond False Stability* (arXiv 2606.03730).
+Two signals can gate. The paper's tau (counterattack.py) is *low* on attacked pictures of a large CLIP: they
+are falsely stable. The drift under small exact views (a one-pixel shift, a mirror image) is *high* on
+attacked pictures: the "corruption degree" of MAC (CVPR 2026), the subject of *Beyond False Stability* (arXiv
+2606.03730).
 """
 
 from __future__ import annotations
@@ -97,8 +98,9 @@ def default(
     config: Profile = Profile(),
     unroll: bool = False,
 ) -> Defending:
-    """The model's own profile: its gate, its counterattack and its looks, chosen on training pictures where the
-    model is embedded. The gate counts as constant to one who differentiates through it; see published.py."""
+    """The model's own profile: its gate, its counterattack and its looks, chosen on training pictures where
+    the model is embedded. The gate counts as constant to one who differentiates through it; see
+    published.py."""
     given = still(pixels, unroll)
     noise = random_start(pixels.detach(), config.noise_eps, dice)
     signal = gate_signal(clip.probe, pixels.detach(), noise, config)
@@ -122,6 +124,6 @@ def never_engaged(
     dice: Dice = None,
     config: Profile = Profile(),
 ) -> Defending:
-    """What is left of our own defence for an attacker who takes only the counterattack out of his way: the looks
-    alone, or the bare model where there are none."""
+    """What is left of our own defence for an attacker who takes only the counterattack out of his way: the
+    looks alone, or the bare model where there are none."""
     return (yield from judging(clip, pixels, text, config, everyone(pixels)))

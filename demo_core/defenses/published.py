@@ -1,11 +1,11 @@
-"""Published defences, and two controls, each (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments
-that returns Defended.
+"""Published defences, and two controls, each (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of
+moments that returns Defended.
 
-What a defence adds to the pictures is computed on detached pixels and counts as a constant, so that the gradient
-of its logits with respect to the pixels is the one of BPDA (Athalye et al., ICML 2018), with no code of its own.
-With `unroll` the gradient goes straight through the steps of a counterattack too; the table's surrogates do so
-where the steps are few. Under no_grad, as everyone but an adaptive attacker runs them, nothing of the kind is
-kept.
+What a defence adds to the pictures is computed on detached pixels and counts as a constant, so that the
+gradient of its logits with respect to the pixels is the one of BPDA (Athalye et al., ICML 2018), with no code
+of its own. With `unroll` the gradient goes straight through the steps of a counterattack too; the table's
+surrogates do so where the steps are few. Under no_grad, as everyone but an adaptive attacker runs them,
+nothing of the kind is kept.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def ttc(
     config: TTCConfig = TTCConfig(),
     unroll: bool = False,
 ) -> Defending:
-    """The paper's test-time counterattack at the paper's values (Xing et al., CVPR 2025); the fine-tuned model
-    is probed with the original's encoder."""
+    """The paper's test-time counterattack at the paper's values (Xing et al., CVPR 2025); the fine-tuned
+    model is probed with the original's encoder."""
     noise = random_start(pixels.detach(), config.eps, dice)
     probe = clip.probe if clip.original else None
     delta, tau = yield from purifying(
@@ -206,7 +206,8 @@ def mac(
     averaged. The counterattack starts from noise and is weighted over its steps as in TTC. The moments of the
     second view's are not told: they start from another picture.
     """
-    moved, degrees = [], []
+    moved: list[torch.Tensor] = []
+    degrees: list[torch.Tensor] = []
     for view in (pixels, augmented(pixels, dice)):
         given = view.detach()
         with torch.no_grad():

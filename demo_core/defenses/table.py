@@ -18,9 +18,9 @@ Defence = Callable[..., Defending]
 
 @dataclass(frozen=True)
 class Rule:
-    """Where a defence draws the line on a picture's drift: under noise of `noise`/255, or over the view called
-    `view` (VIEW_DRIFT: the mean over VIEWS); below: the pictures that drift less are the suspects, else those
-    that drift more."""
+    """Where a defence draws the line on a picture's drift: under noise of `noise`/255, or over the view
+    called `view` (VIEW_DRIFT: the mean over VIEWS); below: the pictures that drift less are the suspects,
+    else those that drift more."""
 
     value: float
     noise: float | None = None
@@ -35,11 +35,11 @@ MAC_VIEW = "random view of MAC"
 class Defense:
     """A row of the table.
 
-    run: the defence, a Defence that takes its settings as `config` where `config` gives some; help: one sentence
-    for the screen; config: the settings that it runs under on a model with this profile; steps: how many steps
-    of a counterattack it takes under them; rule: what it decides by, where it decides by a drift; surrogates:
-    what else than `run` an attacker may differentiate to fool it; departs: how it is not what its paper
-    measured, where it is not.
+    run: the defence, a Defence that takes its settings as `config` where `config` gives some; help: one
+    sentence for the screen; config: the settings that it runs under on a model with this profile; steps: how
+    many steps of a counterattack it takes under them; rule: what it decides by, where it decides by a drift;
+    surrogates: what else than `run` an attacker may differentiate to fool it; departs: how it is not what its
+    paper measured, where it is not.
     """
 
     title: str

@@ -1,5 +1,5 @@
-"""Small changes of a picture: the exact views that a gate asks, the closer looks that an answer is averaged over,
-the views of TTE, and MAC's random one. All map pixels [B,3,H,W] in [0,1] to as many."""
+"""Small changes of a picture: the exact views that a gate asks, the closer looks that an answer is averaged
+over, the views of TTE, and MAC's random one. All map pixels [B,3,H,W] in [0,1] to as many."""
 
 from __future__ import annotations
 

@@ -135,8 +135,9 @@ def choose_profile(gallery: Gallery) -> Profile:
     threshold = -between(-clean[gate], -weakest) if gate == TAU else between(clean[gate], weakest)
     plain = Profile(gate, threshold)
     print(
-        f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f}; gate {gate} at"
-        f" {threshold}: opens for {plain.engages(clean[gate]).float().mean():.1%} of clean pictures, "
+        f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f};"
+        f" gate {gate} at {threshold}: opens for {plain.engages(clean[gate]).float().mean():.1%}"
+        " of clean pictures, "
         + ", ".join(f"{plain.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED),
         flush=True,
     )
@@ -161,7 +162,8 @@ def choose_profile(gallery: Gallery) -> Profile:
             accuracies = {name: percent(right) for name, right in found.items()}
             rows.append((statistics.fmean(accuracies.values()), chosen))
             print(
-                f"  eps {eps}/255, step {step_size}/255, {steps} steps, aim {len(aim)}, {looks} looks: {accuracies}",
+                f"  eps {eps}/255, step {step_size}/255, {steps} steps, aim {len(aim)}, {looks} looks:"
+                f" {accuracies}",
                 flush=True,
             )
     best = max(rows, key=lambda row: row[0])[1]

@@ -283,7 +283,8 @@ def train(args: argparse.Namespace) -> None:
     known = {id for label, id in enumerate(vocabulary.classes) if label not in unknown}
     tokenizer, wide = make_tokenizer(vocabulary, vocabulary.lemmas(known), args)
     print(
-        f"{len(taught.texts)} texts, {len(tokenizer)} tokens, {wide} of them known; {time.time() - start:.0f} s",
+        f"{len(taught.texts)} texts, {len(tokenizer)} tokens, {wide} of them known;"
+        f" {time.time() - start:.0f} s",
         flush=True,
     )
     tower = fit(tokenizer, wide, taught, args)

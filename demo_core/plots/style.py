@@ -105,7 +105,7 @@ def to_svg(figure: Figure, description: str) -> str:
     figure.draw_without_rendering()  # lays the axes out
     width, height = figure.get_size_inches() * 72
     buffer = io.StringIO()
-    renderer: Any = _PageRenderer(width, height, buffer)  # type: ignore[no-untyped-call]
+    renderer: Any = _PageRenderer(width, height, buffer)  # type: ignore[no-untyped-call]  # matplotlib’s
     canvas.figure.draw(renderer)
     renderer.finalize()
     svg = buffer.getvalue()

@@ -123,7 +123,8 @@ def fits(page) -> bool:
 def painted(page, selector: str) -> bool:
     """Whether a canvas holds a picture."""
     return page.locator(selector).evaluate(
-        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 20)"
+        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+        ".some((v, i) => i % 4 < 3 && v > 20)"
     )
 
 
@@ -146,7 +147,8 @@ def test_the_page_opens_on_a_finished_run(page):
     say(page, end_of(FIRST_RUN))
     expect(page.locator(".note")).to_have_text("a finished run that came with the demo")
     page.wait_for_function(
-        "document.querySelector('.compare .left').getContext('2d').getImageData(200, 200, 1, 1).data[3] === 255"
+        "document.querySelector('.compare .left').getContext('2d')"
+        ".getImageData(200, 200, 1, 1).data[3] === 255"
     )
     assert (
         painted(page, ".compare .left")
@@ -457,7 +459,10 @@ def test_nothing_jumps_while_a_run_streams(browser, url):
     tab = browser.new_page(viewport={"width": 1440, "height": 900})
     tab.goto(url)
     say(tab, "Recovered")
-    places = "[...document.querySelectorAll('.plot .axes, .scrub, .compare canvas')].map(n => JSON.stringify(n.getBoundingClientRect())).join()"
+    places = (
+        "[...document.querySelectorAll('.plot .axes, .scrub, .compare canvas')]"
+        ".map(n => JSON.stringify(n.getBoundingClientRect())).join()"
+    )
     tab.evaluate(f"""() => {{
       window.kept = [...document.querySelectorAll(".plot .axes > svg:first-child")];
       window.seen = new Set();
