@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from demo_core import embedded
-from demo_core.benchmark import Trial
+from demo_core.benchmark.trials import Trial
 
 RECIPES = sorted((Path(embedded.__file__).parent / "recipes").glob("*.sh"))
 ROOT = Path(__file__).parents[1]

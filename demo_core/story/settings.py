@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field, make_dataclass
 from dataclasses import dataclass as plain_dataclass
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
@@ -216,13 +217,23 @@ def _run_fields() -> list[tuple]:
     ]
 
 
-Settings = make_dataclass("Settings", _run_fields(), bases=(_RunSettings,), frozen=True)
-Settings.__module__ = __name__  # so that it can be pickled
-Settings.__doc__ = """What a run takes: the settings of Chosen, and truth.
+if TYPE_CHECKING:
 
-labels: a tuple; eps and step_size in pixel units (1/255 is one grey level); target: a label's index; truth:
-the index of the label that is known to be right, None where nobody said.
-"""
+    @plain_dataclass(frozen=True, init=False)
+    class Settings(_RunSettings):
+        """For whoever checks types: the fields are those of the table, which are made below."""
+
+        def __init__(self, *given: Any, **named: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Settings = make_dataclass("Settings", _run_fields(), bases=(_RunSettings,), frozen=True)
+    Settings.__module__ = __name__  # so that it can be pickled
+    Settings.__doc__ = """What a run takes: the settings of Chosen, and truth.
+
+    labels: a tuple; eps and step_size in pixel units (1/255 is one grey level); target: a label's index; truth:
+    the index of the label that is known to be right, None where nobody said.
+    """
 
 
 def read_settings(chosen: Chosen, picture: str | None = None) -> Settings:
