@@ -112,21 +112,20 @@ class Bench:
             delta = last(craft(target)).delta
             if trial.adaptive:
                 known = DEFENSES[defense]
-                delta = last(
-                    informed(
-                        craft,
-                        known.on(self.profile),
-                        self.clip,
-                        self.text,
-                        pixels,
-                        labels,
-                        delta,
-                        self.dice(batch, ATTACKER),
-                        surrogates=known.surrogates_on(self.profile),
-                        samples=trial.samples,
-                        targeted=row.targeted,
-                    )
-                ).delta
+                steps = informed(
+                    craft,
+                    known.on(self.profile),
+                    self.clip,
+                    self.text,
+                    pixels,
+                    labels,
+                    delta,
+                    self.dice(batch, ATTACKER),
+                    surrogates=known.surrogates_on(self.profile),
+                    samples=trial.samples,
+                    targeted=row.targeted,
+                )
+                delta = last(step for step in steps if step).delta
         return pixels + delta
 
     @torch.no_grad()

@@ -136,7 +136,8 @@ def train(args: argparse.Namespace) -> None:
         step += 1
         if step % 25 == 0:
             print(
-                f"step {step}, {done:.0%}: loss {loss.item():.3f}, squared length {anchor.pow(2).sum(-1).mean():.1f}",
+                f"step {step}, {done:.0%}: loss {loss.item():.3f},"
+                f" squared length {anchor.pow(2).sum(-1).mean():.1f}",
                 flush=True,
             )
         if time.monotonic() - saved > args.save_every:

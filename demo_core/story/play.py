@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from demo_core.adaptive import informed, quietly
+from demo_core.adaptive import Classify, informed, quietly
 from demo_core.ascent import Step, uniform
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
@@ -113,7 +113,7 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
         passed.append(features.detach())
         return clip.logits(features, text)
 
-    def also_bare(classify: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    def also_bare(classify: Classify) -> Classify:
         def both(pixels: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
                 bare(pixels)
@@ -121,6 +121,7 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
 
         return both
 
+    steps: Iterator[Step | None]
     if ATTACKS[settings.attack].transfer:
         steps = _steps(run, also_bare(seen_by(surrogate, settings.labels, settings.template)))
     elif settings.knows_defence:
@@ -148,7 +149,7 @@ def _undefended(run: Run) -> Run:
     return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None)
 
 
-def _steps(run: Run, classify: Callable) -> Iterator[Step]:
+def _steps(run: Run, classify: Classify) -> Iterator[Step]:
     """The chosen attack on `classify`, from the clean prediction or towards the target."""
     settings = run.settings
     return ATTACKS[settings.attack].run(
@@ -163,7 +164,10 @@ def _steps(run: Run, classify: Callable) -> Iterator[Step]:
 
 
 def _informed(
-    clip: ZeroShotCLIP, run: Run, row: Defense, wrapped: Callable = lambda classify: classify
+    clip: ZeroShotCLIP,
+    run: Run,
+    row: Defense,
+    wrapped: Callable[[Classify], Classify] = lambda classify: classify,
 ) -> Iterator[Step | None]:
     """The chosen attack by someone who knows this defence (see informed); `wrapped` is put around what he
     attacks."""
@@ -227,7 +231,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
                 delta = step.delta if step else delta
         with count_passes() as passes:
             clock.tick()
-            attacked = answered(row, run.pixels + delta)
+            attacked = answered(row, run.pixels if delta is None else run.pixels + delta)
             milliseconds = clock.tick()
         yield bouts
         clean = answered(row, run.pixels)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 from dataclasses import dataclass as plain_dataclass
+from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from pydantic import ValidationError
@@ -64,7 +65,7 @@ class Scene(Chosen):
             raise SceneError(_unreadable(error)) from None
 
 
-def _written(value) -> str:
+def _written(value: object) -> str:
     if isinstance(value, bool):
         return str(int(value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -73,18 +74,16 @@ def _written(value) -> str:
 def _unreadable(error: ValidationError) -> str:
     """What is said of a link from which no Scene can be made."""
     first = error.errors(include_url=False)[0]
-    name = first["loc"][0]
-    if name in SETTINGS and SETTINGS[name].rows:
-        return (
-            f"This link’s {name}, “{first['input'][:40]}”, is not here: choose one of"
-            f" {', '.join(SETTINGS[name].rows())}."
-        )
+    name = str(first["loc"][0])
+    rows = SETTINGS[name].rows if name in SETTINGS else None
+    if rows:
+        return f"This link’s {name}, “{first['input'][:40]}”, is not here: choose one of {', '.join(rows())}."
     if first["type"].endswith("_parsing"):
         return f"This link’s {name} cannot be read: open the page without it."
     return complaint(error)
 
 
-def scene_of(picture: str, preset: str | None = None, **changes) -> Scene:
+def scene_of(picture: str, preset: str | None = None, **changes: Any) -> Scene:
     """The default run on an example photograph, with the list of labels that it is offered with; changes:
     other settings than the defaults. Raises SceneError where there is no such photograph, and pydantic's
     ValidationError."""

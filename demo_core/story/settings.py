@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field, make_dataclass
 from dataclasses import dataclass as plain_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
@@ -35,22 +35,22 @@ class InputError(ValueError):
 
 
 def setting(
-    default,
+    default: str | float,
     title: str,
     help: str,
     unit: str = "",
     limits: tuple[float, float] | None = None,
     slider: tuple[float, float, float] | None = None,
-    rows: Callable[[], Mapping] | None = None,
+    rows: Callable[[], Mapping[str, Any]] | None = None,
     group: str = "attack",
-) -> FieldInfo:
+) -> Any:  # the line, for which pydantic puts in a value
     """A line of Chosen.
 
     title, help: in words; unit: that a number is given in, empty where it is a count. limits: the least and
     the most that is accepted; slider: least, most and step of the control, which may be narrower. rows: the
     table whose keys are the choices, asked anew each time. group: the part of the page.
     """
-    shown = {"unit": unit, "slider": slider, "rows": rows, "group": group}
+    shown: Any = {"unit": unit, "slider": slider, "rows": rows, "group": group}
     low, high = limits or (None, None)
     return Field(
         default,
@@ -104,8 +104,8 @@ class Chosen:
 
     @field_validator("*")
     @classmethod
-    def _one_of_its_table(cls, value, info: ValidationInfo):
-        rows = SETTINGS[info.field_name].rows if info.field_name in SETTINGS else None
+    def _one_of_its_table(cls, value: Any, info: ValidationInfo) -> Any:
+        rows = SETTINGS[info.field_name].rows if info.field_name and info.field_name in SETTINGS else None
         if rows and value not in rows():
             raise ValueError("is not in the table")
         return value
@@ -116,14 +116,14 @@ class Setting:
     """A line of Chosen, for whoever makes a control, an argument or a sentence of it."""
 
     name: str
-    kind: type
+    kind: Callable[..., Any]
     default: object
     title: str
     help: str
     unit: str
     limits: tuple[float, float] | None
     slider: tuple[float, float, float] | None
-    rows: Callable[[], Mapping] | None
+    rows: Callable[[], Mapping[str, Any]] | None
     group: str
 
     @property
@@ -151,28 +151,33 @@ class Setting:
 
 
 def _described(name: str, line: FieldInfo) -> Setting:
-    extra = dict(line.json_schema_extra)
+    extra: Any = line.json_schema_extra
     bounds = {type(m).__name__: m for m in line.metadata}
     limits = (bounds["Ge"].ge, bounds["Le"].le) if "Ge" in bounds else None
-    return Setting(name, line.annotation, line.default, line.title, line.description, limits=limits, **extra)
+    kind: Any = line.annotation
+    title, help = str(line.title), str(line.description)
+    return Setting(name, kind, line.default, title, help, limits=limits, **extra)
 
 
 SETTINGS: dict[str, Setting] = {
-    name: _described(name, line) for name, line in Chosen.__pydantic_fields__.items()
+    name: _described(name, line) for name, line in cast("Any", Chosen).__pydantic_fields__.items()
 }
 
 
 def complaint(error: ValidationError) -> str:
     """What is said to someone whose Chosen could not be made."""
     first = error.errors(include_url=False)[0]
-    return SETTINGS[first["loc"][0]].complaint(first["input"])
+    return SETTINGS[str(first["loc"][0])].complaint(first["input"])
 
 
-def choose(**given) -> Chosen:
+def choose(**given: Any) -> Chosen:
     """Chosen, checked; None stands for a text or a tick that was left out. Raises InputError."""
-    empty = {n: row.kind() for n, row in SETTINGS.items() if row.kind in (str, bool) and not row.rows}
+    empty: dict[str, Any] = {
+        n: row.kind() for n, row in SETTINGS.items() if row.kind in (str, bool) and not row.rows
+    }
     try:
-        return Chosen(**{n: empty.get(n) if value is None else value for n, value in given.items()})
+        values: dict[str, Any] = {n: empty.get(n) if value is None else value for n, value in given.items()}
+        return Chosen(**values)
     except ValidationError as error:
         raise InputError(complaint(error)) from None
 
@@ -183,6 +188,10 @@ _IN_RUN = {"labels": tuple[str, ...], "target": int | None}  # what is of anothe
 
 
 class _RunSettings:
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
     @property
     def knows_defence(self) -> bool:
         """Whether the attack is made through the defence."""
@@ -190,20 +199,20 @@ class _RunSettings:
 
     def chosen(self) -> Chosen:
         """The same as a person gives them."""
-        given = {name: _to_person(row, getattr(self, name)) for name, row in SETTINGS.items()}
+        given: dict[str, Any] = {name: _to_person(row, getattr(self, name)) for name, row in SETTINGS.items()}
         target = "" if self.target is None else self.labels[self.target]
         return Chosen(**given | {"labels": "\n".join(self.labels), "target": target})
 
 
-def _to_person(row: Setting, value):
+def _to_person(row: Setting, value: Any) -> Any:
     return round(value * 255, 6) if row.unit == GREY_LEVEL else value
 
 
-def _to_run(row: Setting, value):
+def _to_run(row: Setting, value: Any) -> Any:
     return value / 255 if row.unit == GREY_LEVEL else value
 
 
-def _run_fields() -> list[tuple]:
+def _run_fields() -> list[Any]:
     optional = [
         (n, _IN_RUN.get(n, row.kind), field(default=None if n in _IN_RUN else _to_run(row, row.default)))
         for n, row in SETTINGS.items()
@@ -224,15 +233,14 @@ if TYPE_CHECKING:
         """For whoever checks types: the fields are those of the table, which are made below."""
 
         def __init__(self, *given: Any, **named: Any) -> None: ...
-        def __getattr__(self, name: str) -> Any: ...
 
 else:
     Settings = make_dataclass("Settings", _run_fields(), bases=(_RunSettings,), frozen=True)
     Settings.__module__ = __name__  # so that it can be pickled
     Settings.__doc__ = """What a run takes: the settings of Chosen, and truth.
 
-    labels: a tuple; eps and step_size in pixel units (1/255 is one grey level); target: a label's index; truth:
-    the index of the label that is known to be right, None where nobody said.
+    labels: a tuple; eps and step_size in pixel units (1/255 is one grey level); target: a label's index;
+    truth: the index of the label that is known to be right, None where nobody said.
     """
 
 
@@ -257,7 +265,7 @@ def truth_of(picture: str | None, labels: tuple[str, ...]) -> int | None:
     return labels.index(example.expected) if example and example.expected in labels else None
 
 
-def as_given(settings: Settings) -> dict:
+def as_given(settings: Settings) -> dict[str, Any]:
     """For a file: every setting by its name as a person gives it, and the units of those that have one."""
     units = {name: row.unit for name, row in SETTINGS.items() if row.unit}
     return asdict(settings.chosen()) | {"units": units}
