@@ -3,6 +3,7 @@ plain transcription of its equations, one picture at a time, on a closed-form en
 
 import math
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
