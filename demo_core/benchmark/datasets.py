@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pycountry
 from PIL import Image
@@ -69,7 +69,9 @@ def _test_part(kind: type) -> type:
     return type(kind.__name__, (kind,), {"train_list": []})
 
 
-def _simple(kind: type, name: Callable[[str], str] = plain, **options: Any) -> Callable[[Path, bool], Opened]:
+def _simple(
+    kind: type, name: Callable[[str], str] = plain, **options: object
+) -> Callable[[Path, bool], Opened]:
     """A torchvision data set whose `classes` only need to be written out."""
 
     def opened(root: Path, download: bool) -> Opened:

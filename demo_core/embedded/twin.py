@@ -76,6 +76,62 @@ def adversarial(
     return pixels + last(path).delta
 
 
+def settings_in(args: argparse.Namespace) -> dict[str, str]:
+    """What a checkpoint must have been made with, for the training to go on from it."""
+    free = ("device", "work", "out", "minutes", "save_every")
+    return {k: str(v) for k, v in vars(args).items() if k not in free}
+
+
+def resume(
+    checkpoint: Path,
+    settings: dict[str, str],
+    twin: Embedder,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    device: torch.device,
+) -> tuple[int, float]:
+    """Put all back as the checkpoint has it, where there is one; (steps done, seconds spent). Exits where it
+    was made with other settings."""
+    if not checkpoint.exists():
+        return 0, 0.0
+    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    if state["settings"] != settings:
+        raise SystemExit(f"{checkpoint} was made with other settings: choose another --work, or delete it.")
+    twin.load_state_dict(state["twin"])
+    optimizer.load_state_dict(state["optimizer"])
+    generator.set_state(state["generator"].cpu())
+    return state["step"], state["spent"]
+
+
+def drawn(sharp: torch.Tensor, small: torch.Tensor, batch: int, generator: torch.Generator) -> torch.Tensor:
+    """Cut-outs [batch,3,S,S] of pictures drawn at random, half of them of the sharp ones."""
+    few = batch // 2
+    chosen = torch.randint(len(sharp), (few,), generator=generator)
+    others = torch.randint(len(small), (batch - few,), generator=generator)
+    return torch.cat(
+        [
+            cut_out(sharp[chosen], IMAGE_SIZE, generator),
+            cut_out(small[others], IMAGE_SIZE, generator, smallest=0.6),
+        ]
+    )
+
+
+def loss_of(
+    twin: Embedder,
+    pixels: torch.Tensor,
+    anchor: torch.Tensor,
+    args: argparse.Namespace,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """How far attacked pictures [B,3,S,S] lie from where the locked tower has them, `anchor` [B,D]; and clean
+    ones, where they are given a weight."""
+    moved = adversarial(twin, pixels, anchor, args.eps / 255, args.attack_steps, generator)
+    loss = (twin(moved) - anchor).pow(2).sum(-1).mean()
+    if args.clean_weight:
+        loss = loss + args.clean_weight * (twin(pixels) - anchor).pow(2).sum(-1).mean()
+    return loss
+
+
 def train(args: argparse.Namespace) -> None:
     device = torch.device(args.device)
     torch.backends.cudnn.benchmark = True
@@ -89,24 +145,9 @@ def train(args: argparse.Namespace) -> None:
     weights = list(twin.net.parameters())
     optimizer = torch.optim.AdamW(weights, lr=args.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(args.seed)
-    settings = {
-        k: str(v)
-        for k, v in vars(args).items()
-        if k not in ("device", "work", "out", "minutes", "save_every")
-    }
-    step, spent, checkpoint = 0, 0.0, args.work / f"twin-{args.eps:g}.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        if state["settings"] != settings:
-            raise SystemExit(
-                f"{checkpoint} was made with other settings: choose another --work, or delete it."
-            )
-        twin.load_state_dict(state["twin"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"].cpu())
-        step, spent = state["step"], state["spent"]
+    settings, checkpoint = settings_in(args), args.work / f"twin-{args.eps:g}.pt"
+    step, spent = resume(checkpoint, settings, twin, optimizer, generator, device)
     began = saved = time.monotonic()
-    few = args.batch // 2
 
     def progress() -> float:
         """How much of the schedule has passed, 0 to 1."""
@@ -115,50 +156,38 @@ def train(args: argparse.Namespace) -> None:
     while (done := progress()) < 1:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * done))
-        chosen = torch.randint(len(sharp), (few,), generator=generator)
-        others = torch.randint(len(small), (args.batch - few,), generator=generator)
-        pixels = torch.cat(
-            [
-                cut_out(sharp[chosen], IMAGE_SIZE, generator),
-                cut_out(small[others], IMAGE_SIZE, generator, smallest=0.6),
-            ]
-        )
+        pixels = drawn(sharp, small, args.batch, generator)
         with torch.no_grad():
             anchor = locked(pixels)
-        moved = adversarial(twin, pixels, anchor, args.eps / 255, args.attack_steps, generator)
-        loss = (twin(moved) - anchor).pow(2).sum(-1).mean()
-        if args.clean_weight:
-            loss = loss + args.clean_weight * (twin(pixels) - anchor).pow(2).sum(-1).mean()
+        loss = loss_of(twin, pixels, anchor, args, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 10.0)
         optimizer.step()
         step += 1
         if step % 25 == 0:
-            print(
-                f"step {step}, {done:.0%}: loss {loss.item():.3f},"
-                f" squared length {anchor.pow(2).sum(-1).mean():.1f}",
-                flush=True,
-            )
+            length = anchor.pow(2).sum(-1).mean()
+            print(f"step {step}, {done:.0%}: loss {loss.item():.3f}, squared length {length:.1f}", flush=True)
         if time.monotonic() - saved > args.save_every:
             saved = time.monotonic()
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(
-                {
-                    "twin": twin.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step,
-                    "spent": spent + saved - began,
-                    "generator": generator.get_state(),
-                    "settings": settings,
-                },
-                checkpoint,
-            )
-    state = {
-        k: v.half().cpu().contiguous() for k, v in twin.net.state_dict().items() if v.is_floating_point()
-    }
-    save_file(state, args.out / args.name)
+            state = {
+                "twin": twin.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step,
+                "spent": spent + saved - began,
+                "generator": generator.get_state(),
+                "settings": settings,
+            }
+            torch.save(state, checkpoint)
+    save_tower(twin, args.out / args.name)
     print(f"{step} steps of {args.batch} pictures, eps {args.eps:g}/255: {args.out / args.name}")
+
+
+def save_tower(twin: Embedder, path: Path) -> None:
+    """Write the twin's own weights in half precision."""
+    found = twin.net.state_dict().items()
+    save_file({k: v.half().cpu().contiguous() for k, v in found if v.is_floating_point()}, path)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

@@ -201,7 +201,10 @@ def test_scrubbing_moves_everything_and_asks_nobody(page):
 
 def test_pictures_compare_and_the_perturbation_has_three_looks(page):
     page.wait_for_timeout(800)
-    data = lambda where: page.locator(where).evaluate("c => c.toDataURL()")  # noqa: E731
+
+    def data(where: str) -> str:
+        return page.locator(where).evaluate("c => c.toDataURL()")
+
     assert data(".compare .left") != data(".compare .right")
     page.locator(".pick-right").select_option("clean")
     assert data(".compare .left") == data(".compare .right")
