@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,7 +12,7 @@ from demo_core.ascent import Dice, Step
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses.averages import log_mean
 from demo_core.defenses.table import Defence
-from demo_core.moments import exhausted
+from demo_core.moments import exhausted, step_by_step
 
 Classify = Callable[[torch.Tensor], torch.Tensor]
 
@@ -62,7 +62,7 @@ def informed(
     """
     deltas = [plain]
     for other in surrogates:
-        deltas.append((yield from quietly(craft(through(other, clip, text, dice, samples)))).delta)
+        deltas.append((yield from step_by_step(craft(through(other, clip, text, dice, samples)))).delta)
     for step in craft(through(defense, clip, text, dice, samples)):
         if step.output is None:
             step = replace(
@@ -76,13 +76,6 @@ def informed(
                 ),
             )
         yield step
-
-
-def quietly(steps: Iterator[Step]) -> Generator[None, None, Step]:
-    """Returns the last of the steps; yields None for each."""
-    for step in steps:  # noqa: B007  the last is returned
-        yield None
-    return step
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ open while one is suspended, so that it may be gone on with under another, or on
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -76,6 +76,14 @@ def exhausted(generator: Generator[Any, None, Result]) -> Result:
             next(generator)
         except StopIteration as end:
             return end.value
+
+
+def step_by_step(items: Iterable[Result], meanwhile: Any = None) -> Generator[Any, None, Result]:
+    """Returns the last of the items, for one who does not watch them either, but may end
+    the work at any of them: yields `meanwhile` after each."""
+    for item in items:  # noqa: B007  the last is returned
+        yield meanwhile
+    return item
 
 
 def watched(defending: Defending) -> Defending:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from demo_core.adaptive import Classify, informed, quietly
+from demo_core.adaptive import Classify, informed
 from demo_core.ascent import Step, uniform
 from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
@@ -18,7 +18,7 @@ from demo_core.counterattack import relative_drift
 from demo_core.defenses import DEFENSES, VIEWS, Defense, Profile, view_drift, view_features
 from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.fit import Fit
-from demo_core.moments import Measured, Moved, exhausted, watched
+from demo_core.moments import Measured, Moved, exhausted, step_by_step, watched
 from demo_core.pictures import to_pixels
 from demo_core.story.run import Drifts, Moment, Reading, Run, Signals
 from demo_core.story.settings import Settings
@@ -123,6 +123,7 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
 
     steps: Iterator[Step | None]
     if ATTACKS[settings.attack].transfer:
+        assert surrogate is not None  # who has a transfer attack made gives one
         steps = _steps(run, also_bare(seen_by(surrogate, settings.labels, settings.template)))
     elif settings.knows_defence:
         steps = _informed(clip, run, run.defense, also_bare)
@@ -172,7 +173,7 @@ def _informed(
     """The chosen attack by someone who knows this defence (see informed); `wrapped` is put around what he
     attacks."""
     settings = run.settings
-    plain = yield from quietly(_steps(run, clip.classifier(settings.labels, settings.template)))
+    plain = yield from step_by_step(_steps(run, clip.classifier(settings.labels, settings.template)))
     yield from informed(
         lambda classify: _steps(run, wrapped(classify)),
         row.on(run.profile),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.defenses import DEFENSES
+from demo_core.moments import step_by_step
 from demo_core.story import Run, words
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.takeaway import attacked_picture, defended_picture
@@ -40,7 +41,7 @@ def _signals(measured: story.Signals) -> dict[str, float]:
 def _attacked(picture: str, given: dict) -> Iterator[None]:
     """Returns the model, and the run to the end of its attack; yields after each step."""
     clip, run = handlers.begin(picture, read_settings(choose(**given)))
-    return clip, (yield from handlers.step_by_step(handlers.attacked(clip, run)))
+    return clip, (yield from step_by_step(handlers.attacked(clip, run)))
 
 
 def attack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | None]:
@@ -82,7 +83,7 @@ def counterattack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | 
         defended picture as PNG.
     """
     clip, run = handlers.begin(picture, read_settings(choose(**given)))
-    run = yield from handlers.step_by_step(story.defend(clip, run, control=True))
+    run = yield from step_by_step(story.defend(clip, run, control=True))
     yield (
         {
             "verdict": words.verdict(run),
@@ -112,7 +113,7 @@ def arena(picture: str, **given) -> Iterator[list[dict] | None]:
     """
     clip, run = yield from _attacked(picture, given)
     clean = int(run.clean.argmax())
-    bouts = yield from handlers.step_by_step(story.arena(clip, run))
+    bouts = yield from step_by_step(story.arena(clip, run))
     yield [
         {
             "defence": DEFENSES[bout.key].title,

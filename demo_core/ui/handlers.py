@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, wraps
 from pathlib import Path
 from secrets import token_hex
-from typing import TypeVar
 
 import gradio as gr
 import torch
@@ -32,6 +31,7 @@ from demo_core.models import (
     study_of,
     surrogate_of,
 )
+from demo_core.moments import step_by_step
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.story import Run, page_words, words
 from demo_core.story.reel import Messages, made, reel, stored
@@ -50,9 +50,6 @@ LONGEST = 300  # seconds that one visitor may hold the only place where anything
 
 class TookTooLong(InputError):
     """Somebody else has waited long enough. The message is one sentence that says what to do."""
-
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -131,13 +128,6 @@ def in_time(generate: Callable[..., Iterator]) -> Callable[..., Iterator]:
                 )
 
     return bounded
-
-
-def step_by_step(results: Iterator[Result], meanwhile: object = None) -> Iterator:
-    """Returns the last of the results; yields `meanwhile` after each, so that the work can be ended there."""
-    for result in results:  # noqa: B007  the last is returned
-        yield meanwhile
-    return result
 
 
 def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:
