@@ -8,22 +8,22 @@ pictures        bytes -> a safe RGB photo -> pixels, and back to a picture that 
                 448 px on the screen are the model's input
 labels          what a person typed -> labels;  examples: the photographs that come with the demo
 ascent          the one loop: signed gradient ascent in the eps-ball and the pixel range
-attacks         objectives and step rules over that loop, and the table ATTACKS
+attacks         the table ATTACKS, a row an objective, a start and a step rule;  apgd: Auto-PGD's
 counterattack   tau, the counterattack, its tau-thresholded weighting: the paper, number for number
 moments         what a defence yields as it does it, and what it returns
-defenses        one file an idea: views, a model's profile, published rows, our own, and the table DEFENSES
+defenses        one file an idea: views, signals, published rows, our own, profiles, and the table DEFENSES
 adaptive        attackers who know the defence
 drift           how far the embedding moves under noise and views; a model's study
 clip            pixels -> raw features -> logits
 models          the table MODELS: how each loads, its profile, its study
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
-story           one picture's run, a snapshot a step
-scenes          all that a run on an example follows from: the presets, and links
-reel            a run as the frames that the page plays; the finished runs in assets/runs
+story           one picture: settings, play, run (a snapshot a step), words, axes, scenes (the presets, and
+                links), reel (the frames that the page plays; the finished runs in assets/runs)
 takeaway        a run as files
-plots           the drawing of axes for the page, figures for files
+plots           figures for files, from the numbers that the page draws
 benchmark       many pictures: trials, datasets, piles, records (SQLite), run, report, the command line
-ui              the page: lab wires it, stage.js plays a reel, api serves programs, bench is the hidden tab
+ui              the page: lab wires it, handlers answer it, stage.js plays a reel, api serves programs, bench
+                is the hidden tab
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """

@@ -56,6 +56,18 @@ def random_start(pixels: torch.Tensor, eps: float, dice: Dice = None) -> torch.T
     return project(uniform(pixels.shape, dice, -eps, eps).to(pixels), pixels, eps)
 
 
+Advance = Callable[[Step, torch.Tensor], torch.Tensor]  # (step, gradient [B,3,H,W]) -> the next delta
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an ascent may spend; the counterattack's values in the paper. eps, step_size: in pixel units."""
+
+    eps: float = 4 / 255
+    step_size: float = 1 / 255
+    steps: int = 2
+
+
 def ascend(
     model: Callable[[torch.Tensor], torch.Tensor],
     objective: Callable[[torch.Tensor], torch.Tensor],
@@ -65,7 +77,7 @@ def ascend(
     eps: float,
     step_size: float,
     steps: int,
-    advance: Callable[[Step, torch.Tensor], torch.Tensor] | None = None,
+    advance: Advance | None = None,
     unroll: bool = False,
 ) -> Iterator[Step]:
     """Raise objective(model(pixels + delta)) from `start`: yields steps + 1 items, the first being the start.

@@ -1,9 +1,7 @@
-"""Attacks: objectives over the one loop of ascent.py, and ATTACKS, the table that everything else iterates
-over.
+"""Attacks: ATTACKS, the table that everything else iterates over. A row is an objective, a start and a step
+rule over the one loop of ascent.py.
 
 All are l-inf attacks in pixel units on `classify`, which maps pixels [B,3,H,W] in [0,1] to logits [B,K].
-`start` is the first perturbation, already inside the budget and the pixel range; without one, it is drawn
-from `generator`.
 """
 
 from __future__ import annotations
@@ -15,217 +13,194 @@ import torch
 import torch.nn.functional as F
 
 from demo_core.apgd import AutoStep, dlr, margin
-from demo_core.ascent import Dice, Step, ascend, random_start
+from demo_core.ascent import Advance, Budget, Dice, Step, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
 
 Classify = Callable[[torch.Tensor], torch.Tensor]
+# (logits [B,K], labels [B]) -> what is raised [B]
+Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+# (pixels [B,3,H,W], eps, dice) -> delta [B,3,H,W]
+Start = Callable[[torch.Tensor, float, Dice], torch.Tensor]
 
 
-def noise(
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    step_size: float = 0.0,
-    steps: int = 1,
-    start: torch.Tensor | None = None,
-    generator: Dice = None,
-) -> Iterator[Step]:
-    """No attack, the control: uniform noise in [-eps, eps] (or `start`), put on in one step.
-
-    step_size and steps are accepted so that all rows are called alike, and not used.
-    """
-    start = _start(pixels, eps, start, generator)
-    return ascend(
-        classify,
-        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
-        pixels,
-        torch.zeros_like(pixels),
-        eps=eps,
-        step_size=eps,
-        steps=1,
-        advance=lambda step, gradient: start,
-    )
+# ------------------------------------------------------------------------------------------- objectives
 
 
-def _apgd(
-    objective: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    steps: int,
-    start: torch.Tensor | None,
-    generator: Dice,
-) -> Iterator[Step]:
-    rule = AutoStep(pixels, labels, eps, steps)
-    for step in ascend(
-        classify,
-        lambda logits: objective(logits, labels),
-        pixels,
-        _start(pixels, eps, start, generator),
-        eps=eps,
-        step_size=0.0,
-        steps=steps,
-        advance=rule,
-    ):
-        yield step if step.output is not None or not rule.values else Step(step.index, rule.result)
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of the true labels [B]: an attack without a target raises it."""
+    return F.cross_entropy(logits, labels, reduction="none")
 
 
-def apgd_ce(
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    step_size: float = 0.0,
-    steps: int,
-    start: torch.Tensor | None = None,
-    generator: Dice = None,
-) -> Iterator[Step]:
-    """Auto-PGD on the cross-entropy (Croce & Hein, ICML 2020), a part of AutoAttack: it finds its step size
-    itself.
-
-    steps: gradients taken, the start's included; the last item holds the last point that fooled the model,
-    else the best. step_size is accepted so that all rows are called alike, and not used.
-    """
-    return _apgd(
-        lambda z, y: F.cross_entropy(z, y, reduction="none"),
-        classify,
-        pixels,
-        labels,
-        eps=eps,
-        steps=steps,
-        start=start,
-        generator=generator,
-    )
+def towards(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Minus the cross-entropy of the targets [B] (Kurakin et al., 2017)."""
+    return -F.cross_entropy(logits, targets, reduction="none")
 
 
-def apgd_dlr(
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    step_size: float = 0.0,
-    steps: int,
-    start: torch.Tensor | None = None,
-    generator: Dice = None,
-) -> Iterator[Step]:
-    """Auto-PGD on the difference of logits ratio (Croce & Hein, ICML 2020); as apgd_ce in all else."""
-    return _apgd(dlr, classify, pixels, labels, eps=eps, steps=steps, start=start, generator=generator)
+def clipped_margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-relu(correct - best_wrong + 50) [B], the loss of Carlini & Wagner (IEEE S&P 2017). With one label
+    there is no wrong one, and nothing to raise."""
+    correct, best_wrong = margin(logits, labels)
+    return -F.relu(correct - best_wrong + 50)
 
 
-def _start(pixels: torch.Tensor, eps: float, start: torch.Tensor | None, generator: Dice) -> torch.Tensor:
-    return random_start(pixels, eps, generator) if start is None else start
+# ------------------------------------------------------------------------------------------- starts
 
 
-def fgsm(
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    step_size: float = 0.0,
-    steps: int = 1,
-    start: torch.Tensor | None = None,
-    generator: Dice = None,
-) -> Iterator[Step]:
-    """Fast gradient sign method (Goodfellow et al., ICLR 2015): one step of size eps from the picture itself.
-
-    step_size, steps, start and generator are accepted so that all rows are called alike, and not used.
-    """
-    return ascend(
-        classify,
-        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
-        pixels,
-        torch.zeros_like(pixels),
-        eps=eps,
-        step_size=eps,
-        steps=1,
-    )
+def unmoved(pixels: torch.Tensor, eps: float, dice: Dice = None) -> torch.Tensor:
+    """The picture itself."""
+    return torch.zeros_like(pixels)
 
 
-def pgd(
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    step_size: float,
-    steps: int,
-    start: torch.Tensor | None = None,
-    generator: Dice = None,
-) -> Iterator[Step]:
-    """Projected gradient descent (Madry et al., ICLR 2018): raise the cross-entropy of the true labels
-    [B]."""
-    return ascend(
-        classify,
-        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
-        pixels,
-        _start(pixels, eps, start, generator),
-        eps=eps,
-        step_size=step_size,
-        steps=steps,
-    )
+# ------------------------------------------------------------------------------------------- step rules
 
 
-def targeted_pgd(
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    step_size: float,
-    steps: int,
-    start: torch.Tensor | None = None,
-    generator: Dice = None,
-) -> Iterator[Step]:
-    """PGD towards chosen labels (Kurakin et al., 2017): lower the cross-entropy of `labels` [B], the
-    targets."""
-    return ascend(
-        classify,
-        lambda logits: -F.cross_entropy(logits, labels, reduction="none"),
-        pixels,
-        _start(pixels, eps, start, generator),
-        eps=eps,
-        step_size=step_size,
-        steps=steps,
-    )
+@dataclass(frozen=True)
+class Goal:
+    """What an attack is about: raise `objective` with `labels` [B] on `classify` at pixels [B,3,H,W]."""
+
+    classify: Classify
+    objective: Objective
+    pixels: torch.Tensor
+    labels: torch.Tensor
+
+    def ascent(self, start: torch.Tensor, budget: Budget, advance: Advance | None = None) -> Iterator[Step]:
+        """The loop, on this."""
+        return ascend(
+            self.classify,
+            lambda logits: self.objective(logits, self.labels),
+            self.pixels,
+            start,
+            eps=budget.eps,
+            step_size=budget.step_size,
+            steps=budget.steps,
+            advance=advance,
+        )
 
 
-def cw(
-    classify: Classify,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    eps: float,
-    step_size: float,
-    steps: int,
-    start: torch.Tensor | None = None,
-    generator: Dice = None,
-) -> Iterator[Step]:
-    """The margin loss of Carlini & Wagner (IEEE S&P 2017) inside the eps-ball: raise -relu(correct -
-    best_wrong + 50).
+Walk = Callable[[Goal, torch.Tensor, Budget], Iterator[Step]]
 
-    With one label there is no wrong one, and nothing to raise.
-    """
 
-    def objective(logits: torch.Tensor) -> torch.Tensor:
-        correct, best_wrong = margin(logits, labels)
-        return -F.relu(correct - best_wrong + 50)
+@dataclass(frozen=True)
+class StepRule:
+    """How an attack goes from its start. walk: (goal, start [B,3,H,W], budget) -> its steps; takes_steps,
+    takes_step_size: whether the attacker chooses them, or the method."""
 
-    return ascend(
-        classify,
-        objective,
-        pixels,
-        _start(pixels, eps, start, generator),
-        eps=eps,
-        step_size=step_size,
-        steps=steps,
-    )
+    walk: Walk
+    takes_steps: bool = True
+    takes_step_size: bool = True
+
+
+def _leap(goal: Goal, start: torch.Tensor, budget: Budget) -> Iterator[Step]:
+    return goal.ascent(start, Budget(budget.eps, budget.eps, 1))
+
+
+def _automatic(goal: Goal, start: torch.Tensor, budget: Budget) -> Iterator[Step]:
+    advance = AutoStep(goal.pixels, goal.labels, budget.eps, budget.steps)
+    for step in goal.ascent(start, budget, advance):
+        yield step if step.output is not None or not advance.values else Step(step.index, advance.result)
+
+
+def _put_on(goal: Goal, start: torch.Tensor, budget: Budget) -> Iterator[Step]:
+    once = Budget(budget.eps, budget.eps, 1)
+    return goal.ascent(torch.zeros_like(start), once, lambda step, gradient: start)
+
+
+# Steps of the sign of the gradient, of a size that is chosen (Madry et al., ICLR 2018).
+SIGNED = StepRule(Goal.ascent)
+# One of them, of the full size eps.
+LEAP = StepRule(_leap, takes_steps=False, takes_step_size=False)
+# Auto-PGD's, which find their size themselves; the last item holds the last point that fooled, else the best.
+AUTOMATIC = StepRule(_automatic, takes_step_size=False)
+# No gradient: the start, put on in one step.
+PUT_ON = StepRule(_put_on, takes_steps=False, takes_step_size=False)
+
+
+# ------------------------------------------------------------------------------------------- the table
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A row of the table. targeted: `labels` are what the attacker wants, not what is true; transfer: it is
+    crafted on another model; control: it is no attack."""
+
+    title: str
+    help: str
+    objective: Objective = cross_entropy
+    start: Start = random_start
+    rule: StepRule = SIGNED
+    targeted: bool = False
+    transfer: bool = False
+    control: bool = False
+
+    def run(
+        self,
+        classify: Classify,
+        pixels: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        eps: float,
+        step_size: float = 0.0,
+        steps: int = 1,
+        start: torch.Tensor | None = None,
+        generator: Dice = None,
+    ) -> Iterator[Step]:
+        """The attack on pixels [B,3,H,W] with labels [B], step by step: steps + 1 items, the first its start.
+
+        eps, step_size: in pixel units. step_size and steps are not used where the method sets them. start:
+        the first perturbation, already inside the budget and the pixel range; without one, the row's own,
+        drawn from `generator` where it is random.
+        """
+        if start is None:
+            start = self.start(pixels, eps, generator)
+        goal = Goal(classify, self.objective, pixels, labels)
+        return self.rule.walk(goal, start, Budget(eps, step_size, steps))
+
+    @property
+    def single_step(self) -> bool:
+        """Whether step size and steps are fixed by the method."""
+        return not self.rule.takes_steps
+
+    @property
+    def own_step_size(self) -> bool:
+        """Whether the step size alone is."""
+        return self.rule.takes_steps and not self.rule.takes_step_size
+
+    @property
+    def adaptable(self) -> bool:
+        """Whether an attacker who knows the defence can make it through the defence."""
+        return not (self.transfer or self.control)
+
+
+ATTACKS: dict[str, Attack] = {
+    # Madry et al., ICLR 2018
+    "pgd": Attack("PGD", "Many small steps that make the model's first guess ever less likely."),
+    # Goodfellow et al., ICLR 2015
+    "fgsm": Attack("FGSM", "One single step of the full size eps.", start=unmoved, rule=LEAP),
+    # Kurakin et al., 2017
+    "targeted_pgd": Attack(
+        "Targeted PGD", "Many small steps towards a label of your choice.", towards, targeted=True
+    ),
+    # Carlini & Wagner, IEEE S&P 2017, inside the eps-ball
+    "cw": Attack("CW", "Many small steps that widen the lead of the best wrong label.", clipped_margin),
+    # Croce & Hein, ICML 2020, parts of AutoAttack
+    "apgd_ce": Attack(
+        "APGD-CE",
+        "PGD that finds its step size itself, a part of AutoAttack. Give it some tens of steps.",
+        rule=AUTOMATIC,
+    ),
+    "apgd_dlr": Attack(
+        "APGD-DLR", "The same on a loss that no scaling of the logits weakens.", dlr, rule=AUTOMATIC
+    ),
+    "transfer": Attack(
+        "Transfer", "PGD on another model: its attack is carried over to this one.", transfer=True
+    ),
+    "noise": Attack(
+        "Random noise", "No attack, the control: noise of the same size.", rule=PUT_ON, control=True
+    ),
+}
+
+# The names that scripts use.
+pgd, cw, apgd_ce, apgd_dlr = (ATTACKS[key].run for key in ("pgd", "cw", "apgd_ce", "apgd_dlr"))
 
 
 def seen_by(surrogate: ZeroShotCLIP, labels: tuple[str, ...], template: str) -> Classify:
@@ -238,53 +213,3 @@ def seen_by(surrogate: ZeroShotCLIP, labels: tuple[str, ...], template: str) -> 
         return classify(pixels)
 
     return resized
-
-
-@dataclass(frozen=True)
-class Attack:
-    """A row of the table. run: the generator; targeted: `labels` are what the attacker wants, not what is
-    true; single_step: step size and steps are fixed by the method; own_step_size: the step size alone is;
-    transfer: it is crafted on another model; control: it is no attack."""
-
-    title: str
-    run: Callable[..., Iterator[Step]]
-    help: str
-    targeted: bool = False
-    single_step: bool = False
-    own_step_size: bool = False
-    transfer: bool = False
-    control: bool = False
-
-    @property
-    def adaptable(self) -> bool:
-        """Whether an attacker who knows the defence can make it through the defence."""
-        return not (self.transfer or self.control)
-
-
-ATTACKS: dict[str, Attack] = {
-    "pgd": Attack("PGD", pgd, "Many small steps that make the model's first guess ever less likely."),
-    "fgsm": Attack("FGSM", fgsm, "One single step of the full size eps.", single_step=True),
-    "targeted_pgd": Attack(
-        "Targeted PGD", targeted_pgd, "Many small steps towards a label of your choice.", targeted=True
-    ),
-    "cw": Attack("CW", cw, "Many small steps that widen the lead of the best wrong label."),
-    "apgd_ce": Attack(
-        "APGD-CE",
-        apgd_ce,
-        "PGD that finds its step size itself, a part of AutoAttack. Give it some tens of steps.",
-        own_step_size=True,
-    ),
-    "apgd_dlr": Attack(
-        "APGD-DLR", apgd_dlr, "The same on a loss that no scaling of the logits weakens.", own_step_size=True
-    ),
-    "transfer": Attack(
-        "Transfer", pgd, "PGD on another model: its attack is carried over to this one.", transfer=True
-    ),
-    "noise": Attack(
-        "Random noise",
-        noise,
-        "No attack, the control: noise of the same size.",
-        single_step=True,
-        control=True,
-    ),
-}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from demo_core.ascent import Step, ascend
+from demo_core.ascent import Advance, Budget, Step, ascend
 from demo_core.moments import Measured, Moved, exhausted
 
 TAU = "tau"  # the name of the paper's signal
@@ -18,21 +18,43 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a counterattack may spend; the paper's values. eps, step_size: in pixel units; beta: how steeply
-    the later steps outweigh the earlier ones."""
+class Gate:
+    """When a defence acts. signal: what is measured, a key of defenses.SIGNALS; threshold: of it; below: the
+    suspects are the pictures under the threshold, else those over it; slope: of a soft gate, 0 for a hard
+    one."""
 
-    eps: float = 4 / 255
-    step_size: float = 1 / 255
-    steps: int = 2
-    beta: float = 2.0
+    signal: str
+    threshold: float
+    below: bool = False
+    slope: float = 0.0
+
+    def engages(self, values: torch.Tensor) -> torch.Tensor:
+        """[...] bool: do these values [...] call for the defence?"""
+        return values < self.threshold if self.below else values > self.threshold
+
+    def weight(self, values: torch.Tensor) -> torch.Tensor:
+        """How much of the counterattack each picture gets [...]: 0 or 1, or sigma(slope (value - threshold))
+        of a soft gate, the other way round where the suspects are below."""
+        if not self.slope:
+            return self.engages(values).float()
+        return torch.sigmoid((-self.slope if self.below else self.slope) * (values - self.threshold))
 
 
 @dataclass(frozen=True)
 class TTCConfig(Budget):
-    """The paper's settings. tau_threshold: below it a picture counts as falsely stable."""
+    """The paper's settings. beta: how steeply the later steps outweigh the earlier ones in the result;
+    tau_threshold: below it a picture counts as falsely stable."""
 
+    beta: float = 2.0
     tau_threshold: float = 0.2
+
+    @property
+    def gate(self) -> Gate:
+        return Gate(TAU, self.tau_threshold, below=True)
+
+    @property
+    def budget(self) -> Budget:
+        return self
 
 
 def relative_drift(moved: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
@@ -54,7 +76,7 @@ def counterattack(
     config: Budget,
     *,
     anchor: torch.Tensor | None = None,
-    advance: Callable[[Step, torch.Tensor], torch.Tensor] | None = None,
+    advance: Advance | None = None,
     unroll: bool = False,
 ) -> Iterator[Step]:
     """Push the embedding away from where it is: raise ‖f(x+delta) - f(x)‖², ungated and unweighted.
@@ -78,15 +100,16 @@ def counterattack(
     )
 
 
-def step_weights(config: Budget) -> torch.Tensor:
+def step_weights(steps: int, beta: float) -> torch.Tensor:
     """The weight [steps + 1] of each step in the result: softmax(beta * step). Sums to one, so the weighted
     perturbation stays inside the budget and the pixel range."""
-    return torch.softmax(config.beta * torch.arange(config.steps + 1, dtype=torch.float32), 0)
+    return torch.softmax(beta * torch.arange(steps + 1, dtype=torch.float32), 0)
 
 
-def weigh(deltas: list[torch.Tensor], config: Budget) -> torch.Tensor:
+def weigh(deltas: list[torch.Tensor], beta: float) -> torch.Tensor:
     """The weighted sum of delta_0 ... delta_N."""
-    return sum(w * delta for w, delta in zip(step_weights(config).tolist(), deltas, strict=True))
+    weights = step_weights(len(deltas) - 1, beta).tolist()
+    return sum(w * delta for w, delta in zip(weights, deltas, strict=True))
 
 
 def purifying(
@@ -110,7 +133,7 @@ def purifying(
     """
     if probe is not None:
         tau = stability(probe, pixels, start)
-        rows = tau < config.tau_threshold
+        rows = config.gate.engages(tau)
         yield Measured(TAU, tau, rows.float())
         deltas = []
         if rows.any():
@@ -124,7 +147,7 @@ def purifying(
         features = next(path).output  # the first step's forward pass is the stability probe
         assert features is not None  # only the last step has none
         tau = relative_drift(features, anchor.detach())
-        rows = tau < config.tau_threshold
+        rows = config.gate.engages(tau)
         yield Measured(TAU, tau, rows.float())
         deltas = [start[rows]] if rows.any() else []
         if deltas:
@@ -138,7 +161,7 @@ def purifying(
                 deltas.append(step.delta)
     delta = start.clone()
     if deltas:
-        delta[rows] = weigh(deltas, config)
+        delta[rows] = weigh(deltas, config.beta)
     return delta, tau
 
 

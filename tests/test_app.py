@@ -78,7 +78,7 @@ def words(found) -> str:
 
 def test_a_run_grows_and_ends(client):
     found = reels(client)
-    last, steps = found[-1], profile_of("photo").budget.steps
+    last, steps = found[-1], profile_of("photo").own.budget.steps
     assert [r["done"] for r in found] == [False] * (len(found) - 1) + [True]
     assert [f["act"] for f in last["frames"]] == [0] + [1] * 7 + [2] + [3] * (steps + 2)
     for earlier, later in zip(found, found[1:]):

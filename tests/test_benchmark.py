@@ -33,7 +33,7 @@ from demo_core.benchmark.run import (
     run,
 )
 from demo_core.benchmark.trials import BenchmarkError, Trial, default_trials
-from demo_core.defenses import DEFENSES
+from demo_core.defenses import DEFENSES, OwnConfig
 from demo_core.labels import PRESETS
 from demo_core.models import profile_of
 
@@ -221,7 +221,7 @@ def test_what_a_defence_is_set_to_is_written_down(clip):
     assert (
         row.config(PHOTO)
         == row.config(replace(PHOTO, note="other"))
-        != row.config(replace(PHOTO, threshold=0.123))
+        != row.config(replace(PHOTO, own=OwnConfig(looks=1)))
     )
 
 

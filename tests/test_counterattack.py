@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from demo_core.ascent import random_start
-from demo_core.counterattack import Budget, TTCConfig, counterattack, purify, stability, step_weights
+from demo_core.ascent import Budget, random_start
+from demo_core.counterattack import TTCConfig, counterattack, purify, stability, step_weights
 from demo_core.defenses import (
     ENGAGED,
     LOOKS,
@@ -13,6 +13,8 @@ from demo_core.defenses import (
     VIEW_DRIFT,
     VIEWS,
     DOCConfig,
+    Gate,
+    OwnConfig,
     Profile,
     default,
     judging,
@@ -38,7 +40,7 @@ def noise(photographs):
 
 
 def test_weights_follow_softmax_of_beta_times_step():
-    weights = step_weights(TTCConfig(steps=2, beta=2.0))
+    weights = step_weights(2, 2.0)
     torch.testing.assert_close(
         weights, torch.tensor([1.0, 2.718281828**2, 2.718281828**4]) / (1 + 2.718281828**2 + 2.718281828**4)
     )
@@ -95,15 +97,23 @@ def test_view_drift_is_the_mean_over_the_views(clip, photographs):
     torch.testing.assert_close(view_drift(features), by_hand, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("gate, engages", [(TAU, True), (VIEW_DRIFT, False)])
-def test_gates_open_on_opposite_sides(gate, engages):
-    assert bool(Profile(gate, 0.5).engages(torch.tensor(0.1))) is engages
+def test_gates_open_on_opposite_sides():
+    quiet, loud = torch.tensor([0.1, 0.9])
+    for gate, suspect, other in (
+        (Gate(TAU, 0.5, below=True), quiet, loud),
+        (Gate(VIEW_DRIFT, 0.5), loud, quiet),
+        (Gate(TAU, 0.5, below=True, slope=100.0), quiet, loud),
+    ):
+        assert gate.engages(suspect) and not gate.engages(other)
+        assert gate.weight(suspect) == pytest.approx(1) and gate.weight(other) == pytest.approx(0, abs=1e-9)
+    soft = Gate(VIEW_DRIFT, 0.5, slope=2.0)
+    assert soft.weight(torch.tensor(1.0)) == pytest.approx(1 / (1 + math.exp(-1)))
 
 
 def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
     text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
-    profile = Profile(VIEW_DRIFT, 1e9, looks=4)
-    result = exhausted(default(clip, photographs, text, die(), profile))
+    config = OwnConfig(Gate(VIEW_DRIFT, 1e9), looks=4)
+    result = exhausted(default(clip, photographs, text, die(), config))
     assert torch.equal(result.pixels, photographs) and not result.signals[ENGAGED].any()
     torch.testing.assert_close(result.probabilities, clip.logits(clip.encode(photographs), text).softmax(-1))
     torch.testing.assert_close(result.probabilities.sum(1), torch.ones(len(photographs)))
@@ -112,18 +122,18 @@ def test_view_gate_leaves_a_quiet_picture_untouched(clip, photographs, noise):
 def test_paper_profile_is_purify(clip, photographs, noise):
     text = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE)
     tau = stability(clip.encode, photographs, noise)
-    config = TTCConfig(tau_threshold=tau.median().item() + 1e-6)
-    profile = Profile(TAU, config.tau_threshold, Budget())
-    delta, _ = purify(clip.encode, photographs, noise, config)
-    defended = exhausted(default(clip, photographs, text, die(), profile))
+    paper = TTCConfig(tau_threshold=tau.median().item() + 1e-6)
+    config = OwnConfig(paper.gate)
+    delta, _ = purify(clip.encode, photographs, noise, paper)
+    defended = exhausted(default(clip, photographs, text, die(), config))
     difference = defended.pixels - photographs - delta
     assert (difference.abs() < 1e-5).float().mean() > 0.99
 
 
 def test_only_counterattacked_pictures_are_looked_at_closer(clip, photographs):
-    text, profile = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE), Profile(VIEW_DRIFT, looks=2)
+    text, config = clip.text_features(PRESETS["Everyday"], DEFAULT_TEMPLATE), OwnConfig(looks=2)
     engaged = torch.tensor([False, True, False, True])
-    found = exhausted(judging(clip, photographs, text, profile, engaged)).logits
+    found = exhausted(judging(clip, photographs, text, config, engaged)).logits
     bare = clip.logits(clip.encode(photographs), text)
     closer = [look(photographs, torch.tensor(LOOKS[i]).expand(4, 5)) for i in range(2)]
     mean = torch.stack([bare, *(clip.logits(clip.encode(x), text) for x in closer)]).softmax(-1).mean(0)
@@ -150,26 +160,22 @@ def test_looks_zoom_turn_and_mirror_as_they_say():
 def test_an_aimed_counterattack_pushes_the_mean_of_its_views(clip, photographs, noise):
     """By hand: the start's objective is the squared distance of the views' mean from the picture's own
     features, and a step raises it; with no views it is the paper's counterattack."""
-    profile = Profile(VIEW_DRIFT, budget=Budget(steps=2), aim=("one pixel right", "mirrored"))
+    config = OwnConfig(budget=Budget(steps=2), aim=("one pixel right", "mirrored"))
     with torch.no_grad():
         own = clip.encode(photographs)
-        views = [photographs + noise, *(VIEWS[name](photographs + noise) for name in profile.aim)]
+        views = [photographs + noise, *(VIEWS[name](photographs + noise) for name in config.aim)]
         want = (torch.stack([clip.encode(v) for v in views]).mean(0) - own).pow(2).sum(-1)
-    first, second, _ = pushed(clip.encode, photographs, noise, profile)
+    first, second, _ = pushed(clip.encode, photographs, noise, config)
     torch.testing.assert_close(first.objective, want, rtol=1e-3, atol=1e-3)
     assert (second.objective > first.objective).all() and first.output.shape[:2] == (len(photographs), 3)
-    plain = [s.delta for s in pushed(clip.encode, photographs, noise, replace(profile, aim=()))]
+    plain = [s.delta for s in pushed(clip.encode, photographs, noise, replace(config, aim=()))]
     paper = [s.delta for s in counterattack(clip.encode, photographs, noise, Budget(steps=2))]
     assert all((a - b).abs().lt(1e-6).float().mean() > 0.99 for a, b in zip(plain, paper))
 
 
 def test_profile_survives_the_disk(tmp_path):
     profile = Profile(
-        VIEW_DRIFT,
-        0.31,
-        Budget(eps=8 / 255),
-        ("mirrored",),
-        looks=4,
+        OwnConfig(Gate(VIEW_DRIFT, 0.31), Budget(eps=8 / 255), aim=("mirrored",), looks=4),
         auc={TAU: 0.4},
         note="why",
         doc=DOCConfig(lam=2.0),

@@ -12,16 +12,17 @@ import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as vision
 
 from demo_core.adaptive import stronger, through
-from demo_core.ascent import last, random_start, uniform
+from demo_core.ascent import Budget, last, random_start, uniform
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.run import Bench
 from demo_core.benchmark.trials import Trial
 from demo_core.clip import count_passes, in_bf16, in_tiles
-from demo_core.counterattack import Budget
 from demo_core.defenses import (
     DEFENSES,
     VIEW_DRIFT,
+    Gate,
+    OwnConfig,
     augmented,
     doc,
     look,
@@ -33,7 +34,7 @@ from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
 from demo_core.moments import Moved, exhausted, watched
 from tests.conformance import encoder
-from tests.transcriptions import DOC_GATE, MAC_GATE, NAIVE, SIDE, classify_one, noise_one
+from tests.transcriptions import DOC_SET, MAC_SET, NAIVE, SIDE, classify_one, noise_one
 
 PHOTO = profile_of("photo")
 
@@ -129,11 +130,10 @@ def test_who_watches_sees_the_steps_and_changes_nothing(key, clip, photographs, 
 def test_passes_are_counted(key, forward, backward, clip, photographs, text, monkeypatch):
     """By hand, with every gate open. TTC: the picture, the noise (which is step 0), step 1, the answer."""
     budget, aim = Budget(steps=2), ("one pixel right", "mirrored")
-    profile = replace(PHOTO, threshold=-1.0, budget=budget, looks=4, aim=aim)
+    profile = replace(PHOTO, own=OwnConfig(Gate(VIEW_DRIFT, -1.0), budget, aim=aim, looks=4))
     monkeypatch.setattr(
         "demo_core.counterattack.relative_drift", lambda moved, anchor: torch.zeros(len(moved))
     )
-    assert profile.gate == VIEW_DRIFT
     with count_passes() as passes:
         run(DEFENSES[key], clip, photographs, text, profile=profile)
     assert (passes.forward, passes.backward) == (4 * forward, 4 * backward)
@@ -206,9 +206,9 @@ def test_against_a_transcription_of_the_equations(key, small):
     clip, pictures, words = small
     row = DEFENSES[key].run
     if key == "doc":  # both soft gates are set so that they are neither open nor shut on this encoder
-        row = partial(doc, config=DOC_GATE)
+        row = partial(doc, config=DOC_SET)
     if key == "mac":
-        row = partial(mac, config=MAC_GATE)
+        row = partial(mac, config=MAC_SET)
     with torch.no_grad():
         found = exhausted(row(clip, pictures, words, dice(3))).logits
     for i, x in enumerate(pictures):

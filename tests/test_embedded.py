@@ -175,10 +175,11 @@ def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
     names = PRESETS["Animals"]
     gallery = Gallery(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
     profile = calibrate.choose_profile(gallery)
-    assert profile.auc[profile.gate] == max(profile.auc.values()) and profile.looks == 0
-    assert (profile.budget.eps * 255, profile.budget.steps) in ((pytest.approx(2), 2), (pytest.approx(4), 2))
-    clean = calibrate.signals(gallery, gallery.pictures)[profile.gate]
-    assert profile.engages(clean).float().mean() <= 0.5
+    own, signal = profile.own, profile.own.gate.signal
+    assert profile.auc[signal] == max(profile.auc.values()) and own.looks == 0
+    assert (own.budget.eps * 255, own.budget.steps) in ((pytest.approx(2), 2), (pytest.approx(4), 2))
+    clean = calibrate.signals(gallery, gallery.pictures)[signal]
+    assert own.gate.engages(clean).float().mean() <= 0.5
 
 
 def test_study_of_a_small_pile(clip, tmp_path):

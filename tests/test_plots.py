@@ -113,9 +113,9 @@ def test_axes_are_those_of_the_defence_that_is_watched():
         assert second.threshold is None and "does not decide" in second.title
         assert ("decides for" in first.title) == decides
         if decides:
-            assert first.threshold == row.rule(photo).value and first.threshold in first.engages
+            assert first.threshold == row.gate(photo).threshold and first.threshold in first.engages
     (tau, _), (views, _) = (signal_axes(k, photo, study, 4.0, (1.0, 1.5)) for k in ("ttc", "default"))
-    assert tau.name == TAU and tau.engages == (0, 0.2) and views.engages == (photo.threshold, 1.5)
+    assert tau.name == TAU and tau.engages == (0, 0.2) and views.engages == (photo.own.gate.threshold, 1.5)
 
 
 def test_hills_are_a_study_s_densities():

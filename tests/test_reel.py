@@ -15,7 +15,7 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.defenses import DEFENSES, VIEW_DRIFT, Profile
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Gate, OwnConfig, Profile
 from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
 from demo_core.models import profile_of
@@ -352,13 +352,13 @@ def test_a_photo_is_shown_without_loss_where_that_is_not_too_long():
 
 
 @pytest.mark.parametrize(
-    "profile",
-    [Profile(VIEW_DRIFT, looks=2), Profile(), Profile(threshold=1e9)],
+    "own",
+    [OwnConfig(Gate(VIEW_DRIFT, 0.2), looks=2), OwnConfig(), OwnConfig(Gate(TAU, 1e9, below=True))],
     ids=["views", "tau, never", "tau, always"],
 )
-def test_every_stage_of_a_run_is_plain_json(clip, profile):
+def test_every_stage_of_a_run_is_plain_json(clip, own):
     photo = to_photo(open_picture(CAT.example.path))
-    runs = [story.begin(clip, photo, CAT.settings, profile)]
+    runs = [story.begin(clip, photo, CAT.settings, Profile(own))]
     runs += story.attack(clip, runs[-1])
     runs += [*story.defend(clip, runs[-1]), *story.defend(clip, runs[0], control=True)]
     for run in runs:
@@ -366,7 +366,7 @@ def test_every_stage_of_a_run_is_plain_json(clip, profile):
         assert json.loads(text)["done"] is (run is runs[-1])
         assert same(unpacked(frames(run)), wanted(run, frames(run)))
     test = next(f["say"] for f in frames(runs[-1]) if f["act"] == 2)
-    assert ("Nudged" if profile.gate == VIEW_DRIFT else "A little noise") in test and test.endswith(".")
+    assert ("Nudged" if own.gate.signal == VIEW_DRIFT else "A little noise") in test and test.endswith(".")
 
 
 def test_the_map_keeps_distances_in_its_plane(run):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from demo_core import story
-from demo_core.ascent import last, random_start
+from demo_core.ascent import Budget, last, random_start
 from demo_core.attacks import ATTACKS, pgd, seen_by
-from demo_core.counterattack import Budget, TTCConfig, purify
-from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Profile
+from demo_core.counterattack import TTCConfig, purify
+from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Gate, OwnConfig, Profile
 from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
@@ -28,8 +28,8 @@ PHOTO = profile_of("photo")
 PROFILES = {
     "default": PHOTO,
     "paper": Profile(),
-    "never": Profile(VIEW_DRIFT, 1e9),
-    "always": Profile(TAU, 1e9, Budget(eps=8 / 255, steps=3)),
+    "never": Profile(OwnConfig(Gate(VIEW_DRIFT, 1e9))),
+    "always": Profile(OwnConfig(Gate(TAU, 1e9, below=True), Budget(eps=8 / 255, steps=3))),
 }
 
 
@@ -85,15 +85,16 @@ def test_stream_equals_batch(clip, photo, profile):
     dice = torch.Generator().manual_seed(6)
     text = clip.text_features(chosen.labels, chosen.template)
     whole = exhausted(DEFENSES["default"].on(profile)(clip, pixels + want, text, dice))
-    noise = random_start(pixels + want, profile.noise_eps, torch.Generator().manual_seed(6))
+    noise = random_start(pixels + want, profile.own.noise_eps, torch.Generator().manual_seed(6))
     torch.testing.assert_close(
         run.pixels + run.attack_delta + run.defence_delta, whole.pixels, atol=1e-6, rtol=0
     )
     torch.testing.assert_close(run.defended, whole.probabilities[0], atol=1e-5, rtol=1e-4)
     assert run.engaged == bool(whole.signals[ENGAGED])
-    if profile.gate == TAU:
+    own = profile.own
+    if own.gate.signal == TAU:
         delta, tau = purify(
-            clip.encode, pixels + want, noise, TTCConfig(*astuple(profile.budget), profile.threshold)
+            clip.encode, pixels + want, noise, TTCConfig(*astuple(own.budget), own.beta, own.gate.threshold)
         )
         torch.testing.assert_close(run.defence_delta, delta, atol=1e-6, rtol=0)
         assert run.attacked_signals.tau == pytest.approx(tau.item(), abs=1e-6)

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from demo_core.counterattack import TAU, Budget
-from demo_core.defenses import DEFENSES, VIEW_DRIFT, Profile
+from demo_core.ascent import Budget
+from demo_core.counterattack import TAU
+from demo_core.defenses import DEFENSES, VIEW_DRIFT, Gate, OwnConfig, Profile
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 
 LABELS = ("cat", "dog", "lion")
-VIEWS = Profile(VIEW_DRIFT, 0.3, Budget(eps=3 / 255, steps=2))
+VIEWS = Profile(OwnConfig(Gate(VIEW_DRIFT, 0.3), Budget(eps=3 / 255, steps=2)))
 CAT, DOG, LION = (torch.eye(3)[i] * 0.85 + 0.05 for i in range(3))
 STEADY, UNSTEADY = Signals(0.5, 0.1), Signals(0.1, 0.9)
 

@@ -9,10 +9,11 @@ import math
 import torch
 import torch.nn.functional as F
 
-from demo_core.defenses import DOCConfig, MACConfig, augmented
+from demo_core.defenses import CORRUPTION, TAU_HAT, DOCConfig, Gate, MACConfig, augmented
 
 SIDE = 12
-DOC_GATE, MAC_GATE = DOCConfig(gamma=30.0, threshold=0.02), MACConfig(middle=0.1, width=0.05)
+DOC_SET = DOCConfig(gate=Gate(TAU_HAT, 0.02, below=True, slope=30.0))
+MAC_SET = MACConfig(gate=Gate(CORRUPTION, 0.1, slope=20.0))
 
 
 def classify_one(clip, x, words):
@@ -84,23 +85,27 @@ def naive_ttc(clip, x, words, die):
     return classify_one(clip, x + delta, words)
 
 
-def naive_doc(clip, x, words, die, config=DOC_GATE):
+def naive_doc(clip, x, words, die, config=DOC_SET):
     f = clip.encode(x[None])[0]
     cosines = [
-        F.cosine_similarity(clip.encode((x + noise_one(x, config.eps, die))[None])[0], f, dim=0)
+        F.cosine_similarity(clip.encode((x + noise_one(x, config.budget.eps, die))[None])[0], f, dim=0)
         for _ in range(config.copies)
     ]
     tau_hat = 1 - sum(cosines) / config.copies
-    delta, m = noise_one(x, config.eps, die), torch.zeros_like(x)
-    for _ in range(config.steps):
+    delta, m = noise_one(x, config.budget.eps, die), torch.zeros_like(x)
+    for _ in range(config.budget.steps):
         leaf = delta.clone().requires_grad_()
         (g,) = torch.autograd.grad((clip.encode((x + leaf)[None])[0] - f).pow(2).sum(), leaf)
         g = g / g.norm()
         r = torch.empty(g.numel()).uniform_(-1, 1, generator=die).view_as(g)
         r = r - (r * g).sum() * g
         m = config.mu * m + g + config.lam * r / r.norm()
-        delta = (x + (delta + config.step_size * m.sign()).clamp(-config.eps, config.eps)).clamp(0, 1) - x
-    return classify_one(clip, x + delta / (1 + math.exp(-config.gamma * (config.threshold - tau_hat))), words)
+        delta = (
+            x + (delta + config.budget.step_size * m.sign()).clamp(-config.budget.eps, config.budget.eps)
+        ).clamp(0, 1) - x
+    return classify_one(
+        clip, x + delta / (1 + math.exp(-config.gate.slope * (config.gate.threshold - tau_hat))), words
+    )
 
 
 def naive_mac(clip, x, words, die):
@@ -124,7 +129,7 @@ def naive_mac(clip, x, words, die):
         delta = (
             sum(w * e for w, e in zip(weights, deltas))
             / sum(weights)
-            / (1 + math.exp(-(d.item() - MAC_GATE.middle) / MAC_GATE.width))
+            / (1 + math.exp(-(d.item() - MAC_SET.gate.threshold) * MAC_SET.gate.slope))
         )
         total = total + classify_one(clip, view + delta, words)
     return total / 2

@@ -1,11 +1,15 @@
 """Defences: one file an idea, and DEFENSES, the table of them."""
 
-from demo_core.counterattack import TAU
+from demo_core.ascent import Budget
+from demo_core.counterattack import TAU, Gate
 from demo_core.defenses.averages import log_mean, mean_of
-from demo_core.defenses.own import closer_looks, default, judging, pushed
-from demo_core.defenses.profile import ENGAGED, VIEW_DRIFT, DOCConfig, MACConfig, Profile
-from demo_core.defenses.published import doc, mac, ttc
-from demo_core.defenses.table import DEFENSES, MAC_VIEW, Defence, Defense, Rule, in_order, title_of
+from demo_core.defenses.doc import DOCConfig, doc
+from demo_core.defenses.mac import MACConfig, mac
+from demo_core.defenses.own import OwnConfig, closer_looks, default, judging, pushed
+from demo_core.defenses.profile import Profile
+from demo_core.defenses.published import ttc
+from demo_core.defenses.signals import CORRUPTION, ENGAGED, MAC_VIEW, SIGNALS, TAU_HAT, VIEW_DRIFT
+from demo_core.defenses.table import DEFENSES, Defence, Defense, in_order, title_of
 from demo_core.defenses.views import (
     LOOKS,
     VIEWS,
@@ -18,19 +22,24 @@ from demo_core.defenses.views import (
 )
 
 __all__ = [
+    "CORRUPTION",
     "DEFENSES",
     "ENGAGED",
     "LOOKS",
     "MAC_VIEW",
+    "SIGNALS",
     "TAU",
+    "TAU_HAT",
     "VIEWS",
     "VIEW_DRIFT",
+    "Budget",
     "DOCConfig",
     "Defence",
     "Defense",
+    "Gate",
     "MACConfig",
+    "OwnConfig",
     "Profile",
-    "Rule",
     "augmented",
     "closer_looks",
     "default",

@@ -9,35 +9,57 @@ attacked pictures: the "corruption degree" of MAC (CVPR 2026), the subject of *B
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
-from demo_core.ascent import Dice, Step, ascend, random_start
+from demo_core.ascent import Budget, Dice, Step, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import TAU, Encode, stability, weigh
+from demo_core.counterattack import TAU, Encode, Gate, TTCConfig, stability, weigh
 from demo_core.defenses.averages import log_mean, mean_of
-from demo_core.defenses.profile import ENGAGED, Profile
 from demo_core.defenses.published import answer, everyone, still
+from demo_core.defenses.signals import ENGAGED
 from demo_core.defenses.views import LOOKS, VIEWS, look, view_drift, view_features
 from demo_core.moments import Defended, Defending, Looked, Measured, Moved
 
 
+@dataclass(frozen=True)
+class OwnConfig:
+    """The settings of our own defence; the defaults are the paper's. gate: on TAU or VIEW_DRIFT. aim: names
+    of VIEWS; the counterattack pushes the mean embedding of the picture and these views of it, (): of the
+    picture alone. beta: how steeply its later steps outweigh the earlier ones. looks: classify a
+    counterattacked picture by the probabilities averaged over it and the first so many of LOOKS at it; 0: by
+    it alone."""
+
+    gate: Gate = TTCConfig().gate
+    budget: Budget = Budget()
+    beta: float = TTCConfig().beta
+    aim: tuple[str, ...] = ()
+    looks: int = 0
+
+    @property
+    def noise_eps(self) -> float:
+        """The size of the noise that the counterattack starts from. Under the tau gate it is also the probe,
+        so it is the noise that tau is defined with (the paper's), whatever the budget."""
+        return TTCConfig().eps if self.gate.signal == TAU else self.budget.eps
+
+
 @torch.no_grad()
-def gate_signal(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor, profile: Profile) -> torch.Tensor:
+def gate_signal(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor, config: OwnConfig) -> torch.Tensor:
     """The signal [B] that gates this profile; noise [B,3,H,W] is what tau is probed with."""
-    if profile.gate == TAU:
+    if config.gate.signal == TAU:
         return stability(encode, pixels, noise)
     return view_drift(view_features(encode, pixels))
 
 
-def left_alone(noise: torch.Tensor, profile: Profile) -> torch.Tensor:
+def left_alone(noise: torch.Tensor, config: OwnConfig) -> torch.Tensor:
     """What is added [B,3,H,W] to pictures that the gate leaves alone: under tau the probing noise, as in the
     authors' code; under the view gate nothing, for nothing was added to probe them."""
-    return noise.clone() if profile.gate == TAU else torch.zeros_like(noise)
+    return noise.clone() if config.gate.signal == TAU else torch.zeros_like(noise)
 
 
 def pushed(
-    encode: Encode, pixels: torch.Tensor, start: torch.Tensor, profile: Profile, unroll: bool = False
+    encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: OwnConfig, unroll: bool = False
 ) -> Iterator[Step]:
     """The profile's counterattack, ungated and unweighted: raise ‖F(x+delta) − f(x)‖², F being the mean
     embedding of the picture and the views that the profile aims with, f(x) the picture's own before (with no
@@ -49,7 +71,7 @@ def pushed(
     """
 
     def seen(x: torch.Tensor) -> torch.Tensor:
-        stack = torch.stack([x, *(VIEWS[name](x) for name in profile.aim)], 1)
+        stack = torch.stack([x, *(VIEWS[name](x) for name in config.aim)], 1)
         return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
 
     with torch.set_grad_enabled(unroll):
@@ -59,28 +81,28 @@ def pushed(
         lambda features: (mean_of(features.unbind(1)) - anchor).pow(2).sum(-1),
         pixels,
         start,
-        eps=profile.budget.eps,
-        step_size=profile.budget.step_size,
-        steps=profile.budget.steps,
+        eps=config.budget.eps,
+        step_size=config.budget.step_size,
+        steps=config.budget.steps,
         unroll=unroll,
     )
 
 
-def closer_looks(pixels: torch.Tensor, profile: Profile) -> torch.Tensor:
+def closer_looks(pixels: torch.Tensor, config: OwnConfig) -> torch.Tensor:
     """The pictures and the first so many of LOOKS at them as the profile has [1 + looks,B,3,H,W]."""
-    drawn = torch.tensor(LOOKS[: profile.looks]).view(-1, 1, 5).expand(-1, len(pixels), -1)
+    drawn = torch.tensor(LOOKS[: config.looks]).view(-1, 1, 5).expand(-1, len(pixels), -1)
     return torch.stack([pixels, *(look(pixels, one) for one in drawn)])
 
 
 def judging(
-    clip: ZeroShotCLIP, pixels: torch.Tensor, text: torch.Tensor, profile: Profile, engaged: torch.Tensor
+    clip: ZeroShotCLIP, pixels: torch.Tensor, text: torch.Tensor, config: OwnConfig, engaged: torch.Tensor
 ) -> Defending:
     """Classify as the profile does; the answer's logits [B,K] are the model's own of pictures that were left
     alone, and of those that were counterattacked, `engaged` [B], the logarithm of the probabilities averaged
     over the picture and the profile's closer looks at it; differentiable."""
-    if not profile.looks or not engaged.any():
+    if not config.looks or not engaged.any():
         return Defended(pixels, answer(clip, pixels, text))
-    views = closer_looks(pixels[engaged], profile)
+    views = closer_looks(pixels[engaged], config)
     seen = answer(clip, views.flatten(0, 1), text).unflatten(0, views.shape[:2])
     yield Looked(views, seen)
     logits = log_mean(seen)
@@ -95,7 +117,7 @@ def default(
     pixels: torch.Tensor,
     text: torch.Tensor,
     dice: Dice = None,
-    config: Profile = Profile(),
+    config: OwnConfig = OwnConfig(),
     unroll: bool = False,
 ) -> Defending:
     """The model's own profile: its gate, its counterattack and its looks, chosen on training pictures where
@@ -104,17 +126,17 @@ def default(
     given = still(pixels, unroll)
     noise = random_start(pixels.detach(), config.noise_eps, dice)
     signal = gate_signal(clip.probe, pixels.detach(), noise, config)
-    engaged = config.engages(signal)
-    yield Measured(config.gate, signal, engaged.float())
+    engaged = config.gate.engages(signal)
+    yield Measured(config.gate.signal, signal, engaged.float())
     delta, deltas = left_alone(noise, config), []
     if engaged.any():
         for step in pushed(clip.encode, given[engaged], noise[engaged], config, unroll):
             own = None if step.output is None else step.output[:, 0]  # the others are its views'
             yield Moved(engaged, step.delta, own)
             deltas.append(step.delta)
-        delta[engaged] = weigh(deltas, config.budget)
+        delta[engaged] = weigh(deltas, config.beta)
     judged = yield from judging(clip, pixels + delta, text, config, engaged)
-    return Defended(judged.pixels, judged.logits, {config.gate: signal, ENGAGED: engaged})
+    return Defended(judged.pixels, judged.logits, {config.gate.signal: signal, ENGAGED: engaged})
 
 
 def never_engaged(
@@ -122,7 +144,7 @@ def never_engaged(
     pixels: torch.Tensor,
     text: torch.Tensor,
     dice: Dice = None,
-    config: Profile = Profile(),
+    config: OwnConfig = OwnConfig(),
 ) -> Defending:
     """What is left of our own defence for an attacker who takes only the counterattack out of his way: the
     looks alone, or the bare model where there are none."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from demo_core.counterattack import TAU, TTCConfig
+from demo_core.ascent import Budget
+from demo_core.counterattack import Gate, TTCConfig
 from demo_core.defenses import own, published
-from demo_core.defenses.profile import VIEW_DRIFT, DOCConfig, MACConfig, Profile
+from demo_core.defenses.doc import doc
+from demo_core.defenses.mac import MACConfig, mac
+from demo_core.defenses.profile import Profile
 from demo_core.moments import Defending
 
 # (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments that returns Defended
@@ -17,27 +20,12 @@ Defence = Callable[..., Defending]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Where a defence draws the line on a picture's drift: under noise of `noise`/255, or over the view
-    called `view` (VIEW_DRIFT: the mean over VIEWS); below: the pictures that drift less are the suspects,
-    else those that drift more."""
-
-    value: float
-    noise: float | None = None
-    view: str | None = None
-    below: bool = False
-
-
-MAC_VIEW = "random view of MAC"
-
-
-@dataclass(frozen=True)
 class Defense:
     """A row of the table.
 
     run: the defence, a Defence that takes its settings as `config` where `config` gives some; help: one
-    sentence for the screen; config: the settings that it runs under on a model with this profile; steps: how
-    many steps of a counterattack it takes under them; rule: what it decides by, where it decides by a drift;
+    sentence for the screen; config: the settings that it runs under on a model with this profile: with a
+    `gate` where it decides whether it acts, and a `budget` where it takes steps, or a Budget itself;
     surrogates: what else than `run` an attacker may differentiate to fool it; departs: how it is not what its
     paper measured, where it is not.
     """
@@ -46,10 +34,22 @@ class Defense:
     run: Defence
     help: str
     config: Callable[[Profile], Any] = lambda profile: None
-    steps: Callable[[Profile], int] = lambda profile: 0
-    rule: Callable[[Profile], Rule | None] = lambda profile: None
     surrogates: tuple[Defence, ...] = ()
     departs: str = ""
+
+    def gate(self, profile: Profile) -> Gate | None:
+        """What it decides by, if it decides."""
+        return getattr(self.config(profile), "gate", None)
+
+    def budget(self, profile: Profile) -> Budget | None:
+        """What its counterattack may spend, where it takes steps."""
+        config = self.config(profile)
+        return config if isinstance(config, Budget) else getattr(config, "budget", None)
+
+    def steps(self, profile: Profile) -> int:
+        """How many steps its counterattack takes."""
+        budget = self.budget(profile)
+        return budget.steps if budget else 0
 
     def on(self, profile: Profile) -> Defence:
         """The defence as it runs on a model with this profile."""
@@ -64,12 +64,6 @@ class Defense:
         return run if config is None else partial(run, config=config)
 
 
-def _default_rule(profile: Profile) -> Rule:
-    if profile.gate == TAU:
-        return Rule(profile.threshold, noise=TTCConfig().eps * 255, below=True)
-    return Rule(profile.threshold, view=VIEW_DRIFT)
-
-
 DEFENSES: dict[str, Defense] = {
     "none": Defense("None", published.none, "The bare model."),
     "rn": Defense(
@@ -82,7 +76,7 @@ DEFENSES: dict[str, Defense] = {
         "Anti-adversary",
         published.anti_adversary,
         "Two steps that make the first guess more certain.",
-        steps=lambda profile: 2,
+        config=lambda profile: published.ANTI_ADVERSARY,
         surrogates=(partial(published.anti_adversary, unroll=True),),
         departs="2 steps of 2/255 within 4/255; its authors take steps of 0.15 without a bound",
     ),
@@ -90,7 +84,7 @@ DEFENSES: dict[str, Defense] = {
         "Hedge",
         published.hedge,
         "A few steps away from every label at once.",
-        steps=lambda profile: 4,
+        config=lambda profile: published.HEDGE,
         departs="4 steps of 2/255 within 4/255; its authors take 20 of 4/255 within 8/255",
     ),
     "ttc": Defense(
@@ -98,37 +92,26 @@ DEFENSES: dict[str, Defense] = {
         published.ttc,
         "The paper’s counterattack, with the paper’s values.",
         config=lambda profile: TTCConfig(),
-        steps=lambda profile: TTCConfig().steps,
-        rule=lambda profile: Rule(TTCConfig().tau_threshold, noise=TTCConfig().eps * 255, below=True),
         surrogates=(partial(published.ttc, unroll=True),),
     ),
     "doc": Defense(
         "DOC",
-        published.doc,
+        doc,
         "A counterattack with a random orthogonal part and momentum, softly gated.",
         config=lambda profile: profile.doc,
-        steps=lambda profile: profile.doc.steps,
-        # a cosine of 1 - t between unit vectors is a distance of (2 t)^.5
-        rule=lambda profile: Rule(
-            (2 * profile.doc.threshold) ** 0.5, noise=profile.doc.eps * 255, below=True
-        ),
         departs="lambda, mu, gamma and tau are not its paper’s, which does not print them",
     ),
     "mac": Defense(
         "MAC",
-        published.mac,
+        mac,
         "Counterattacks on two views, weighted by how much a view moves the embedding.",
         config=lambda profile: MACConfig(),
-        steps=lambda profile: MACConfig().budget.steps,
-        rule=lambda profile: Rule(MACConfig().middle, view=MAC_VIEW),
     ),
     "default": Defense(
         "Ours",
         own.default,
         "Where small views disagree, a counterattack, judged over several looks.",
-        config=lambda profile: replace(profile, auc={}, note="", doc=DOCConfig()),
-        steps=lambda profile: profile.budget.steps,
-        rule=_default_rule,
+        config=lambda profile: profile.own,
         surrogates=(partial(own.default, unroll=True), own.never_engaged),
     ),
 }

@@ -22,19 +22,21 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
 
-from demo_core.ascent import random_start
+from demo_core.ascent import Budget, random_start
 from demo_core.benchmark.trials import Trial
-from demo_core.counterattack import Budget, TTCConfig, stability, weigh
+from demo_core.counterattack import TTCConfig, stability, weigh
 from demo_core.defenses import (
     TAU,
     VIEW_DRIFT,
     DOCConfig,
+    Gate,
+    OwnConfig,
     Profile,
     pushed,
     view_drift,
     view_features,
 )
-from demo_core.defenses.published import doc_delta, doc_signal, doc_weight
+from demo_core.defenses.doc import doc_delta, doc_signal
 from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
 from demo_core.fit import Fit
 from demo_core.models import (
@@ -104,13 +106,13 @@ def signals(gallery: Gallery, pictures: torch.Tensor) -> dict[str, torch.Tensor]
     return {TAU: torch.cat(tau), VIEW_DRIFT: torch.cat(views)}
 
 
-def counterattacked(gallery: Gallery, pictures: torch.Tensor, profile: Profile) -> torch.Tensor:
-    """All pictures [N,3,S,S] after the profile's counterattack, ungated."""
+def counterattacked(gallery: Gallery, pictures: torch.Tensor, config: OwnConfig) -> torch.Tensor:
+    """All pictures [N,3,S,S] after our counterattack, ungated."""
     found = []
     for i, x in gallery.batches(pictures, "counterattacking"):
-        noise = random_start(x, profile.noise_eps, torch.Generator().manual_seed(1000 + i))
-        deltas = [step.delta for step in pushed(gallery.clip.encode, x, noise, profile)]
-        found.append((x + weigh(deltas, profile.budget)).cpu())
+        noise = random_start(x, config.noise_eps, torch.Generator().manual_seed(1000 + i))
+        deltas = [step.delta for step in pushed(gallery.clip.encode, x, noise, config)]
+        found.append((x + weigh(deltas, config.beta)).cpu())
     return torch.cat(found)
 
 
@@ -133,29 +135,31 @@ def choose_profile(gallery: Gallery) -> Profile:
     gate = max(separation, key=separation.get)
     weakest = attacked[ATTACKED[0]][gate]
     threshold = -between(-clean[gate], -weakest) if gate == TAU else between(clean[gate], weakest)
-    plain = Profile(gate, threshold)
+    plain = OwnConfig(Gate(gate, threshold, below=gate == TAU))
     print(
         f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f};"
-        f" gate {gate} at {threshold}: opens for {plain.engages(clean[gate]).float().mean():.1%}"
+        f" gate {gate} at {threshold}: opens for {plain.gate.engages(clean[gate]).float().mean():.1%}"
         " of clean pictures, "
-        + ", ".join(f"{plain.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED),
+        + ", ".join(
+            f"{plain.gate.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED
+        ),
         flush=True,
     )
     untouched = gallery.predict(gallery.pictures) == gallery.labels
     standing = {trial: gallery.predict(pile) == gallery.labels for trial, pile in piles.items()}
     rows = []
-    opened = plain.engages(clean[gate])
+    opened = plain.gate.engages(clean[gate])
     for (eps, step_size, steps), aim in itertools.product(BUDGETS, AIMS):
-        profile = replace(plain, budget=Budget(eps / 255, step_size / 255, steps), aim=aim)
-        moved = {trial: counterattacked(gallery, pile, profile) for trial, pile in piles.items()}
-        suspects = counterattacked(gallery, gallery.pictures[opened], profile) if opened.any() else None
+        config = replace(plain, budget=Budget(eps / 255, step_size / 255, steps), aim=aim)
+        moved = {trial: counterattacked(gallery, pile, config) for trial, pile in piles.items()}
+        suspects = counterattacked(gallery, gallery.pictures[opened], config) if opened.any() else None
         for looks in NUMBERS_OF_LOOKS:
-            chosen = replace(profile, looks=looks)
+            chosen = replace(config, looks=looks)
             found = {"clean": untouched.clone()}
             if suspects is not None:
                 found["clean"][opened] = gallery.predict(suspects, chosen) == gallery.labels[opened]
             for trial, pile in moved.items():
-                engaged = plain.engages(attacked[trial][gate])
+                engaged = plain.gate.engages(attacked[trial][gate])
                 found[str(trial)] = torch.where(
                     engaged, gallery.predict(pile, chosen) == gallery.labels, standing[trial]
                 )
@@ -167,7 +171,7 @@ def choose_profile(gallery: Gallery) -> Profile:
                 flush=True,
             )
     best = max(rows, key=lambda row: row[0])[1]
-    return replace(
+    return Profile(
         best,
         auc={name: round(value, 3) for name, value in separation.items()},
         note=f"Chosen on {len(gallery.labels):,} training photographs; none that it is judged on was used.",
@@ -202,15 +206,16 @@ def choose_doc(gallery: Gallery) -> DOCConfig:
         }
         for share, steepness in itertools.product((0.05, 0.25, 0.5, 0.95), (5.0, 50.0)):
             middle = tau_hat["clean"].quantile(share).item()
-            gate = replace(config, threshold=float(f"{middle:.3g}"), gamma=float(f"{steepness / middle:.3g}"))
+            slope = float(f"{steepness / middle:.3g}")
+            gate = replace(plain.gate, threshold=float(f"{middle:.3g}"), slope=slope)
             found = [
                 percent(
-                    gallery.predict(pile + doc_weight(tau_hat[name], gate).view(-1, 1, 1, 1) * deltas[name])
+                    gallery.predict(pile + gate.weight(tau_hat[name]).view(-1, 1, 1, 1) * deltas[name])
                     == gallery.labels
                 )
                 for name, pile in piles.items()
             ]
-            rows.append((sum(found), gate))
+            rows.append((sum(found), replace(config, gate=gate)))
     return max(rows, key=lambda row: (row[0], row[1].lam))[1]
 
 

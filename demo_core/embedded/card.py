@@ -154,16 +154,16 @@ def chart(key: str) -> Path:
 def model_markdown(key: str) -> str:
     """Everything measured of a model's defence."""
     study, profile = study_of(key), profile_of(key)
-    budget = profile.budget
+    own, gate, budget = profile.own, profile.own.gate, profile.own.budget
     return "\n".join(
         [
             f"### {MODELS[key].title}",
             "",
-            f"Gate: {profile.gate.replace('_', ' ')} {'under' if profile.gate == 'tau' else 'over'}"
-            f" {profile.threshold:g}. Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255"
+            f"Gate: {gate.signal.replace('_', ' ')} {'under' if gate.below else 'over'}"
+            f" {gate.threshold:g}. Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255"
             f" within {budget.eps * 255:g}/255"
-            + (f", aimed at the picture and it {' and '.join(profile.aim)}" if profile.aim else "")
-            + f"; a counterattacked picture is judged by the mean over it and {profile.looks} closer looks."
+            + (f", aimed at the picture and it {' and '.join(own.aim)}" if own.aim else "")
+            + f"; a counterattacked picture is judged by the mean over it and {own.looks} closer looks."
             + f" {profile.note}",
             "",
             "What the default defence keeps:",

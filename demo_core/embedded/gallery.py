@@ -15,7 +15,7 @@ from demo_core.benchmark.piles import Pile, held
 from demo_core.benchmark.run import Bench
 from demo_core.benchmark.trials import Trial
 from demo_core.clip import ZeroShotCLIP
-from demo_core.defenses import Profile, judging
+from demo_core.defenses import OwnConfig, judging
 from demo_core.embedded.photographs import Photographs, read_archive
 from demo_core.embedded.recognise import PROMPTS, names_of
 from demo_core.embedded.vocabulary import imagenet_ids, imagenet_labels
@@ -69,14 +69,14 @@ class Gallery(Bench):
         return torch.cat([self.attacked(trial, self.pile.load(part)).cpu() for part in rows])
 
     @torch.no_grad()
-    def predict(self, pictures: torch.Tensor, profile: Profile = Profile()) -> torch.Tensor:
-        """What the profile's looks, or the model alone where it has none, say of the pictures as they are
+    def predict(self, pictures: torch.Tensor, config: OwnConfig = OwnConfig()) -> torch.Tensor:
+        """What these looks, or the model alone where it has none, say of the pictures as they are
         [N]."""
         answers = []
         for _, x in self.batches(pictures, "predicting"):
             everyone = torch.ones(len(x), dtype=torch.bool, device=x.device)
             answers.append(
-                exhausted(judging(self.clip, x, self.text, profile, everyone)).logits.argmax(1).cpu()
+                exhausted(judging(self.clip, x, self.text, config, everyone)).logits.argmax(1).cpu()
             )
         return torch.cat(answers)
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from demo_core.defenses import DEFENSES, VIEW_DRIFT, Profile
+from demo_core.defenses import DEFENSES, SIGNALS, VIEW_DRIFT, Profile
 from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.plots.study import broken, log_drift
 from demo_core.plots.style import ATTACKED, CLEAN, PAGE, dress, legend_in, new_figure, words_in
@@ -63,17 +63,19 @@ def _draw_study(noise: Axes, views: Axes, study: Study, eps: float) -> None:
 def _draw_rules(noise: Axes, views: Axes, profile: Profile) -> None:
     """The line that each defence of the table draws, if any: beyond it, it engages."""
     for row in DEFENSES.values():
-        rule = row.rule(profile)
-        if rule is None:
+        gate = row.gate(profile)
+        if gate is None:
             continue
-        axes = noise if rule.noise else views
-        place = (
-            np.interp(rule.noise, NOISE_STRENGTHS, _NOISE_PLACES) if rule.noise else _PROBES.index(rule.view)
-        )
-        axes.plot([place - 0.4, place + 0.4], [rule.value] * 2, color=PAGE.words, linewidth=1.5)
+        signal = SIGNALS[gate.signal]
+        drift, axes = signal.drift(gate.threshold), noise if signal.noise else views
+        if signal.noise:
+            place = float(np.interp(signal.noise, NOISE_STRENGTHS, _NOISE_PLACES))
+        else:
+            place = float(_PROBES.index(signal.view))
+        axes.plot([place - 0.4, place + 0.4], [drift] * 2, color=PAGE.words, linewidth=1.5)
         axes.annotate(
-            f"{row.title}: {'below' if rule.below else 'above'}",
-            (place - 0.45, rule.value),
+            f"{row.title}: {'below' if gate.below else 'above'}",
+            (place - 0.45, drift),
             va="center",
             ha="right",
             **words_in(PAGE, 8.5),

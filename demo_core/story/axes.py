@@ -136,17 +136,17 @@ def signal_axes(
     """Both stability signals. key: of the defence; study: the model's, whose densities stand behind a run's
     own points, those of the attack nearest to eps, in 1/255."""
     row = DEFENSES[key]
-    gate, rule, top_of = signal_of(key, profile), row.rule(profile), dict(zip(SIGNAL_NAMES, tops))
+    decides, gate, top_of = signal_of(key, profile), row.gate(profile), dict(zip(SIGNAL_NAMES, tops))
 
     def axes(name: str) -> SignalAxes:
         top, line, engages = top_of[name], None, None
-        if rule is not None and name == gate:
-            line, shown = rule.value, min(max(rule.value, 0), top)
-            low, high = (0, shown) if rule.below else (shown, top)
+        if gate is not None and name == decides:
+            line, shown = gate.threshold, min(max(gate.threshold, 0), top)
+            low, high = (0, shown) if gate.below else (shown, top)
             engages = (low, high) if low < high else None
         return SignalAxes(
             name,
-            f"{SIGNAL_NAMES[name]} ({_role(row, key, name == gate)})",
+            f"{SIGNAL_NAMES[name]} ({_role(row, key, name == decides)})",
             (0.0, top),
             _SIGNAL_HEIGHTS,
             ticks(0, top),
@@ -157,7 +157,7 @@ def signal_axes(
             tuple(_hills(study, eps, name, top)) if study else (),
         )
 
-    return tuple(map(axes, in_gate_order(gate)))
+    return tuple(map(axes, in_gate_order(decides)))
 
 
 def _role(row: Defense, key: str, decides: bool) -> str:

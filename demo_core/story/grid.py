@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from demo_core.counterattack import Budget, TTCConfig, step_weights
+from demo_core.counterattack import TTCConfig, step_weights
 from demo_core.story.run import Moment, Run
 
 FINEST, COARSEST = 127, 96  # how many whole numbers a budget is divided into: they are sent as signed bytes
@@ -78,12 +78,12 @@ def weighted(weights: list[float], steps: list[np.ndarray]) -> np.ndarray:
 def defence_grids(run: Run) -> list[Grid]:
     """One for each moment of the counterattack so far: the row's budget, or the most that was added up to
     there, where that is more. A frame's grid follows from no later moment, for it may have been sent."""
-    budget = _budget(run)
-    if isinstance(budget, Budget) and run.engaged is False and run.settings.defense == "default":
-        scale = run.profile.noise_eps  # all that is added is the probing noise
+    budget = run.defense.budget(run.profile)
+    if run.engaged is False and run.settings.defense == "default":
+        scale = run.profile.own.noise_eps  # all that is added is the probing noise
     else:
-        scale = getattr(budget, "eps", TTCConfig().eps)
-    step_size, grids = getattr(budget, "step_size", 0.0), []
+        scale = budget.eps if budget else TTCConfig().eps
+    step_size, grids = budget.step_size if budget else 0.0, []
     for moment in run.counterattack:
         most = moment.delta.abs().max().item()
         scale = most if most > scale * (1 + _ROUNDING) else scale
@@ -91,19 +91,13 @@ def defence_grids(run: Run) -> list[Grid]:
     return grids
 
 
-def _budget(run: Run) -> object:
-    """What the row's settings say of its eps and step size; None where it has no settings."""
-    config = run.defense.config(run.profile)
-    return getattr(config, "budget", config)
-
-
 def final_weights(run: Run) -> list[float] | None:
     """The weights with which the steps add up to what the defence adds in the end; None where they do not."""
-    budget = _budget(run)
+    beta = getattr(run.defense.config(run.profile), "beta", None)
     whole = run.engaged and run.reading is not None and run.reading.weight == 1
-    if not (whole and isinstance(budget, Budget) and len(run.defence) == budget.steps + 1):
+    if not (whole and beta is not None and len(run.defence) == run.defence_steps + 1):
         return None
-    return step_weights(budget).tolist()
+    return step_weights(run.defence_steps, beta).tolist()
 
 
 def told_beyond(moment: Moment, grid: Grid, before: tuple[Moment, ...], weights: list[float] | None) -> str:

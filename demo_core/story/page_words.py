@@ -118,20 +118,20 @@ def _number(value: float) -> str:
 
 def told(run: Run) -> Told:
     """What a run has to tell on the tour."""
-    clean, rule = run.clean, run.rule
+    clean = run.clean
     eps = run.settings.eps * 255
-    return Told(run.label(clean), clean.max().item(), run.control, eps, _fight(run), rule is not None)
+    return Told(run.label(clean), clean.max().item(), run.control, eps, _fight(run), run.gate is not None)
 
 
 def _fight(run: Run) -> str:
     end = words.outcome(run) if run.defended is not None else ""
     if run.engaged is None:
         return "The defence has not been run on this picture yet."
-    if run.engaged is False and run.rule is not None and not run.defence:
+    if run.engaged is False and run.gate is not None and not run.defence:
         return left_alone(end).strip()
     grids = defence_grids(run)
-    reach = (grids[-1].scale if grids else run.profile.budget.eps) * 255
-    if run.rule is not None:
+    reach = (grids[-1].scale if grids else run.profile.own.budget.eps) * 255
+    if run.gate is not None:
         return pushed_back(reach, end).strip()
     moves = words.still(run)
     if run.defence:

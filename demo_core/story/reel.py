@@ -308,7 +308,7 @@ def _told(found: dict[str, Any], scene: Scene, profile: Profile) -> Told:
     """What a file without a tour tells on it."""
     (index, share), end = found["frames"][0]["top"][0], found["frames"][-1]["say"]
     fought = any(f["act"] == 3 and f["step"] <= f["of"] for f in found["frames"])
-    fight = pushed_back(profile.budget.eps * 255, end) if fought else left_alone(end)
+    fight = pushed_back(profile.own.budget.eps * 255, end) if fought else left_alone(end)
     return Told(found["labels"][index], share, found["control"], scene.eps, fight)
 
 

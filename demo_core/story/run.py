@@ -9,22 +9,18 @@ import torch
 
 from demo_core.attacks import ATTACKS
 from demo_core.counterattack import relative_drift
-from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Profile, Rule
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Gate, Profile
 from demo_core.story.settings import Settings
 
 UNSURE = 0.5  # below this probability an answer is unsure
 SELDOM = 0.5  # below this chance it is likelier that no label fits than that one does
-# What some rows measure instead of either signal: known only when they run.
-OWN_SIGNALS = {"doc": "tau_hat", "mac": "corruption degree"}
 
 
 def signal_of(key: str, profile: Profile) -> str | None:
-    """Which of both signals the gate of a row of DEFENSES decides by; None where by another, or where it has
-    no gate."""
-    rule = DEFENSES[key].rule(profile)
-    if rule is None or key in OWN_SIGNALS:
-        return None
-    return TAU if rule.noise else VIEW_DRIFT if rule.view == VIEW_DRIFT else None
+    """Which of both signals the gate of a row of DEFENSES decides by; None where by another, which is known
+    only when the row runs, or where it has no gate."""
+    gate = DEFENSES[key].gate(profile)
+    return gate.signal if gate and gate.signal in (TAU, VIEW_DRIFT) else None
 
 
 @dataclass(frozen=True)
@@ -100,9 +96,9 @@ class Run:
         return self.defense.steps(self.profile)
 
     @property
-    def rule(self) -> Rule | None:
-        """Where its gate draws the line, where it has one."""
-        return self.defense.rule(self.profile)
+    def gate(self) -> Gate | None:
+        """What it decides by, where it decides."""
+        return self.defense.gate(self.profile)
 
     @property
     def signal(self) -> str | None:

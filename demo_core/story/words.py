@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from demo_core.attacks import ATTACKS
-from demo_core.defenses import TAU, VIEW_DRIFT, transformed
-from demo_core.story.run import OWN_SIGNALS, Moment, Run
+from demo_core.defenses import CORRUPTION, TAU, TAU_HAT, VIEW_DRIFT, transformed
+from demo_core.story.run import Moment, Run
 
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
 PICTURES = ("clean", "attacked", "defended")
@@ -35,8 +35,8 @@ _GATES = {
         "Nudged by one pixel or mirrored, its embedding moves by {} of its length",
         _UNSTEADY[1],
     ),
-    OWN_SIGNALS["doc"]: _Gate("tau hat", _STILL[0], "{} looks how far a little noise turns it", _STILL[1]),
-    OWN_SIGNALS["mac"]: _Gate(
+    TAU_HAT: _Gate("tau hat", _STILL[0], "{} looks how far a little noise turns it", _STILL[1]),
+    CORRUPTION: _Gate(
         "corruption degree",
         "Unsteady under a random view",
         "{} looks how far a random view moves it",
@@ -107,31 +107,21 @@ def attacking(run: Run, moment: Moment, step: int) -> str:
 
 def testing(run: Run) -> str:
     """The test. Only of what is known before the defence runs, for it is told then."""
-    rule, signal = run.rule, run.signal or OWN_SIGNALS.get(run.settings.defense)
-    if rule is None:
+    if run.gate is None:
         return "This defence has no gate: it acts on every picture."
-    if signal is None:
+    side, threshold = "below" if run.gate.below else "over", run.gate.threshold
+    if run.gate.signal not in _GATES:
         return f"{run.defense.title} decides by a test of its own whether it acts."
-    gate = _GATES[signal]
-    side = "below" if rule.below else "over"
+    gate = _GATES[run.gate.signal]
     if run.signal is None:
         looks = gate.moves.format(run.defense.title)
-        return f"Does it hold still? {looks}: {side} {_line(run):.4g} it is suspiciously {gate.state}."
-    value, line = told_apart(run.tested[run.signal], rule.value)
-    engages = _beyond(run, run.tested[run.signal])
+        return f"Does it hold still? {looks}: {side} {threshold:.4g} it is suspiciously {gate.state}."
+    measured = run.tested[run.signal]
+    value, line = told_apart(measured, threshold)
+    engages = (measured < threshold) if run.gate.below else (measured > threshold)
     why = f"it is suspiciously {gate.state}" if engages else "so it looks clean"
     verdict = f"{side} {line} {why}" if engages else f"not {side} {line}, {why}"
     return f"Does it hold still? {gate.moves.format(value)}: {verdict}."
-
-
-def _line(run: Run) -> float:
-    """Where the row's gate draws the line, in the unit of what it measures itself."""
-    config = run.defense.config(run.profile)
-    return getattr(config, "threshold", run.rule.value if run.rule else 0.0)
-
-
-def _beyond(run: Run, value: float) -> bool:
-    return value < _line(run) if run.rule and run.rule.below else value > _line(run)
 
 
 def countering(run: Run, moment: Moment, step: int) -> str:
@@ -139,7 +129,7 @@ def countering(run: Run, moment: Moment, step: int) -> str:
     where = "it was" if run.control else "the attacker left it"
     says = _says(run, moment.probabilities)
     what = f"the same frozen model pushes the picture’s embedding away from where {where}"
-    if run.rule is None:
+    if run.gate is None:
         what = _STEPS.get(run.settings.defense, "the defence moves the picture a little")
     if not run.defence_steps:
         return f"{what[0].upper()}{what[1:]}. It says {says}."
@@ -210,12 +200,13 @@ def _standing(run: Run) -> str:
 
 def _gate(run: Run) -> str:
     """What the gate decided."""
-    if run.rule is None or run.reading is None:
+    if run.gate is None or run.reading is None:
         return " ".join(filter(None, ["This defence has no gate: it acts on every picture.", still(run)]))
     signal, measured = run.reading.signal, run.reading.value
     gate = _GATES.get(signal, _Gate(signal, "Suspicious", "", "suspicious"))
-    value, line = told_apart(measured, _line(run))
-    sign = "<" if measured < _line(run) else ("=" if measured == _line(run) else ">")
+    threshold = run.gate.threshold
+    value, line = told_apart(measured, threshold)
+    sign = "<" if measured < threshold else ("=" if measured == threshold else ">")
     reason = f"({gate.name} {value} {sign} {line})"
     if 0 < run.reading.weight < 1:  # a soft gate
         share = f"{run.reading.weight * 100:.0f} %"
@@ -314,7 +305,9 @@ def described(run: Run) -> dict[str, str]:
         )
         if found
     ]
-    gate = f"The gate’s threshold is {_line(run):.3f}." if run.signal else "Neither of them decides here."
+    gate = "Neither of them decides here."
+    if run.gate and run.signal:
+        gate = f"The gate’s threshold is {run.gate.threshold:.3f}."
     moved = "out by the attack, then the way of the counterattack." if run.attack else "it has not moved."
     return {
         "drift": "Relative drift of the embedding from the clean picture."
