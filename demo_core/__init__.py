@@ -11,16 +11,16 @@ ascent          the one loop: signed gradient ascent in the eps-ball and the pix
 attacks         the table ATTACKS, a row an objective, a start and a step rule;  apgd: Auto-PGD's
 counterattack   tau, the counterattack, its tau-thresholded weighting: the paper, number for number
 moments         what a defence yields as it does it, and what it returns
-defenses        one file an idea: views, signals, published rows, our own, profiles, and the table DEFENSES
+defenses        one file an idea: views, signals, published rows, our own, profiles, the table DEFENSES; and
+                drift, how far the embedding moves under noise and views, a model's study
 adaptive        attackers who know the defence
-drift           how far the embedding moves under noise and views; a model's study
 clip            pixels -> raw features -> logits
 models          the table MODELS: how each loads, its profile, its study
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
 story           one picture: settings, play, run (a snapshot a step), words, axes, scenes (the presets, and
-                links), reel (the frames that the page plays; the finished runs in assets/runs)
-takeaway        a run as files
-plots           figures for files, from the numbers that the page draws
+                links), reel (the frames that the page plays; the finished runs in assets/runs), figures
+                from the numbers that the page draws, takeaway (a run as files)
+plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials, datasets, piles, records (SQLite), run, report, the command line
 ui              the page: lab wires it, handlers answer it, stage.js plays a reel, api serves programs, bench
                 is the hidden tab

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import Profile
-from demo_core.drift import Study
+from demo_core.defenses.drift import Study
 from demo_core.fit import Fit
 from demo_core.photo import (
     IMAGE_SIZE,

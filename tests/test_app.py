@@ -18,7 +18,7 @@ from demo_core.labels import PRESETS
 from demo_core.models import DEFAULT_MODEL, profile_of
 from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS
-from demo_core.takeaway import TAKEAWAYS
+from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui import handlers, lab, theme
 
 ANIMALS = "\n".join(PRESETS["Animals"])

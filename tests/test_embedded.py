@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from demo_core.ascent import last
 from demo_core.attacks import pgd
 from demo_core.benchmark.piles import held
-from demo_core.drift import NOISE_STRENGTHS, Study
+from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
 from demo_core.embedded.gallery import Gallery, auc, read_pile

@@ -16,7 +16,9 @@ from demo_core.defenses import DEFENSES, TAU
 from demo_core.models import profile_of, study_of
 from demo_core.story.axes import signal_axes, ticks
 from demo_core.story.reel import made, path_map
+from demo_core.story.run_figure import run_figure
 from demo_core.story.scenes import scene_of
+from demo_core.story.views_figure import views_figure
 
 THREADS, ROUNDS = 10, 3
 KINDS = ("views", "run", "study", "accuracy")
@@ -30,9 +32,9 @@ def draw(clip):
 
     def files(kind: str) -> tuple[bytes, ...]:
         if kind == "views":
-            return (plots.to_svg(plots.views_figure(drifts, profile_of("photo"), study), "words").encode(),)
+            return (plots.to_svg(views_figure(drifts, profile_of("photo"), study), "words").encode(),)
         if kind == "run":
-            return tuple(plots.as_file(plots.run_figure(run, found, study), k) for k in ("svg", "pdf", "png"))
+            return tuple(plots.as_file(run_figure(run, found, study), k) for k in ("svg", "pdf", "png"))
         if kind == "study":
             return (plots.as_file(plots.study_figure(study_of("photo-fare")), "svg"),)
         return tuple(plots.as_file(drawn(records), k) for k in ("svg", "png"))

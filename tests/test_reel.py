@@ -35,7 +35,7 @@ from demo_core.story.reel import (
     stored,
 )
 from demo_core.story.scenes import SCENES, Scene, SceneError, scene_of
-from demo_core.takeaway import TAKEAWAYS, NotThere, numbers
+from demo_core.story.takeaway import TAKEAWAYS, NotThere, numbers
 
 PHOTO = profile_of("photo")
 CAT = replace(scene_of("cat"), steps=4)

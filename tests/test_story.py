@@ -11,16 +11,18 @@ from demo_core.ascent import Budget, last, random_start
 from demo_core.attacks import ATTACKS, pgd, seen_by
 from demo_core.counterattack import TTCConfig, purify
 from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Gate, OwnConfig, Profile
-from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
+from demo_core.defenses.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
 from demo_core.moments import exhausted
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
-from demo_core.plots import run_figure, to_svg, views_figure
+from demo_core.plots import to_svg
 from demo_core.story import words
 from demo_core.story.axes import drift_of, signals_of
 from demo_core.story.reel import path_map, reel
+from demo_core.story.run_figure import run_figure
+from demo_core.story.views_figure import views_figure
 from demo_core.ui import lab
 from demo_core.ui.render import arena_html
 

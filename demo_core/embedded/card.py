@@ -18,7 +18,7 @@ from demo_core.benchmark.report import drawn, shipped, shipped_markdown
 from demo_core.benchmark.tables import UNIT, table
 from demo_core.benchmark.trials import CLEAN, attack_title
 from demo_core.defenses import VIEW_DRIFT
-from demo_core.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
+from demo_core.defenses.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import NO_DOUBT, NO_LABEL_FITS, SENSIBLE, UNSURE, UPLOADS_FILE, WRONG

@@ -23,7 +23,7 @@ from demo_core.ascent import last, uniform
 from demo_core.attacks import pgd
 from demo_core.benchmark.trials import Trial
 from demo_core.defenses import TAU, VIEW_DRIFT, view_drift, view_features
-from demo_core.drift import (
+from demo_core.defenses.drift import (
     CLEAN_PILE,
     GROWTH,
     LEVELS,

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from demo_core.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
+from demo_core.defenses.drift import CLEAN_PILE, LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.plots.style import CLEAN, TITLE_SIZE, WHITE, dress, legend_in, new_figure, words_in
 
 _QUARTER, _HALF, _THREE_QUARTERS = (LEVELS.index(level) for level in (0.25, 0.5, 0.75))

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 import numpy as np
 
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Profile
-from demo_core.drift import CLEAN_PILE, LEVELS, Row, Study
+from demo_core.defenses.drift import CLEAN_PILE, LEVELS, Row, Study
 from demo_core.story.run import Run, Signals, signal_of
 
 WIDTH, HEIGHT = 345.6, 216.0  # of a plot, in units of its view box: 4.8 and 3 inches of 72 points

@@ -16,7 +16,7 @@ from demo_core.attacks import ATTACKS, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.counterattack import relative_drift
 from demo_core.defenses import DEFENSES, VIEWS, Defense, Profile, view_drift, view_features
-from demo_core.drift import TAU_STRENGTH, noise_drifts, view_drifts
+from demo_core.defenses.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.fit import Fit
 from demo_core.moments import Measured, Moved, exhausted, step_by_step, watched
 from demo_core.pictures import to_pixels

@@ -4,7 +4,7 @@
 
 A reel holds one frame for each moment of the run's four acts (picture, attack, test, counterattack). A
 perturbation becomes whole numbers of at most 127 (see grid.py): precise enough to look at. For exact floats
-there is `demo_core.takeaway`. A frame holds only what the frames of its act before it do not tell, and a
+there is takeaway.py. A frame holds only what the frames of its act before it do not tell, and a
 message during a run only what earlier ones did not (see Messages).
 """
 
@@ -26,7 +26,7 @@ from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import Profile
-from demo_core.drift import Study
+from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import ASSETS, fit_of, load, profile_of, study_of, surrogate_of
 from demo_core.pictures import PHOTO_SIDE, as_url, open_picture, to_image, to_photo

@@ -14,7 +14,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.moments import step_by_step
 from demo_core.story import Run, words
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
-from demo_core.takeaway import attacked_picture, defended_picture
+from demo_core.story.takeaway import attacked_picture, defended_picture
 from demo_core.ui import handlers
 
 OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")

@@ -37,7 +37,7 @@ from demo_core.story import Run, page_words, words
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
-from demo_core.takeaway import TAKEAWAYS, NotThere
+from demo_core.story.takeaway import TAKEAWAYS, NotThere
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name

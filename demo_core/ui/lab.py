@@ -20,7 +20,7 @@ from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.story import reel
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Setting
-from demo_core.takeaway import TAKEAWAYS
+from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui import api, bench, handlers
 from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.render import (

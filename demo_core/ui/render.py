@@ -13,8 +13,9 @@ from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
 from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture
-from demo_core.plots import DEFENDED, to_svg, views_figure
+from demo_core.plots import DEFENDED, to_svg
 from demo_core.story import Bout, Drifts, Run, page_words
+from demo_core.story.views_figure import views_figure
 
 THUMBNAIL = 96
 _TEMPLATES = Environment(

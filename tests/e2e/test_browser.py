@@ -17,7 +17,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
 from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, scene_of
-from demo_core.takeaway import TAKEAWAYS
+from demo_core.story.takeaway import TAKEAWAYS
 from tests.e2e import CHROMIUM
 
 if CHROMIUM is None:

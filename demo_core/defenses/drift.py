@@ -18,7 +18,8 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
 from demo_core.counterattack import TTCConfig, relative_drift
-from demo_core.defenses import MAC_VIEW, VIEWS, augmented
+from demo_core.defenses.signals import MAC_VIEW
+from demo_core.defenses.views import VIEWS, augmented
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 NOISE_STRENGTHS = (0.5, 1, 2, 4, 8, 16, 32)  # in 1/255

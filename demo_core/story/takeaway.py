@@ -14,11 +14,12 @@ import numpy as np
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 
-from demo_core.drift import Study
+from demo_core.defenses.drift import Study
 from demo_core.pictures import PHOTO_SIDE, enlarged, perturb, to_image
-from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file, run_figure
+from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file
 from demo_core.story import Moment, Run
 from demo_core.story.reel import frames, path_map
+from demo_core.story.run_figure import run_figure
 from demo_core.story.settings import as_given
 from demo_core.story.words import ACTS, verdict
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
-from demo_core.drift import Study
+from demo_core.defenses.drift import Study
 from demo_core.plots.style import (
     ATTACKED,
     CLEAN,

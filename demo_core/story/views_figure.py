@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from demo_core.defenses import DEFENSES, SIGNALS, VIEW_DRIFT, Profile
-from demo_core.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
+from demo_core.defenses.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.plots.study import broken, log_drift
 from demo_core.plots.style import ATTACKED, CLEAN, PAGE, dress, legend_in, new_figure, words_in
 from demo_core.story.axes import nearest_piles
