@@ -15,10 +15,21 @@ from safetensors.torch import load_file
 from demo_core import photo, story
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
-from demo_core.models import EMBEDDED, MODELS, ModelUnavailable, folder_of, load, load_embedded, profile_of
+from demo_core.models import (
+    EMBEDDED,
+    MODELS,
+    ModelUnavailable,
+    fit_of,
+    folder_of,
+    load,
+    load_embedded,
+    profile_of,
+)
 from demo_core.pictures import open_picture, to_photo, to_pixels
 from demo_core.story import words
 from demo_core.story.settings import truth_of
+
+PROFILE, FIT = profile_of("photo"), fit_of("photo")
 
 
 def test_weights_come_from_the_package_without_importing_it():
@@ -123,7 +134,7 @@ def test_it_says_when_no_label_fits(photo_clip):
     cat = to_photo(open_picture(next(e for e in EXAMPLES if e.title == "cat").path))
 
     def begun(*labels):
-        return story.begin(photo_clip, cat, story.Settings(labels, DEFAULT_TEMPLATE), profile_of("photo"))
+        return story.begin(photo_clip, cat, story.Settings(labels, DEFAULT_TEMPLATE), PROFILE, FIT)
 
     fitting, other = begun("tabby cat", "lion", "bullfrog"), begun("bullfrog", "airliner", "pizza")
     assert fitting.fit > 0.5 > other.fit
@@ -134,9 +145,7 @@ def test_it_says_when_no_label_fits(photo_clip):
 
 def test_noise_fits_no_label(photo_clip):
     noise = torch.rand(3, 448, 448, generator=torch.Generator().manual_seed(0))
-    run = story.begin(
-        photo_clip, noise, story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE), profile_of("photo")
-    )
+    run = story.begin(photo_clip, noise, story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE), PROFILE, FIT)
     assert run.no_label_fits
 
 
@@ -171,7 +180,5 @@ def test_other_sizes_are_other_models(clip):
 
 def test_a_uniform_picture_is_no_trouble(photo_clip):
     white = to_photo(Image.new("RGB", (300, 200), "white"))
-    run = story.begin(
-        photo_clip, white, story.Settings(("dog", "cat"), DEFAULT_TEMPLATE), profile_of("photo")
-    )
+    run = story.begin(photo_clip, white, story.Settings(("dog", "cat"), DEFAULT_TEMPLATE), PROFILE, FIT)
     assert torch.isfinite(run.clean).all() and 0 <= run.fit <= 1

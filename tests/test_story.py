@@ -277,9 +277,8 @@ def test_a_label_is_never_markup(clip, photo):
 def test_arena_answers_as_the_defences_do(clip, photo):
     run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), PHOTO)))[-1]
     bouts = list(story.arena(clip, run))
-    assert [len(b) for b in bouts] == list(range(1, len(DEFENSES) + 1)) and [
-        b.key for b in bouts[-1]
-    ] == list(DEFENSES)
+    assert sorted({len(b) for b in bouts}) == list(range(len(DEFENSES) + 1))  # it can end within each
+    assert [b.key for b in bouts[-1]] == list(DEFENSES)
     found = {b.key: b for b in bouts[-1]}
     bare, ours = found["none"], found["default"]
     torch.testing.assert_close(bare.attacked, run.attacked, atol=1e-5, rtol=1e-4)

@@ -25,7 +25,6 @@ import torch.nn.functional as F
 from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
-from demo_core.defenses import Profile
 from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import ASSETS, fit_of, load, profile_of, study_of, surrogate_of
@@ -46,7 +45,7 @@ from demo_core.story.axes import (
     signals_of,
 )
 from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
-from demo_core.story.page_words import PAGE_WORDS, Told, left_alone, pushed_back, told, tour
+from demo_core.story.page_words import PAGE_WORDS, told, tour
 from demo_core.story.scenes import SCENES, Scene, scene_of
 
 FOLDER = ASSETS / "runs"
@@ -299,17 +298,8 @@ def stored(scene: Scene) -> dict[str, Any] | None:
         "photo": photo_url(to_photo(open_picture(scene.example.path))),
         "drift": asdict(drift_axes(attack, defence, found["control"], tops[0])),
         "signal": [*map(asdict, signal)],
-        "tour": found.get("tour") or tour(_told(found, scene, profile)),
         "page": page(),
     }
-
-
-def _told(found: dict[str, Any], scene: Scene, profile: Profile) -> Told:
-    """What a file without a tour tells on it."""
-    (index, share), end = found["frames"][0]["top"][0], found["frames"][-1]["say"]
-    fought = any(f["act"] == 3 and f["step"] <= f["of"] for f in found["frames"])
-    fight = pushed_back(profile.own.budget.eps * 255, end) if fought else left_alone(end)
-    return Told(found["labels"][index], share, found["control"], scene.eps, fight)
 
 
 def store(scene: Scene, run: Run) -> None:
