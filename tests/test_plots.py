@@ -20,7 +20,7 @@ from demo_core.story.run_figure import run_figure
 from demo_core.story.scenes import scene_of
 from demo_core.story.views_figure import views_figure
 
-THREADS, ROUNDS = 10, 3
+THREADS, ROUNDS = 10, 1
 KINDS = ("views", "run", "study", "accuracy")
 
 

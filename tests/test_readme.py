@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo_core.examples import EXAMPLES
-from demo_core.ui import lab
+from demo_core.ui import lab, theme
 
 SNIPPETS = re.findall(r"```python\n(.+?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.S)
 
@@ -20,7 +20,7 @@ def test_the_library_snippet(capsys):
 @pytest.fixture
 def address():
     page = lab.build()
-    _, url, _ = page.queue().launch(prevent_thread_lock=True, quiet=True, **lab.launch_options())
+    _, url, _ = page.queue().launch(prevent_thread_lock=True, quiet=True, **theme.launch_options())
     yield url
     page.close()
 
