@@ -294,7 +294,8 @@ def test_an_attacker_who_knows_the_defence_meets_it_harder(clip):
     the static."""
     ends = {}
     for adaptive in (False, True):
-        chosen = story.Settings(PRESETS["Everyday"], DEFAULT_TEMPLATE, adaptive=adaptive, eps=8 / 255, steps=6)
+        labels, eps = PRESETS["Everyday"], 8 / 255
+        chosen = story.Settings(labels, DEFAULT_TEMPLATE, adaptive=adaptive, eps=eps, steps=6)
         total = 0.0
         for example in EXAMPLES[:3]:
             photo = to_photo(open_picture(example.path))
