@@ -4,16 +4,28 @@ from demo_core.ascent import Budget
 from demo_core.counterattack import TAU, Gate
 from demo_core.defenses.averages import log_mean, mean_of
 from demo_core.defenses.doc import DOCConfig, doc
-from demo_core.defenses.mac import MACConfig, mac
+from demo_core.defenses.lowpass import CSRConfig, csr_purify, low_passed
+from demo_core.defenses.mac import MACConfig, mac, mac_delta
 from demo_core.defenses.own import OwnConfig, closer_looks, default, judging, pushed
 from demo_core.defenses.profile import Profile
 from demo_core.defenses.published import ttc
-from demo_core.defenses.signals import CORRUPTION, ENGAGED, MAC_VIEW, SIGNALS, TAU_HAT, VIEW_DRIFT
+from demo_core.defenses.random_views import augmented
+from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc_feature, dbd_feature
+from demo_core.defenses.signals import (
+    AGREEMENT,
+    CORRUPTION,
+    ENGAGED,
+    LOW_PASS,
+    MAC_VIEW,
+    PADDING,
+    SIGNALS,
+    TAU_HAT,
+    VIEW_DRIFT,
+)
 from demo_core.defenses.table import DEFENSES, Defence, Defense, in_order, title_of
 from demo_core.defenses.views import (
     LOOKS,
     VIEWS,
-    augmented,
     look,
     shift,
     transformed,
@@ -22,6 +34,17 @@ from demo_core.defenses.views import (
 )
 
 __all__ = [
+    "mac_delta",
+    "low_passed",
+    "dbd_feature",
+    "csr_purify",
+    "agc_feature",
+    "DBDConfig",
+    "CSRConfig",
+    "AGCConfig",
+    "PADDING",
+    "LOW_PASS",
+    "AGREEMENT",
     "CORRUPTION",
     "DEFENSES",
     "ENGAGED",

@@ -48,7 +48,8 @@ def doc(
     and the picture's.
     """
     given = pixels.detach()
-    tau_hat = doc_signal(clip, given, config, dice)
+    with torch.no_grad():
+        tau_hat = doc_signal(clip, given, dice, config)
     weight = config.gate.weight(tau_hat)
     yield Measured(TAU_HAT, tau_hat, weight)
     delta = yield from doc_delta(clip, given, config, dice)
@@ -56,13 +57,12 @@ def doc(
     return Defended(moved, answer(clip, moved, text), {TAU_HAT: tau_hat, "weight": weight})
 
 
-@torch.no_grad()
 def doc_signal(
-    clip: ZeroShotCLIP, pixels: torch.Tensor, config: DOCConfig, dice: Dice = None
+    clip: ZeroShotCLIP, pixels: torch.Tensor, dice: Dice = None, config: DOCConfig = DOCConfig()
 ) -> torch.Tensor:
-    """DOC's tau_hat [B]."""
-    anchor = clip.probe(pixels)
-    noisy = [clip.probe(pixels + random_start(pixels, config.budget.eps, dice)) for _ in range(config.copies)]
+    """DOC's tau_hat [B], differentiable."""
+    anchor, given = clip.probe(pixels), pixels.detach()
+    noisy = [clip.probe(pixels + random_start(given, config.budget.eps, dice)) for _ in range(config.copies)]
     return 1 - mean_of([F.cosine_similarity(features, anchor) for features in noisy])
 
 

@@ -7,19 +7,18 @@ strong). It is made by `python -m demo_core.embedded.study`.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
 from demo_core.counterattack import TTCConfig, relative_drift
+from demo_core.defenses.random_views import augmented, jpeg
 from demo_core.defenses.signals import MAC_VIEW
-from demo_core.defenses.views import VIEWS, augmented
+from demo_core.defenses.views import VIEWS
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 NOISE_STRENGTHS = (0.5, 1, 2, 4, 8, 16, 32)  # in 1/255
@@ -39,23 +38,12 @@ def _cropped(pixels: torch.Tensor) -> torch.Tensor:
     return vision.resize(vision.center_crop(pixels, [side * 7 // 8]), [side, side], antialias=True)
 
 
-def _jpeg(pixels: torch.Tensor) -> torch.Tensor:
-    def stored(x: torch.Tensor) -> torch.Tensor:
-        file = io.BytesIO()
-        vision.to_pil_image(x).save(file, "JPEG", quality=75)
-        return vision.pil_to_tensor(Image.open(file))
-
-    return (
-        torch.stack([stored(x) for x in (pixels * 255).round().to(torch.uint8).cpu()]).to(pixels.device) / 255
-    )
-
-
 STUDY_VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "one pixel right": VIEWS["one pixel right"],
     "mirrored": VIEWS["mirrored"],
     "cropped to 7/8": _cropped,
     "blurred, sigma 1": lambda x: vision.gaussian_blur(x, [5, 5], [1.0, 1.0]),
-    "JPEG, quality 75": _jpeg,
+    "JPEG, quality 75": lambda x: jpeg(x, 75),
     MAC_VIEW: lambda x: augmented(x, [torch.Generator().manual_seed(0) for _ in x]),
 }
 

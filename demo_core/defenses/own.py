@@ -15,7 +15,7 @@ import torch
 
 from demo_core.ascent import Budget, Dice, Step, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import TAU, Encode, Gate, TTCConfig, stability, weigh
+from demo_core.counterattack import TAU, Encode, Gate, TTCConfig, relative_drift, weigh
 from demo_core.defenses.averages import log_mean, mean_of
 from demo_core.defenses.published import answer, everyone, still
 from demo_core.defenses.signals import ENGAGED
@@ -44,12 +44,18 @@ class OwnConfig:
         return TTCConfig().eps if self.gate.signal == TAU else self.budget.eps
 
 
-@torch.no_grad()
 def gate_signal(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor, config: OwnConfig) -> torch.Tensor:
-    """The signal [B] that gates this profile; noise [B,3,H,W] is what tau is probed with."""
+    """The signal [B] that the gate reads; noise [B,3,H,W] is what tau is probed with. Differentiable."""
     if config.gate.signal == TAU:
-        return stability(encode, pixels, noise)
+        return relative_drift(encode(pixels + noise), encode(pixels))
     return view_drift(view_features(encode, pixels))
+
+
+def own_signal(
+    clip: ZeroShotCLIP, pixels: torch.Tensor, dice: Dice = None, config: OwnConfig = OwnConfig()
+) -> torch.Tensor:
+    """The same, with noise of its own."""
+    return gate_signal(clip.probe, pixels, random_start(pixels.detach(), config.noise_eps, dice), config)
 
 
 def left_alone(noise: torch.Tensor, config: OwnConfig) -> torch.Tensor:
@@ -125,7 +131,8 @@ def default(
     published.py."""
     given = still(pixels, unroll)
     noise = random_start(pixels.detach(), config.noise_eps, dice)
-    signal = gate_signal(clip.probe, pixels.detach(), noise, config)
+    with torch.no_grad():
+        signal = gate_signal(clip.probe, pixels.detach(), noise, config)
     engaged = config.gate.engages(signal)
     yield Measured(config.gate.signal, signal, engaged.float())
     delta, deltas = left_alone(noise, config), []

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from demo_core.ascent import Budget, Dice, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import TAU, TTCConfig, purifying
+from demo_core.counterattack import TAU, TTCConfig, purifying, relative_drift
 from demo_core.defenses.averages import mean_of
 from demo_core.defenses.signals import ENGAGED
 from demo_core.defenses.views import transformed
@@ -115,6 +115,14 @@ def hedge(
     for step in path:
         yield Moved(everyone(pixels), step.delta)
     return Defended(pixels + step.delta, answer(clip, pixels + step.delta, text))
+
+
+def ttc_signal(
+    clip: ZeroShotCLIP, pixels: torch.Tensor, dice: Dice = None, config: TTCConfig = TTCConfig()
+) -> torch.Tensor:
+    """tau [B], differentiable."""
+    noise = random_start(pixels.detach(), config.eps, dice)
+    return relative_drift(clip.probe(pixels + noise), clip.probe(pixels))
 
 
 def ttc(

@@ -10,6 +10,9 @@ from demo_core.counterattack import TAU, TTCConfig
 VIEW_DRIFT = "view_drift"
 TAU_HAT = "tau_hat"
 CORRUPTION = "corruption degree"
+LOW_PASS = "low-pass cosine"
+PADDING = "padding cosine"
+AGREEMENT = "agreement of shifts"
 MAC_VIEW = "random view of MAC"
 ENGAGED = "engaged"  # not measured: the name of what says which pictures were counterattacked
 
@@ -17,7 +20,8 @@ ENGAGED = "engaged"  # not measured: the name of what says which pictures were c
 @dataclass(frozen=True)
 class Signal:
     """A row of the table. noise: it is a drift under noise of so many 1/255; view: over the view of that name
-    (VIEW_DRIFT: the mean over VIEWS); drift: the relative drift that a value of it stands for."""
+    (VIEW_DRIFT: the mean over VIEWS); neither: the study has no such drift. drift: the relative drift that a
+    value of it stands for."""
 
     noise: float | None = None
     view: str | None = None
@@ -30,4 +34,7 @@ SIGNALS: dict[str, Signal] = {
     # a cosine of 1 - t between unit vectors is a distance of (2 t)^.5
     TAU_HAT: Signal(noise=TTCConfig().eps * 255, drift=lambda t: (2 * t) ** 0.5),
     CORRUPTION: Signal(view=MAC_VIEW),
+    LOW_PASS: Signal(),
+    PADDING: Signal(),
+    AGREEMENT: Signal(),
 }

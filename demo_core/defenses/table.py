@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from demo_core.ascent import Budget
 from demo_core.counterattack import Gate, TTCConfig
 from demo_core.defenses import own, published
-from demo_core.defenses.doc import doc
-from demo_core.defenses.mac import MACConfig, mac
+from demo_core.defenses.doc import doc, doc_signal
+from demo_core.defenses.lowpass import CSRConfig, LowPassConfig, csr, csr_signal, low_pass
+from demo_core.defenses.mac import MACConfig, mac, mac_signal
+from demo_core.defenses.padding import PaddingConfig, padding, padding_signal
 from demo_core.defenses.profile import Profile
+from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc, agreement, dbd
 from demo_core.moments import Defending
 
 # (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments that returns Defended
@@ -25,15 +30,17 @@ class Defense:
 
     run: the defence, a Defence that takes its settings as `config` where `config` gives some; help: one
     sentence for the screen; config: the settings that it runs under on a model with this profile: with a
-    `gate` where it decides whether it acts, and a `budget` where it takes steps, or a Budget itself;
-    surrogates: what else than `run` an attacker may differentiate to fool it; departs: how it is not what its
-    paper measured, where it is not.
+    `gate` where it decides whether it acts, and a `budget` where it takes steps, or a Budget itself; signal:
+    what its gate reads, (clip, pixels [B,3,H,W], dice, config) -> [B], differentiable, for an attacker who
+    aims at it; surrogates: what else than `run` an attacker may differentiate to fool it; departs: how it is
+    not what its paper measured, where it is not.
     """
 
     title: str
     run: Defence
     help: str
     config: Callable[[Profile], Any] = lambda profile: None
+    signal: Callable[..., torch.Tensor] | None = None
     surrogates: tuple[Defence, ...] = ()
     departs: str = ""
 
@@ -71,6 +78,21 @@ DEFENSES: dict[str, Defense] = {
         published.random_noise,
         "A little noise, a control: it washes out the weakest attacks only.",
     ),
+    "low_pass": Defense(
+        "Low-pass",
+        low_pass,
+        "The picture blurred a little, a control: the cheapest defence there is.",
+        config=lambda profile: LowPassConfig(),
+        departs="its papers blur in several ways; this is CSR’s mask",
+    ),
+    "padding": Defense(
+        "Padding",
+        padding,
+        "Where a black border turns the embedding far, the padded picture is judged.",
+        config=lambda profile: PaddingConfig(),
+        signal=padding_signal,
+        departs="TTP’s gate with its control; TTP also trains the border for one step",
+    ),
     "tte": Defense("TTE", published.tte, "The prediction averaged over flips and crops."),
     "anti_adversary": Defense(
         "Anti-adversary",
@@ -92,6 +114,7 @@ DEFENSES: dict[str, Defense] = {
         published.ttc,
         "The paper’s counterattack, with the paper’s values.",
         config=lambda profile: TTCConfig(),
+        signal=published.ttc_signal,
         surrogates=(partial(published.ttc, unroll=True),),
     ),
     "doc": Defense(
@@ -99,6 +122,7 @@ DEFENSES: dict[str, Defense] = {
         doc,
         "A counterattack with a random orthogonal part and momentum, softly gated.",
         config=lambda profile: profile.doc,
+        signal=doc_signal,
         departs="lambda, mu, gamma and tau are not its paper’s, which does not print them",
     ),
     "mac": Defense(
@@ -106,12 +130,34 @@ DEFENSES: dict[str, Defense] = {
         mac,
         "Counterattacks on two views, weighted by how much a view moves the embedding.",
         config=lambda profile: MACConfig(),
+        signal=mac_signal,
+    ),
+    "csr": Defense(
+        "CSR",
+        csr,
+        "Where low frequencies tell another story, a few steps towards it.",
+        config=lambda profile: CSRConfig(),
+        signal=csr_signal,
+    ),
+    "dbd": Defense(
+        "DBD",
+        dbd,
+        "The embedding shifted as 31 views lie from it, further where they agree.",
+        config=lambda profile: DBDConfig(),
+        signal=agreement,
+    ),
+    "agc": Defense(
+        "AGC",
+        agc,
+        "The embedding turned towards the mean of 32 slants of the picture, and past it.",
+        config=lambda profile: AGCConfig(),
     ),
     "default": Defense(
         "Ours",
         own.default,
         "Where small views disagree, a counterattack, judged over several looks.",
         config=lambda profile: profile.own,
+        signal=own.own_signal,
         surrogates=(partial(own.default, unroll=True), own.never_engaged),
     ),
 }

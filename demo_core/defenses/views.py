@@ -1,5 +1,5 @@
 """Small changes of a picture: the exact views that a gate asks, the closer looks that an answer is averaged
-over, the views of TTE, and MAC's random one. All map pixels [B,3,H,W] in [0,1] to as many."""
+over, and the views of TTE. All map pixels [B,3,H,W] in [0,1] to as many."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torchvision.transforms.v2 import functional as vision
 
-from demo_core.ascent import Dice, uniform
 from demo_core.counterattack import Encode, relative_drift
 from demo_core.defenses.averages import mean_of
 
@@ -87,36 +85,3 @@ def transformed(pixels: torch.Tensor) -> list[torch.Tensor]:
     ]
     views = [pixels, *(F.interpolate(c, (side, side), mode="bilinear", align_corners=False) for c in corners)]
     return views + [view.flip(-1) for view in views]
-
-
-def augmented(pixels: torch.Tensor, dice: Dice = None) -> torch.Tensor:
-    """MAC's random view of each picture: up to 5° rotation, 4 % shift and 8 % scale, and each with
-    probability one half colour jitter (.08, .08, .08, .02), a 5-tap blur of sigma .5 to 1.2, and noise of
-    sigma up to .02. Differentiable."""
-    found = []
-    drawn = uniform((len(pixels), 13), dice, 0.0, 1.0).tolist()
-    grain = uniform(pixels.shape, dice).to(pixels) * 3**0.5  # of unit variance
-    for x, u, n in zip(pixels, drawn, grain):
-        between = [2 * v - 1 for v in u]
-        side = x.shape[-1]
-        x = vision.affine(
-            x,
-            5 * between[0],
-            [0.04 * side * between[1], 0.04 * side * between[2]],
-            1 + 0.08 * between[3],
-            [0.0, 0.0],
-            interpolation=vision.InterpolationMode.BILINEAR,
-        )
-        if u[4] < 0.5:
-            x = vision.adjust_brightness(x, 1 + 0.08 * between[5])
-            x = vision.adjust_contrast(x, 1 + 0.08 * between[6])
-            x = vision.adjust_saturation(x, 1 + 0.08 * between[7])
-            x = x + (
-                vision.adjust_hue(x.detach(), 0.02 * between[8]) - x.detach()
-            )  # torchvision's is not differentiable
-        if u[9] < 0.5:
-            x = vision.gaussian_blur(x, [5, 5], [0.5 + 0.7 * u[10]] * 2)
-        if u[11] < 0.5:
-            x = (x + 0.02 * u[12] * n).clamp(0, 1)
-        found.append(x.clamp(0, 1))
-    return torch.stack(found)

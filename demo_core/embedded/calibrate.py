@@ -186,7 +186,7 @@ def choose_doc(gallery: Gallery) -> DOCConfig:
     tau_hat = {
         name: torch.cat(
             [
-                doc_signal(gallery.clip, x, plain, torch.Generator().manual_seed(i)).cpu()
+                doc_signal(gallery.clip, x, torch.Generator().manual_seed(i), plain).cpu()
                 for i, x in gallery.batches(pile, "tau_hat")
             ]
         )

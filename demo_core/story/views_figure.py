@@ -67,6 +67,8 @@ def _draw_rules(noise: Axes, views: Axes, profile: Profile) -> None:
         if gate is None:
             continue
         signal = SIGNALS[gate.signal]
+        if not (signal.noise or signal.view):
+            continue
         drift, axes = signal.drift(gate.threshold), noise if signal.noise else views
         if signal.noise:
             place = float(np.interp(signal.noise, NOISE_STRENGTHS, _NOISE_PLACES))
