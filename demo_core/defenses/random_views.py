@@ -130,10 +130,7 @@ def dbd_views(pixels: torch.Tensor, dice: Dice = None) -> torch.Tensor:
     return torch.stack(
         [
             *(resized_crop(pixels, dice) for _ in range(16)),
-            *(
-                as_constant(partial(bit_depth, rounded=r), pixels)
-                for r in (torch.floor, torch.round, torch.ceil)
-            ),
+            *(as_constant(partial(bit_depth, rounded=r), pixels) for r in levels),
             *(as_constant(partial(jpeg, quality=q), pixels) for q in (50, 60, 75)),
             *((pixels + 0.1 * normal(pixels, dice)).clamp(0, 1) for _ in range(6)),
             median(pixels),
