@@ -1,22 +1,23 @@
-"""Our own defence, which runs under a model's profile: its gate, its counterattack, its closer looks.
+"""Our own defences, which run under a model's profile: a gate, a counterattack, and closer looks.
 
 Two signals can gate. The paper's tau (counterattack.py) is *low* on attacked pictures of a large CLIP: they
 are falsely stable. The drift under small exact views (a one-pixel shift, a mirror image) is *high* on
 attacked pictures: the "corruption degree" of MAC (CVPR 2026), the subject of *Beyond False Stability* (arXiv
-2606.03730).
+2606.03730). Nothing in them is drawn at random where the view drift gates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from demo_core.ascent import Budget, Dice, Step, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import TAU, Encode, Gate, TTCConfig, relative_drift, weigh
-from demo_core.defenses.averages import log_mean, mean_of
+from demo_core.defenses.averages import mean_of
 from demo_core.defenses.published import answer, everyone, still
 from demo_core.defenses.signals import ENGAGED
 from demo_core.defenses.views import LOOKS, VIEWS, look, view_drift, view_features
@@ -25,66 +26,84 @@ from demo_core.moments import Defended, Defending, Looked, Measured, Moved
 
 @dataclass(frozen=True)
 class OwnConfig:
-    """The settings of our own defence; the defaults are the paper's. gate: on TAU or VIEW_DRIFT. aim: names
-    of VIEWS; the counterattack pushes the mean embedding of the picture and these views of it, (): of the
-    picture alone. beta: how steeply its later steps outweigh the earlier ones. looks: classify a
-    counterattacked picture by the probabilities averaged over it and the first so many of LOOKS at it; 0: by
-    it alone."""
+    """The settings of our own counterattack; the defaults are the paper's. gate: on TAU or VIEW_DRIFT. aim:
+    names of VIEWS; the counterattack pushes the mean embedding of the picture and these views of it, (): of
+    the picture alone. beta: how steeply its later steps outweigh the earlier ones; None: the last step is the
+    result. looks: numbers of LOOKS; a counterattacked picture is answered from the mean of its embeddings
+    under these, (): as it is. calm: the same of a picture that the gate leaves alone."""
 
     gate: Gate = TTCConfig().gate
     budget: Budget = Budget()
-    beta: float = TTCConfig().beta
+    beta: float | None = TTCConfig().beta
     aim: tuple[str, ...] = ()
-    looks: int = 0
+    looks: tuple[int, ...] = ()
+    calm: tuple[int, ...] = ()
+
+    @property
+    def probes(self) -> bool:
+        """Whether noise is put on the picture to probe it: then the counterattack starts from that noise,
+        and pictures left alone keep it, as in the authors' code; else it starts from the picture itself."""
+        return self.gate.signal == TAU
 
     @property
     def noise_eps(self) -> float:
-        """The size of the noise that the counterattack starts from. Under the tau gate it is also the probe,
-        so it is the noise that tau is defined with (the paper's), whatever the budget."""
-        return TTCConfig().eps if self.gate.signal == TAU else self.budget.eps
+        """The size of that noise. It is the one that tau is defined with (the paper's), whatever the
+        budget."""
+        return TTCConfig().eps if self.probes else 0.0
 
 
-def gate_signal(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor, config: OwnConfig) -> torch.Tensor:
+def gate_signal(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor, gate: Gate) -> torch.Tensor:
     """The signal [B] that the gate reads; noise [B,3,H,W] is what tau is probed with. Differentiable."""
-    if config.gate.signal == TAU:
+    if gate.signal == TAU:
         return relative_drift(encode(pixels + noise), encode(pixels))
     return view_drift(view_features(encode, pixels))
 
 
 def own_signal(
-    clip: ZeroShotCLIP, pixels: torch.Tensor, dice: Dice = None, config: OwnConfig = OwnConfig()
+    clip: ZeroShotCLIP,
+    pixels: torch.Tensor,
+    dice: Dice = None,
+    config: OwnConfig | ShiftConfig = OwnConfig(),
 ) -> torch.Tensor:
     """The same, with noise of its own."""
-    return gate_signal(clip.probe, pixels, random_start(pixels.detach(), config.noise_eps, dice), config)
+    return gate_signal(clip.probe, pixels, _probe(pixels.detach(), dice, config.gate), config.gate)
 
 
-def left_alone(noise: torch.Tensor, config: OwnConfig) -> torch.Tensor:
-    """What is added [B,3,H,W] to pictures that the gate leaves alone: under tau the probing noise, as in the
-    authors' code; under the view gate nothing, for nothing was added to probe them."""
-    return noise.clone() if config.gate.signal == TAU else torch.zeros_like(noise)
+def _probe(pixels: torch.Tensor, dice: Dice, gate: Gate) -> torch.Tensor:
+    """The noise that the gate probes with; none where it does not."""
+    return random_start(pixels, TTCConfig().eps, dice) if gate.signal == TAU else torch.zeros_like(pixels)
 
 
 def pushed(
     encode: Encode, pixels: torch.Tensor, start: torch.Tensor, config: OwnConfig, unroll: bool = False
 ) -> Iterator[Step]:
-    """The profile's counterattack, ungated and unweighted: raise ‖F(x+delta) − f(x)‖², F being the mean
-    embedding of the picture and the views that the profile aims with, f(x) the picture's own before (with no
-    views this is counterattack.counterattack).
+    """Our counterattack, ungated and unweighted: raise ‖F(x+delta) − f(x)‖², F being the mean embedding of
+    the picture and the views that it aims with, f(x) the picture's own before (with no views this is
+    counterattack.counterattack).
 
     The views of an attacked picture already lie off the place where the attacker left it, so that pushing
     their mean farther from it goes the way that the thing in the picture pulls, not the way of one grid of
-    pixels. Step.output holds the features [B,1 + views,D], the picture's own first.
+    pixels. Step.output holds the features [B,1 + views,D], the picture's own first. From the picture itself
+    f(x) is known from the first step, and costs no pass.
     """
+    anchor: torch.Tensor | None = None
 
     def seen(x: torch.Tensor) -> torch.Tensor:
         stack = torch.stack([x, *(VIEWS[name](x) for name in config.aim)], 1)
         return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
 
-    with torch.set_grad_enabled(unroll):
-        anchor = encode(pixels)
+    def objective(features: torch.Tensor) -> torch.Tensor:
+        nonlocal anchor
+        if anchor is None:
+            anchor = features[:, 0] if unroll else features[:, 0].detach()
+        return (mean_of(features.unbind(1)) - anchor).pow(2).sum(-1)
+
+    if start.count_nonzero() or not config.aim:
+        with torch.set_grad_enabled(unroll):
+            anchor = encode(pixels)
     return ascend(
         seen,
-        lambda features: (mean_of(features.unbind(1)) - anchor).pow(2).sum(-1),
+        objective,
         pixels,
         start,
         eps=config.budget.eps,
@@ -94,28 +113,38 @@ def pushed(
     )
 
 
-def closer_looks(pixels: torch.Tensor, config: OwnConfig) -> torch.Tensor:
-    """The pictures and the first so many of LOOKS at them as the profile has [1 + looks,B,3,H,W]."""
-    drawn = torch.tensor(LOOKS[: config.looks]).view(-1, 1, 5).expand(-1, len(pixels), -1)
-    return torch.stack([pixels, *(look(pixels, one) for one in drawn)])
+def closer_looks(pixels: torch.Tensor, looks: Sequence[int]) -> torch.Tensor:
+    """These of LOOKS at the pictures [looks,B,3,H,W]."""
+    drawn = [torch.tensor(LOOKS[number]).expand(len(pixels), -1) for number in looks]
+    return torch.stack([look(pixels, one) for one in drawn])
+
+
+def _from_looks(
+    clip: ZeroShotCLIP, pixels: torch.Tensor, text: torch.Tensor, looks: Sequence[int]
+) -> Defending:
+    """The answer from the mean of the unit features under these looks; as the picture is, without any."""
+    if not looks:
+        return Defended(pixels, answer(clip, pixels, text))
+    views = closer_looks(pixels, looks)
+    features = F.normalize(clip.encode(views.flatten(0, 1)), dim=-1)
+    seen = clip.logits(features, text).unflatten(0, views.shape[:2])
+    yield Looked(views, seen)
+    return Defended(pixels, clip.logits(mean_of(features.unflatten(0, views.shape[:2])), text))
 
 
 def judging(
     clip: ZeroShotCLIP, pixels: torch.Tensor, text: torch.Tensor, config: OwnConfig, engaged: torch.Tensor
 ) -> Defending:
-    """Classify as the profile does; the answer's logits [B,K] are the model's own of pictures that were left
-    alone, and of those that were counterattacked, `engaged` [B], the logarithm of the probabilities averaged
-    over the picture and the profile's closer looks at it; differentiable."""
-    if not config.looks or not engaged.any():
-        return Defended(pixels, answer(clip, pixels, text))
-    views = closer_looks(pixels[engaged], config)
-    seen = answer(clip, views.flatten(0, 1), text).unflatten(0, views.shape[:2])
-    yield Looked(views, seen)
-    logits = log_mean(seen)
-    if not engaged.all():
-        rows = torch.cat([logits, answer(clip, pixels[~engaged], text)])
-        logits = rows[torch.cat([engaged.nonzero(), (~engaged).nonzero()])[:, 0].argsort()]
-    return Defended(pixels, logits)
+    """Classify as the settings say those that were counterattacked, `engaged` [B], and those that were left
+    alone; differentiable."""
+    if engaged.all() or config.looks == config.calm:
+        return (yield from _from_looks(clip, pixels, text, config.looks))
+    if not engaged.any():
+        return (yield from _from_looks(clip, pixels, text, config.calm))
+    hot = yield from _from_looks(clip, pixels[engaged], text, config.looks)
+    calm = yield from _from_looks(clip, pixels[~engaged], text, config.calm)
+    order = torch.cat([engaged.nonzero(), (~engaged).nonzero()])[:, 0].argsort()
+    return Defended(pixels, torch.cat([hot.logits, calm.logits])[order])
 
 
 def default(
@@ -126,22 +155,21 @@ def default(
     config: OwnConfig = OwnConfig(),
     unroll: bool = False,
 ) -> Defending:
-    """The model's own profile: its gate, its counterattack and its looks, chosen on training pictures where
-    the model is embedded. The gate counts as constant to one who differentiates through it; see
-    published.py."""
+    """The model's own counterattack: gate, steps and looks, chosen on training pictures where the model is
+    embedded. The gate counts as constant to one who differentiates through it; see published.py."""
     given = still(pixels, unroll)
-    noise = random_start(pixels.detach(), config.noise_eps, dice)
+    noise = _probe(pixels.detach(), dice, config.gate)
     with torch.no_grad():
-        signal = gate_signal(clip.probe, pixels.detach(), noise, config)
+        signal = gate_signal(clip.probe, pixels.detach(), noise, config.gate)
     engaged = config.gate.engages(signal)
     yield Measured(config.gate.signal, signal, engaged.float())
-    delta, deltas = left_alone(noise, config), []
+    delta, deltas = noise.clone(), []
     if engaged.any():
         for step in pushed(clip.encode, given[engaged], noise[engaged], config, unroll):
             own = None if step.output is None else step.output[:, 0]  # the others are its views'
             yield Moved(engaged, step.delta, own)
             deltas.append(step.delta)
-        delta[engaged] = weigh(deltas, config.beta)
+        delta[engaged] = deltas[-1] if config.beta is None else weigh(deltas, config.beta)
     judged = yield from judging(clip, pixels + delta, text, config, engaged)
     return Defended(judged.pixels, judged.logits, {config.gate.signal: signal, ENGAGED: engaged})
 
@@ -156,3 +184,38 @@ def never_engaged(
     """What is left of our own defence for an attacker who takes only the counterattack out of his way: the
     looks alone, or the bare model where there are none."""
     return (yield from judging(clip, pixels, text, config, everyone(pixels)))
+
+
+@dataclass(frozen=True)
+class ShiftConfig:
+    """The settings of our counterattack in feature space. gate: as in OwnConfig; looks: numbers of LOOKS;
+    strength: how many times their mean shift is taken where the gate opens; calm: and where it does not."""
+
+    gate: Gate = TTCConfig().gate
+    looks: tuple[int, ...] = (4, 5)
+    strength: float = 2.5
+    calm: float = 1.0
+
+
+def shifted(
+    clip: ZeroShotCLIP,
+    pixels: torch.Tensor,
+    text: torch.Tensor,
+    dice: Dice = None,
+    config: ShiftConfig = ShiftConfig(),
+) -> Defending:
+    """The counterattack without a gradient: the unit embedding z is answered as z + s (m - z), m being the
+    mean unit embedding of a few closer looks. Where the gate opens, s goes past m, away from where the
+    attacker left the picture. What DBD does with 31 random views, from a few exact ones and another gate."""
+    given = pixels.detach()
+    with torch.no_grad():
+        signal = gate_signal(clip.probe, given, _probe(given, dice, config.gate), config.gate)
+    engaged = config.gate.engages(signal)
+    yield Measured(config.gate.signal, signal, engaged.float())
+    views = torch.cat([pixels[None], closer_looks(pixels, config.looks)])
+    features = F.normalize(clip.encode(views.flatten(0, 1)), dim=-1).unflatten(0, views.shape[:2])
+    yield Looked(views, clip.logits(features.flatten(0, 1), text).unflatten(0, views.shape[:2]))
+    times = torch.where(engaged, config.strength, config.calm).unsqueeze(-1)
+    answered = features[0] + times * (mean_of(features[1:]) - features[0])
+    signals = {config.gate.signal: signal, ENGAGED: engaged}
+    return Defended(pixels, clip.logits(answered, text), signals)

@@ -8,16 +8,17 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from demo_core.defenses.doc import DOCConfig
-from demo_core.defenses.own import OwnConfig
+from demo_core.defenses.own import OwnConfig, ShiftConfig
 
 
 @dataclass(frozen=True)
 class Profile:
-    """own, doc: the settings of these two rows; every other row has its source's. auc: how well each signal
-    told attacked from clean pictures where this was calibrated. note: where the numbers come from, in words
-    for the screen."""
+    """own, shift, doc: the settings of these rows; every other row has its source's. auc: how well each
+    signal told attacked from clean pictures where this was calibrated. note: where the numbers come from, in
+    words for the screen."""
 
     own: OwnConfig = OwnConfig()
+    shift: ShiftConfig = ShiftConfig()
     doc: DOCConfig = DOCConfig()
     auc: dict[str, float] = field(default_factory=dict)
     note: str = "The paper’s own rule and values."

@@ -152,6 +152,13 @@ DEFENSES: dict[str, Defense] = {
         "The embedding turned towards the mean of 32 slants of the picture, and past it.",
         config=lambda profile: AGCConfig(),
     ),
+    "shift": Defense(
+        "Ours, in feature space",
+        own.shifted,
+        "Where small views disagree, the embedding is pushed away without moving a pixel.",
+        config=lambda profile: profile.shift,
+        signal=own.own_signal,
+    ),
     "default": Defense(
         "Ours",
         own.default,

@@ -64,12 +64,15 @@ def look(pixels: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
-# Closer looks: zoom, angle, down, right and side of each, as `look` takes them.
+# Closer looks: zoom, angle, down, right and side of each, as `look` takes them. The last two are the middle
+# five sixths, mirrored, and the lower right corner of seven eighths, mirrored.
 LOOKS = (
     (-0.28, 0.0, 0.5, 0.5, 1.0),
     (-0.28, 0.0, 0.33, -0.5, -1.0),
     (0.44, 0.6, -0.42, -0.42, 1.0),
     (0.44, -0.6, -0.42, 0.42, -1.0),
+    (1.0, 0.0, 0.0, 0.0, -1.0),
+    (0.5, 0.0, 1.0, 1.0, -1.0),
 )
 
 
