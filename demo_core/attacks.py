@@ -1,7 +1,8 @@
 """Attacks: ATTACKS, the table that everything else iterates over. A row is an objective, a start and a step
 rule over the one loop of ascent.py.
 
-All are l-inf attacks in pixel units on `classify`, which maps pixels [B,3,H,W] in [0,1] to logits [B,K].
+All but the patch are l-inf attacks in pixel units on `classify`, which maps pixels [B,3,H,W] in [0,1] to
+logits [B,K].
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import torch.nn.functional as F
 from demo_core.apgd import AutoStep, dlr, margin
 from demo_core.ascent import Advance, Budget, Dice, Step, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
+from demo_core.patch import painted, painting, square_mask
+from demo_core.square import squares, stripes
 
 Classify = Callable[[torch.Tensor], torch.Tensor]
 # (logits [B,K], labels [B]) -> what is raised [B]
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 # (pixels [B,3,H,W], eps, dice) -> delta [B,3,H,W]
 Start = Callable[[torch.Tensor, float, Dice], torch.Tensor]
+PATCH = 0.15  # the side of a patch, as a share of the picture's
 
 
 # ------------------------------------------------------------------------------------------- objectives
@@ -43,6 +47,13 @@ def clipped_margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return -F.relu(correct - best_wrong + 50)
 
 
+def lead(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """How far the best wrong logit leads [B], over 0 where the answer is wrong: the margin loss of the Square
+    attack (Andriushchenko et al., ECCV 2020)."""
+    correct, best_wrong = margin(logits, labels)
+    return best_wrong - correct
+
+
 # ------------------------------------------------------------------------------------------- starts
 
 
@@ -56,12 +67,15 @@ def unmoved(pixels: torch.Tensor, eps: float, dice: Dice = None) -> torch.Tensor
 
 @dataclass(frozen=True)
 class Goal:
-    """What an attack is about: raise `objective` with `labels` [B] on `classify` at pixels [B,3,H,W]."""
+    """What an attack is about: raise `objective` with `labels` [B] on `classify` at pixels [B,3,H,W]. dice:
+    what a method draws from on its way; patch: the share of the side that a patch may have."""
 
     classify: Classify
     objective: Objective
     pixels: torch.Tensor
     labels: torch.Tensor
+    dice: Dice = None
+    patch: float = PATCH
 
     def ascent(self, start: torch.Tensor, budget: Budget, advance: Advance | None = None) -> Iterator[Step]:
         """The loop, on this."""
@@ -83,11 +97,13 @@ Walk = Callable[[Goal, torch.Tensor, Budget], Iterator[Step]]
 @dataclass(frozen=True)
 class StepRule:
     """How an attack goes from its start. walk: (goal, start [B,3,H,W], budget) -> its steps; takes_steps,
-    takes_step_size: whether the attacker chooses them, or the method."""
+    takes_step_size: whether the attacker chooses them, or the method; black_box: it sees answers and no
+    gradient, a step is a query, and the point that it holds need not be the one it asked about last."""
 
     walk: Walk
     takes_steps: bool = True
     takes_step_size: bool = True
+    black_box: bool = False
 
 
 def _leap(goal: Goal, start: torch.Tensor, budget: Budget) -> Iterator[Step]:
@@ -105,6 +121,25 @@ def _put_on(goal: Goal, start: torch.Tensor, budget: Budget) -> Iterator[Step]:
     return goal.ascent(torch.zeros_like(start), once, lambda step, gradient: start)
 
 
+def _search(goal: Goal, start: torch.Tensor, budget: Budget) -> Iterator[Step]:
+    return squares(
+        goal.classify,
+        lambda logits: goal.objective(logits, goal.labels),
+        goal.pixels,
+        start,
+        budget.eps,
+        budget.steps,
+        goal.dice,
+    )
+
+
+def _paint(goal: Goal, start: torch.Tensor, budget: Budget) -> Iterator[Step]:
+    mask = square_mask(goal.pixels, goal.patch, goal.dice)
+    return goal.ascent(
+        painted(goal.pixels, mask, goal.dice), Budget(1.0, 0.0, budget.steps), painting(mask, budget.steps)
+    )
+
+
 # Steps of the sign of the gradient, of a size that is chosen (Madry et al., ICLR 2018).
 SIGNED = StepRule(Goal.ascent)
 # One of them, of the full size eps.
@@ -113,6 +148,10 @@ LEAP = StepRule(_leap, takes_steps=False, takes_step_size=False)
 AUTOMATIC = StepRule(_automatic, takes_step_size=False)
 # No gradient: the start, put on in one step.
 PUT_ON = StepRule(_put_on, takes_steps=False, takes_step_size=False)
+# Random squares, each kept where it helps.
+RANDOM_SQUARES = StepRule(_search, takes_step_size=False, black_box=True)
+# Signed steps in a square that is drawn first, of a size that follows from their number.
+PAINTED = StepRule(_paint, takes_step_size=False)
 
 
 # ------------------------------------------------------------------------------------------- the table
@@ -121,7 +160,8 @@ PUT_ON = StepRule(_put_on, takes_steps=False, takes_step_size=False)
 @dataclass(frozen=True)
 class Attack:
     """A row of the table. targeted: `labels` are what the attacker wants, not what is true; transfer: it is
-    crafted on another model; control: it is no attack."""
+    crafted on another model; control: it is no attack; visible: it keeps to a patch, whose size he chooses,
+    and not to eps; usual_steps: how many steps it needs to be itself."""
 
     title: str
     help: str
@@ -131,6 +171,8 @@ class Attack:
     targeted: bool = False
     transfer: bool = False
     control: bool = False
+    visible: bool = False
+    usual_steps: int = 10
 
     def run(
         self,
@@ -143,16 +185,18 @@ class Attack:
         steps: int = 1,
         start: torch.Tensor | None = None,
         generator: Dice = None,
+        patch: float = PATCH,
     ) -> Iterator[Step]:
         """The attack on pixels [B,3,H,W] with labels [B], step by step: steps + 1 items, the first its start.
 
         eps, step_size: in pixel units. step_size and steps are not used where the method sets them. start:
         the first perturbation, already inside the budget and the pixel range; without one, the row's own,
-        drawn from `generator` where it is random.
+        drawn from `generator` where it is random. patch: the side of a visible patch, as a share of the
+        picture's, which has a start of its own.
         """
         if start is None:
             start = self.start(pixels, eps, generator)
-        goal = Goal(classify, self.objective, pixels, labels)
+        goal = Goal(classify, self.objective, pixels, labels, generator, patch)
         return self.rule.walk(goal, start, Budget(eps, step_size, steps))
 
     @property
@@ -187,9 +231,31 @@ ATTACKS: dict[str, Attack] = {
         "APGD-CE",
         "PGD that finds its step size itself, a part of AutoAttack. Give it some tens of steps.",
         rule=AUTOMATIC,
+        usual_steps=50,
     ),
     "apgd_dlr": Attack(
-        "APGD-DLR", "The same on a loss that no scaling of the logits weakens.", dlr, rule=AUTOMATIC
+        "APGD-DLR",
+        "The same on a loss that no scaling of the logits weakens.",
+        dlr,
+        rule=AUTOMATIC,
+        usual_steps=50,
+    ),
+    # Andriushchenko et al., ECCV 2020, a part of AutoAttack
+    "square": Attack(
+        "Square",
+        "A black box: random squares, each kept where it helps; a step is a question. Give it hundreds.",
+        lead,
+        stripes,
+        RANDOM_SQUARES,
+        usual_steps=200,
+    ),
+    # After Brown et al., 2017
+    "patch": Attack(
+        "Patch",
+        "A small square that anyone can see, of any colours. No defence here claims to stop it.",
+        start=unmoved,
+        rule=PAINTED,
+        visible=True,
     ),
     "transfer": Attack(
         "Transfer", "PGD on another model: its attack is carried over to this one.", transfer=True

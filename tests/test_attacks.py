@@ -29,7 +29,7 @@ class TestEveryAttack:
     def test_budget_and_pixel_range(self, row, classify, photographs):
         pixels = torch.cat([photographs, torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)])
         for step in run(row, classify, pixels, torch.arange(6)):
-            assert step.delta.abs().max() <= EPS + ROUNDING
+            assert row.visible or step.delta.abs().max() <= EPS + ROUNDING
             assert (pixels + step.delta).min() >= -ROUNDING and (pixels + step.delta).max() <= 1 + ROUNDING
             assert not step.delta.requires_grad
 
@@ -42,7 +42,7 @@ class TestEveryAttack:
         if row is ATTACKS["noise"]:
             pytest.skip("noise is the control: it raises nothing on purpose")
         labels = (classify(photographs).argmax(1) + row.targeted) % len(LABELS)
-        first, *_, final = run(row, classify, photographs, labels)
+        first, *_, final = run(row, classify, photographs, labels, steps=30 if row.rule.black_box else STEPS)
         # Reading the final point's objective is a run of one step that starts there.
         again = ATTACKS["targeted_pgd" if row.targeted else "pgd"].run
         before, after = (
@@ -74,6 +74,8 @@ class TestEveryAttack:
         assert all(p.grad is None and not p.requires_grad for p in clip.parameters())
 
     def test_eps_zero_changes_nothing(self, row, classify, photographs):
+        if row.visible:
+            pytest.skip("a patch keeps to its size, not to eps")
         assert run(row, classify, photographs, torch.arange(4), eps=0.0)[-1].delta.abs().max() == 0
 
     def test_one_picture_alone_as_in_a_batch(self, row, classify, photographs):
@@ -81,10 +83,13 @@ class TestEveryAttack:
         options = dict(
             eps=EPS, step_size=STEP, steps=1
         )  # more steps let rounding grow where a gradient is near zero
-        whole = list(row.run(classify, photographs, torch.arange(4), start=start, **options))[-1].delta
-        alone = list(row.run(classify, photographs[1:2], torch.tensor([1]), start=start[1:2], **options))[
-            -1
-        ].delta
+        whole, alone = (
+            last(row.run(classify, x, y, start=begun, generator=dice, **options)).delta
+            for x, y, begun, dice in (
+                (photographs, torch.arange(4), start, [torch.Generator().manual_seed(i) for i in range(4)]),
+                (photographs[1:2], torch.tensor([1]), start[1:2], [torch.Generator().manual_seed(1)]),
+            )
+        )
         assert (
             (whole[1:2] - alone).abs() < 1e-5
         ).float().mean() > 0.99  # signs flip only where a gradient is rounding
