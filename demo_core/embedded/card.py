@@ -163,7 +163,8 @@ def model_markdown(key: str) -> str:
             f" {gate.threshold:g}. Counterattack: {budget.steps} steps of {budget.step_size * 255:g}/255"
             f" within {budget.eps * 255:g}/255"
             + (f", aimed at the picture and it {' and '.join(own.aim)}" if own.aim else "")
-            + f"; a counterattacked picture is judged by the mean of its embeddings under {len(own.looks)} closer looks"
+            + f"; a counterattacked picture is judged by the mean of its embeddings under {len(own.looks)}"
+            + " closer looks"
             + (f", others under {len(own.calm)}." if own.calm else ", others as they are.")
             + f" {profile.note}",
             "",
