@@ -131,7 +131,7 @@ def _fight(run: Run) -> str:
         return left_alone(end).strip()
     grids = defence_grids(run)
     reach = (grids[-1].scale if grids else run.profile.own.budget.eps) * 255
-    if run.gate is not None:
+    if run.gate is not None and run.defence:
         return pushed_back(reach, end).strip()
     moves = words.still(run)
     if run.defence:
