@@ -71,13 +71,14 @@ GATES = {
 
 
 def told_apart(value: float, line: float) -> tuple[str, str]:
-    """Two numbers with as many digits as they need to differ; equal only where the numbers are."""
+    """Two numbers with as many digits as they need to differ, and not to look like nought; equal only where
+    the numbers are."""
     value, line = value + 0.0, line + 0.0  # no negative zero
     if value == line:
         return f"{value:.4f}", f"{line:.4f}"
     for digits in (2, *range(4, 18)):
         one, two = f"{value:.{digits}f}", f"{line:.{digits}f}"
-        if one != two:
+        if one != two and all(float(said) or not number for said, number in ((one, value), (two, line))):
             return one, two
     return repr(float(value)), repr(float(line))
 
