@@ -290,8 +290,8 @@ def _but(run: Run, races: Races) -> Iterator[str]:
         yield "This attacker knew none of them: try the one who knows each."
 
 
-def cost(run: Run | None, races: Races) -> str:
-    """Before the race against the attacker who knows each defence."""
+def cost(run: Run | None, races: Races, longest: float = float("inf")) -> str:
+    """Before the race against the attacker who knows each defence. longest: seconds that it may take."""
     if run is None:
         return COST_UNKNOWN
     if not run.settings.attack_can_know:
@@ -300,9 +300,10 @@ def cost(run: Run | None, races: Races) -> str:
     found = adaptive_cost(run, races)
     if found is None:
         return COST_UNKNOWN
+    limit = f" It is stopped after {longest / 60:.0f} minutes." if found.seconds > longest else ""
     return (
         f"Each defence is attacked through itself: about {found.passes} passes through the image tower, and"
-        f" by what this picture took so far about {max(found.seconds, 1):.0f} s. Stop ends it."
+        f" by what this picture took so far about {max(found.seconds, 1):.0f} s. Stop ends it.{limit}"
     )
 
 

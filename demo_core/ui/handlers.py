@@ -286,7 +286,7 @@ def compare(visit: Visit) -> Iterator[Changes]:
             continue
         races, shown = replace(races, **{side: bouts}), bouts
         yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
-    yield {"arena_knows": gr.update(info=page_words.cost(run, races))}
+    yield {"arena_knows": gr.update(info=page_words.cost(run, races, LONGEST))}
 
 
 def watch(key: str, visit: Visit) -> Iterator[Changes]:
@@ -305,7 +305,7 @@ def watch(key: str, visit: Visit) -> Iterator[Changes]:
 def knows_changed(session: Session | None, adaptive: bool) -> Changes:
     """The arena's switch is the setting, and says what it costs."""
     session = session or Session()
-    info = page_words.cost(session.run, session.races)
+    info = page_words.cost(session.run, session.races, LONGEST)
     return {"adaptive": adaptive, "arena_knows": gr.update(info=info)}
 
 
