@@ -108,7 +108,8 @@ def test_arena_runs_every_defence(client, adaptive):
     found = [words(f[1]) for f in frames(client, *arguments(**changes), name="/lab_arena")]
     found = [lanes for lanes in found if lanes]  # between them nothing changes
     again = found[-1].count("re-rolls.")
-    assert again > 5 and len(found) == 1 + len(DEFENSES) + again
+    assert again > 5
+    assert len(found) == 1 + len(DEFENSES) + again
     assert (
         f"0 of {len(DEFENSES)} defences" in found[0]
         and f"{len(DEFENSES)} of {len(DEFENSES)} defences" in found[-1]

@@ -281,7 +281,7 @@ def compare(visit: Visit) -> Iterator[Changes]:
     races = replace(session.races, **{side: ()})
     yield {"arena": arena_html(run, races)}
     for bouts in story.arena(clip, run):
-        if bouts is shown:
+        if not bouts or bouts is shown:
             yield {"stage": gr.skip()}
             continue
         races, shown = replace(races, **{side: bouts}), bouts
