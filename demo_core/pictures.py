@@ -162,11 +162,11 @@ def _thresholds() -> np.ndarray:
     return (matrix + 0.5) / matrix.size
 
 
-def as_url(picture: Image.Image, **options: Any) -> str:
-    """A picture as a WebP address that holds it."""
+def as_url(picture: Image.Image, kind: str = "webp", **options: Any) -> str:
+    """A picture as an address that holds it. kind: of file, webp or png."""
     file = io.BytesIO()
-    picture.save(file, "WEBP", **options)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    picture.save(file, kind, **options)
+    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def enlarged(delta: torch.Tensor, eps: float) -> Image.Image:

@@ -106,8 +106,10 @@ def test_arena_runs_every_defence(client, adaptive):
     changes = dict(steps=1, adaptive=adaptive)
     reels(client, *arguments(**changes), name="/lab_attack")
     found = [words(f[1]) for f in frames(client, *arguments(**changes), name="/lab_arena")]
-    found = [table for table in found if table]  # between them nothing changes
-    assert len(found) == 1 + len(DEFENSES)
+    found = [lanes for lanes in found if lanes]  # between them nothing changes
+    again = found[-1].count("re-rolls.")
+    assert again > 5
+    assert len(found) == 1 + len(DEFENSES) + again
     assert (
         f"0 of {len(DEFENSES)} defences" in found[0]
         and f"{len(DEFENSES)} of {len(DEFENSES)} defences" in found[-1]
@@ -290,6 +292,11 @@ def test_attack_and_counterattack_as_endpoints(client):
 def test_arena_as_an_endpoint(client):
     found = client.predict(picture=handle_file(EXAMPLES[1].path), labels=ANIMALS, steps=2, api_name="/arena")
     assert [row["defence"] for row in found] == [row.title for row in DEFENSES.values()]
+    rows = {row["defence"]: row for row in found}
+    assert rows["CSR"]["signal"] == "low-pass cosine" and rows["CSR"]["threshold"] == 0.85
+    assert rows["CSR"]["engaged"] == (rows["CSR"]["value"] < 0.85)
+    assert rows["None"]["signal"] is rows["None"]["engaged"] is rows["None"]["rerolls"] is None
+    assert rows["Hedge"]["rerolls"][1] == 4
 
 
 @pytest.mark.parametrize(
@@ -348,5 +355,6 @@ def test_the_mcp_server_offers_the_same_tools(server):
 def test_the_callers_words_come_back_as_text(client):
     names = "<img src=x onerror=alert(1)>\n<b>cat"
     reels(client, *arguments(labels=names, steps=1), name="/lab_attack")
-    found = frames(client, *arguments(labels=names, steps=1), name="/lab_arena")[-1][1]
+    lanes = (f[1] for f in frames(client, *arguments(labels=names, steps=1), name="/lab_arena"))
+    *_, found = (lane for lane in lanes if isinstance(lane, str))
     assert "<img src=x" not in found and "<b>cat" not in found and "&lt;" in found

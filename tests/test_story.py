@@ -10,16 +10,18 @@ from demo_core import story
 from demo_core.ascent import Budget, last, random_start
 from demo_core.attacks import ATTACKS, pgd, seen_by
 from demo_core.counterattack import TTCConfig, purify
-from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Gate, OwnConfig, Profile
+from demo_core.defenses import DEFENSES, ENGAGED, TAU, VIEW_DRIFT, Defense, Gate, OwnConfig, Profile
 from demo_core.defenses.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
-from demo_core.moments import exhausted
+from demo_core.moments import Defended, Measured, exhausted
 from demo_core.pictures import open_picture, perturb, to_image, to_photo, to_pixels
 from demo_core.plots import to_svg
 from demo_core.story import words
 from demo_core.story.axes import drift_of, signals_of
+from demo_core.story.play import DRAWS
+from demo_core.story.race import Races
 from demo_core.story.reel import path_map, reel
 from demo_core.story.run_figure import run_figure
 from demo_core.story.views_figure import views_figure
@@ -269,7 +271,7 @@ def test_every_point_lies_on_its_axes(clip, photo):
 def test_a_label_is_never_markup(clip, photo):
     chosen = replace(settings(), labels=("<script>alert(1)</script>", "<b>dog"))
     run = finish(clip, photo, chosen, PHOTO)[-1]
-    assert "<script" not in arena_html(run, list(story.arena(clip, run))[-1])
+    assert "<script" not in arena_html(run, Races(list(story.arena(clip, run))[-1]))
     found = reel(run)  # labels reach the page as data; what it takes for markup must not hold them
     assert "<script" not in json.dumps([found["drift"], found["signal"]])
 
@@ -286,6 +288,57 @@ def test_arena_answers_as_the_defences_do(clip, photo):
     step_by_step = list(story.defend(clip, run))[-1]
     torch.testing.assert_close(ours.attacked, step_by_step.defended, atol=1e-4, rtol=1e-3)
     assert (bare.forward, bare.backward) == (1, 0) and all(b.milliseconds > 0 for b in bouts[-1])
+
+
+def test_a_bout_knows_what_its_row_did(clip, photo):
+    """Its gate's reading, what it made of the picture, and, where it rolls dice, how often it is right."""
+    run = list(story.attack(clip, story.begin(clip, photo, settings(steps=3), PHOTO)))[-1]
+    *_, bouts = story.arena(clip, run)
+    found = {b.key: b for b in bouts}
+    assert {key for key, bout in found.items() if not bout.random} == {
+        "none",
+        "low_pass",
+        "padding",
+        "tte",
+        "anti_adversary",
+        "csr",
+    }
+    for key, bout in found.items():
+        assert (bout.rerolls is not None) == bout.random
+        assert (bout.reading is not None) == (DEFENSES[key].gate(PHOTO) is not None)
+    assert all(found[key].pixels is None for key in ("none", "tte", "dbd", "agc"))
+    assert (found["rn"].pixels - run.pixels - run.attack_delta).abs().max() > 1 / 255
+    right, of = found["hedge"].rerolls
+    assert of == DRAWS and 0 <= right <= of
+    *_, watched = story.defend(clip, replace(run, settings=replace(run.settings, defense="csr")))
+    assert watched.reading.value == pytest.approx(found["csr"].reading.value, abs=1e-5)
+
+
+def test_how_often_a_row_is_right_is_counted(clip, photo, monkeypatch):
+    """A row that answers by the parity of its dice is right in as many draws as they are even."""
+    rolled = []
+
+    def coin(clip, pixels, text, dice):
+        rolled.append(int(torch.randint(2, (1,), generator=dice)))
+        yield Measured("coin", torch.zeros(1), torch.ones(1))
+        return Defended(pixels, torch.eye(len(text))[None, rolled[-1]] * 9)
+
+    monkeypatch.setitem(DEFENSES, "coin", Defense("Coin", coin, "By chance."))
+    for key in [key for key in DEFENSES if key != "coin"]:
+        monkeypatch.delitem(DEFENSES, key)
+    run = story.begin(clip, photo, replace(settings(), truth=0), PHOTO)
+    *_, ((bout,)) = story.arena(clip, run)
+    attacked, _clean, *again = rolled
+    assert len(again) == DRAWS - 1 and bout.rerolls == ([attacked, *again].count(0), DRAWS)
+
+
+@pytest.mark.parametrize(
+    "key, looks", [("low_pass", 1), ("tte", 10), ("dbd", 32), ("agc", 33), ("none", None)]
+)
+def test_looks_are_counted(clip, photo, key, looks):
+    *_, run = story.defend(clip, story.begin(clip, photo, settings(defense=key), PHOTO), control=True)
+    assert run.looks == looks
+    assert words.still(run).endswith("once." if looks in (1, None) else f"{looks} times.")
 
 
 @pytest.mark.slow
@@ -313,4 +366,4 @@ def test_a_new_row_is_everywhere(clip, photo, monkeypatch):
     choices = next(b for b in page.blocks.values() if getattr(b, "elem_id", None) == "attack-kind").choices
     assert ("Dummy attack", "dummy") in choices
     run = list(story.attack(clip, story.begin(clip, photo, settings(steps=2, attack="dummy"), PHOTO)))[-1]
-    assert "Dummy defence" in arena_html(run, list(story.arena(clip, run))[-1])
+    assert "Dummy defence" in arena_html(run, Races(list(story.arena(clip, run))[-1]))

@@ -7,7 +7,16 @@ import torch
 
 from demo_core.ascent import Budget
 from demo_core.counterattack import TAU
-from demo_core.defenses import DEFENSES, VIEW_DRIFT, Gate, OwnConfig, Profile
+from demo_core.defenses import (
+    AGREEMENT,
+    DEFENSES,
+    LOW_PASS,
+    PADDING,
+    VIEW_DRIFT,
+    Gate,
+    OwnConfig,
+    Profile,
+)
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 
@@ -133,6 +142,20 @@ UNSTEADY_TEST = "Nudged by one pixel or mirrored, its embedding moves by 0.90 of
 ROWS = {
     "none": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture once."),
     "rn": (None, NO_GATE, "A little random noise is added, and nothing else.", NO_GATE),
+    "low_pass": (
+        None,
+        NO_GATE,
+        "",
+        f"{NO_GATE} It takes no step: it changes the picture as a whole, and looks at it once.",
+    ),
+    "padding": (
+        Reading(PADDING, 0.35, 1.0),
+        "Does it hold still? Padding looks how alike the picture is with and without a black border, 1 being"
+        " the same: below 0.8 it is suspiciously unlike.",
+        "",
+        "Inside a black border the picture tells another story (padding cosine 0.35 < 0.80): the bordered"
+        " picture is judged.",
+    ),
     "tte": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture 10 times."),
     "anti_adversary": (
         None,
@@ -165,6 +188,24 @@ ROWS = {
         f"Step 0 of 4: {PUSHED}",
         "Looks clean (corruption degree 0.69 < 0.70): 27 % of the counterattack is added.",
     ),
+    "csr": (
+        Reading(LOW_PASS, 0.46, 1.0),
+        "Does it hold still? CSR looks how alike the picture and its low frequencies are, 1 being the same:"
+        " below 0.85 it is suspiciously unlike.",
+        "Step 0 of 3: every pixel is pushed a little so that the embedding goes where its low frequencies"
+        " are.",
+        "The picture and its low frequencies tell different stories (low-pass cosine 0.46 < 0.85):"
+        " counterattack engaged.",
+    ),
+    "dbd": (
+        Reading(AGREEMENT, 0.95, 1.0),
+        "Does it hold still? DBD looks how well its views agree on where the embedding should go, 1 being"
+        " fully: over 0.8 it is suspiciously united.",
+        "",
+        "All views pull the embedding the same way (agreement of shifts 0.95 > 0.80): the embedding is"
+        " shifted further.",
+    ),
+    "agc": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture 33 times."),
     "default": (
         HIGH,
         f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",
@@ -183,15 +224,19 @@ def test_a_defence_in_words(key):
     reading, test, step, gate = ROWS[key]
     start = attacked(clean(defense=key))
     run = fought(start, CAT, reading, 0 if not step else None)
+    run = replace(run, looks={"tte": 10, "dbd": 32, "agc": 33, "low_pass": 1}.get(key))
+    changes = {"rn": "random noise", "low_pass": "blur", "padding": "black border"}
+    if not step and key in changes:
+        run = replace(run, final=moment(CAT, 0.3))
     assert words.testing(start) == words.testing(run) == test
     if step:
         assert words.countering(run, run.defence[0], 0) == f"{step} It says “dog” (90 %)."
     assert words.verdict(run) == f"{gate} {AGAIN}"
-    assert words.adding(run) == ("" if not step else "random noise" if key == "rn" else "counterattack")
+    assert words.adding(run) == changes.get(key, "counterattack" if step else "")
     stops = tour(told(run))
     assert [stop["act"] for stop in stops] == [0, 1, 2, 3, -1] and stops[3]["text"].endswith(AGAIN)
     assert (NO_GATE == stops[2]["text"]) == (reading is None)
-    assert ("frozen model" in stops[3]["text"]) == (reading is not None)
+    assert ("frozen model" in stops[3]["text"]) == (reading is not None and bool(step))
 
 
 def test_where_it_was_stopped():

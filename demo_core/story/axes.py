@@ -8,7 +8,18 @@ from math import ceil, floor, log10
 
 import numpy as np
 
-from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Profile
+from demo_core.defenses import (
+    AGREEMENT,
+    CORRUPTION,
+    DEFENSES,
+    LOW_PASS,
+    PADDING,
+    TAU,
+    VIEW_DRIFT,
+    Defense,
+    Gate,
+    Profile,
+)
 from demo_core.defenses.drift import CLEAN_PILE, LEVELS, Row, Study
 from demo_core.story.run import Run, Signals, signal_of
 
@@ -20,7 +31,7 @@ PLACES = {
 }
 ROWS = {"clean": 1, "attacked": 0}  # the height at which the signal plot shows a picture's point
 SIGNAL_NAMES = {TAU: "tau: drift under noise", VIEW_DRIFT: "drift under small views"}
-_SIGNAL_TOP = {TAU: 1.0, VIEW_DRIFT: 1.5}
+_SIGNAL_TOP = {TAU: 1.0, VIEW_DRIFT: 1.5, CORRUPTION: 1.5, LOW_PASS: 1.0, PADDING: 1.0, AGREEMENT: 1.0}
 _SIGNAL_HEIGHTS = (-0.6, 1.7)
 _WORDS_AT = 1.36  # the height of what is said about the side that engages
 _BINS = 80  # of a density
@@ -70,6 +81,31 @@ class SignalAxes:
     engages_words: str
     words_at: float
     hills: tuple[Hill, ...]
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A reading on its signal's own scale, each number a share of the scale, from 0 to 1. line: the
+    threshold; engages: the side on which the defence acts, from and to."""
+
+    value: float
+    line: float
+    engages: tuple[float, float]
+
+
+def gauge(gate: Gate, value: float) -> Gauge:
+    """The scale begins at 0, and ends at the signal's usual end or beyond what is on it."""
+    top = own_top(gate, value)
+    shown, line = (min(max(number / top, 0.0), 1.0) for number in (value, gate.threshold))
+    return Gauge(shown, line, (0.0, line) if gate.below else (line, 1.0))
+
+
+def own_top(gate: Gate, *values: float) -> float:
+    """Where the scale of a gate's signal ends that is to hold its threshold and these values."""
+    top = _SIGNAL_TOP.get(gate.signal, 4 * gate.threshold)
+    while any(number > top for number in (gate.threshold, *values)):
+        top *= 2
+    return top
 
 
 def ticks(low: float, high: float, whole: bool = False) -> tuple[Tick, ...]:

@@ -18,10 +18,12 @@ from demo_core.counterattack import relative_drift
 from demo_core.defenses import DEFENSES, VIEWS, Defense, Profile, view_drift, view_features
 from demo_core.defenses.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.fit import Fit
-from demo_core.moments import Measured, Moved, exhausted, step_by_step, watched
+from demo_core.moments import Defended, Looked, Measured, Moved, step_by_step, watched
 from demo_core.pictures import to_pixels
-from demo_core.story.run import Drifts, Moment, Reading, Run, Signals
+from demo_core.story.run import UNMOVED, Drifts, Moment, Reading, Run, Signals
 from demo_core.story.settings import Settings
+
+DRAWS = 4  # of the dice of a defence in the arena, the first being the one that is shown
 
 
 class _Clock:
@@ -147,7 +149,7 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
 
 def _undefended(run: Run) -> Run:
     """The run without what a defence made of it."""
-    return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None)
+    return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None, looks=None)
 
 
 def _steps(run: Run, classify: Classify) -> Iterator[Step]:
@@ -198,7 +200,10 @@ def _label(run: Run) -> torch.Tensor:
 class Bout:
     """One defence in the arena. attacked, clean: its answers [K] on the attacked and on the clean picture;
     forward, backward: its passes through the image tower for one picture; milliseconds: of its run on the
-    attacked one."""
+    attacked one. rerolls: of a defence that rolls dice, once they have been rolled again, in how many draws
+    its answer on the attacked picture is right, and of how many. reading: what its gate measured on the
+    attacked picture; pixels [1,3,S,S]: what it made of it, None where it moves no pixel; random: whether it
+    rolls dice."""
 
     key: str
     attacked: torch.Tensor
@@ -206,38 +211,76 @@ class Bout:
     forward: int
     backward: int
     milliseconds: float
+    rerolls: tuple[int, int] | None = None
+    reading: Reading | None = None
+    pixels: torch.Tensor | None = None
+    random: bool = False
+
+
+def _answered(
+    clip: ZeroShotCLIP, run: Run, row: Defense, pixels: torch.Tensor, draw: int = 0
+) -> tuple[Defended, Reading | None, bool]:
+    """What a row makes of pixels [1,3,S,S], what its gate measured, and whether it rolled dice. draw: another
+    number for other dice."""
+    dice = torch.Generator().manual_seed(run.settings.seed + 1 + 1000 * draw)
+    before = dice.get_state()
+    reading: Reading | None = None
+    defending = watched(row.on(run.profile)(clip, pixels, run.text, dice))
+    while True:
+        try:
+            moment = next(defending)
+        except StopIteration as end:
+            return end.value, reading, not torch.equal(before, dice.get_state())
+        if isinstance(moment, Measured):
+            reading = Reading(moment.signal, moment.value.item(), moment.weight.item())
 
 
 def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
     """Every defence on the run's attacked and clean picture: the bouts so far, after each step of the work,
-    so that whoever asked can end it there.
+    so that whoever asked can end it there. When all have answered, those that roll dice roll them again.
 
     Against an adaptive attacker every defence meets an attack of its own, made through it with the run's
     settings.
     """
-    settings = run.settings
     bouts: tuple[Bout, ...] = ()
-
-    @torch.no_grad()
-    def answered(row: Defense, pixels: torch.Tensor) -> torch.Tensor:
-        dice = torch.Generator().manual_seed(settings.seed + 1)
-        return exhausted(row.on(run.profile)(clip, pixels, run.text, dice)).probabilities[0].cpu()
-
+    met: dict[str, torch.Tensor] = {}
     clock = _Clock(clip.device)
     for key, row in DEFENSES.items():
         delta = run.attack_delta
-        if settings.knows_defence:
+        if run.settings.knows_defence:
             for step in _informed(clip, run, row):
                 yield bouts
                 delta = step.delta if step else delta
+        met[key] = run.pixels if delta is None else run.pixels + delta
         with count_passes() as passes:
             clock.tick()
-            attacked = answered(row, run.pixels if delta is None else run.pixels + delta)
+            defended, reading, random = _answered(clip, run, row, met[key])
             milliseconds = clock.tick()
         yield bouts
-        clean = answered(row, run.pixels)
-        bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, milliseconds))
+        clean = _answered(clip, run, row, run.pixels)[0].probabilities[0].cpu()
+        bout = Bout(
+            key,
+            defended.probabilities[0].cpu(),
+            clean,
+            passes.forward,
+            passes.backward,
+            milliseconds,
+            reading=reading,
+            pixels=defended.pixels if (defended.pixels - met[key]).abs().max() > UNMOVED else None,
+            random=random,
+        )
+        bouts = (*bouts, bout)
         yield bouts
+    for place, bout in enumerate(bouts):
+        if bout.random:
+            right = [int(bout.attacked.argmax()) == run.right]
+            for draw in range(1, DRAWS):
+                defended = _answered(clip, run, DEFENSES[bout.key], met[bout.key], draw)[0]
+                right.append(int(defended.logits[0].argmax()) == run.right)
+                yield bouts
+            bout = replace(bout, rerolls=(sum(right), DRAWS))
+            bouts = (*bouts[:place], bout, *bouts[place + 1 :])
+            yield bouts
 
 
 def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[Run]:
@@ -269,6 +312,8 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
             step = _moment(clip, run.text, moment.delta, features, clock.tick())
             run = replace(run, defence=(*run.defence, step))
             yield run
+        elif isinstance(moment, Looked):
+            run = replace(run, looks=len(moment.pixels))
         clock.tick()
     if run.engaged is None:
         run = replace(run, engaged=True)

@@ -13,6 +13,7 @@ from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Gate, Profile
 from demo_core.story.settings import Settings
 
 UNSURE = 0.5  # below this probability an answer is unsure
+UNMOVED = 1e-4  # of the pixel range; a pixel that moves less, a fortieth of a grey level, has not moved
 SELDOM = 0.5  # below this chance it is likelier that no label fits than that one does
 
 
@@ -64,8 +65,9 @@ class Run:
     each step, the first before any gradient. attacked_signals: None until the attack has finished. control:
     the defence was run on the clean picture. reading: what its gate measured, where it has one; engaged:
     whether it acts, None until it has begun. defended: the defended answer [K], and defence_delta what the
-    defence added in the end, which is the weighted sum of its steps. fit: the chance that any of the labels
-    fits the clean picture; None where the model was not calibrated for it.
+    defence added in the end, which is the weighted sum of its steps. looks: at how many pictures the
+    defence looked for its answer, None where at one, as it was in the end. fit: the chance that any of the
+    labels fits the clean picture; None where the model was not calibrated for it.
     """
 
     settings: Settings
@@ -84,6 +86,7 @@ class Run:
     final: Moment | None = None
     defended: torch.Tensor | None = None
     fit: float | None = None
+    looks: int | None = None
 
     @property
     def defense(self) -> Defense:
@@ -176,6 +179,11 @@ class Run:
     @property
     def defence_drift(self) -> tuple[float, ...]:
         return tuple(map(self.drift, self.defence))
+
+    @property
+    def right(self) -> int:
+        """The index of the right label where it is known, else of the clean prediction."""
+        return int(self.clean.argmax()) if self.settings.truth is None else int(self.settings.truth)
 
     @property
     def true_label(self) -> str | None:

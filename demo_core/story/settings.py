@@ -195,7 +195,12 @@ class _RunSettings:
     @property
     def knows_defence(self) -> bool:
         """Whether the attack is made through the defence."""
-        return self.adaptive and ATTACKS[self.attack].adaptable
+        return self.adaptive and self.attack_can_know
+
+    @property
+    def attack_can_know(self) -> bool:
+        """Whether the attack can be made through a defence."""
+        return ATTACKS[self.attack].adaptable
 
     def chosen(self) -> Chosen:
         """The same as a person gives them."""

@@ -1,71 +1,33 @@
-"""All English of a run: each sentence is a function of the run. What the page says by itself is in
-page_words.py."""
+"""All English of a run: each sentence is a function of the run. What it says of gates is in gate_words.py,
+and what the page says by itself in page_words.py."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 
 from demo_core.attacks import ATTACKS
-from demo_core.defenses import CORRUPTION, TAU, TAU_HAT, VIEW_DRIFT, transformed
-from demo_core.story.run import Moment, Run
+from demo_core.defenses import TAU
+from demo_core.story.gate_words import GATES, gate_words, part, reading_words, told_apart
+from demo_core.story.run import UNMOVED, Moment, Run
 
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
 PICTURES = ("clean", "attacked", "defended")
 
 
-@dataclass(frozen=True)
-class _Gate:
-    """A signal in words. name: in short; suspect: what a picture is that calls for the counterattack; moves:
-    what is done to the picture and how far its embedding moves; state: of a suspect, in one word."""
-
-    name: str
-    suspect: str
-    moves: str
-    state: str
-
-
-_STILL, _UNSTEADY = ("Falsely stable", "still"), ("Unsteady under small views", "unsteady")
-_GATES = {
-    TAU: _Gate("tau", _STILL[0], "A little noise moves its embedding by {} of its length", _STILL[1]),
-    VIEW_DRIFT: _Gate(
-        "view drift",
-        _UNSTEADY[0],
-        "Nudged by one pixel or mirrored, its embedding moves by {} of its length",
-        _UNSTEADY[1],
-    ),
-    TAU_HAT: _Gate("tau hat", _STILL[0], "{} looks how far a little noise turns it", _STILL[1]),
-    CORRUPTION: _Gate(
-        "corruption degree",
-        "Unsteady under a random view",
-        "{} looks how far a random view moves it",
-        "unsteady",
-    ),
-}
 # What a step does, where it does not push the embedding away from where it was.
 _STEPS = {
+    "csr": "every pixel is pushed a little so that the embedding goes where its low frequencies are",
     "rn": "a little random noise is added, and nothing else",
     "anti_adversary": "every pixel is pushed a little so that the first guess grows more certain",
     "hedge": "every pixel is pushed a little away from every label at once",
 }
+# What is added where it is no counterattack.
+_ADDED = {"rn": "random noise", "low_pass": "blur", "padding": "black border"}
 
 
 def percent(probabilities: torch.Tensor) -> str:
     """How likely the likeliest label is."""
     return f"{probabilities.max().item() * 100:.0f} %"
-
-
-def told_apart(value: float, line: float) -> tuple[str, str]:
-    """Two numbers with as many digits as they need to differ; equal only where the numbers are."""
-    value, line = value + 0.0, line + 0.0  # no negative zero
-    if value == line:
-        return f"{value:.4f}", f"{line:.4f}"
-    for digits in (2, *range(4, 18)):
-        one, two = f"{value:.{digits}f}", f"{line:.{digits}f}"
-        if one != two:
-            return one, two
-    return repr(float(value)), repr(float(line))
 
 
 def _says(run: Run, probabilities: torch.Tensor) -> str:
@@ -110,9 +72,9 @@ def testing(run: Run) -> str:
     if run.gate is None:
         return "This defence has no gate: it acts on every picture."
     side, threshold = "below" if run.gate.below else "over", run.gate.threshold
-    if run.gate.signal not in _GATES:
+    if run.gate.signal not in GATES:
         return f"{run.defense.title} decides by a test of its own whether it acts."
-    gate = _GATES[run.gate.signal]
+    gate = GATES[run.gate.signal]
     if run.signal is None:
         looks = gate.moves.format(run.defense.title)
         return f"Does it hold still? {looks}: {side} {threshold:.4g} it is suspiciously {gate.state}."
@@ -128,9 +90,10 @@ def countering(run: Run, moment: Moment, step: int) -> str:
     """A step of the counterattack."""
     where = "it was" if run.control else "the attacker left it"
     says = _says(run, moment.probabilities)
-    what = f"the same frozen model pushes the picture’s embedding away from where {where}"
-    if run.gate is None:
-        what = _STEPS.get(run.settings.defense, "the defence moves the picture a little")
+    what = "the defence moves the picture a little"
+    if run.gate is not None:
+        what = f"the same frozen model pushes the picture’s embedding away from where {where}"
+    what = _STEPS.get(run.settings.defense, what)
     if not run.defence_steps:
         return f"{what[0].upper()}{what[1:]}. It says {says}."
     return f"Step {step} of {run.defence_steps}: {what}. It says {says}."
@@ -140,9 +103,14 @@ def adding(run: Run) -> str:
     """What it is that the defence adds, by name; empty where it adds nothing."""
     if run.engaged is False and run.signal is not None:
         return "probing noise" if run.signal == TAU else ""
-    if run.final is not None and not run.defence:
+    if run.final is not None and not run.defence and not moved(run):
         return ""
-    return "random noise" if run.settings.defense == "rn" else "counterattack"
+    return _ADDED.get(run.settings.defense, "counterattack")
+
+
+def moved(run: Run) -> bool:
+    """Whether a defence that has ended moved any pixel."""
+    return run.final is not None and run.final.delta.abs().max().item() > UNMOVED
 
 
 # ---------------------------------------------------------------- where it stands
@@ -202,28 +170,25 @@ def _gate(run: Run) -> str:
     """What the gate decided."""
     if run.gate is None or run.reading is None:
         return " ".join(filter(None, ["This defence has no gate: it acts on every picture.", still(run)]))
-    signal, measured = run.reading.signal, run.reading.value
-    gate = _GATES.get(signal, _Gate(signal, "Suspicious", "", "suspicious"))
-    threshold = run.gate.threshold
-    value, line = told_apart(measured, threshold)
-    sign = "<" if measured < threshold else ("=" if measured == threshold else ">")
-    reason = f"({gate.name} {value} {sign} {line})"
+    gate = gate_words(run.reading.signal)
+    reason = f"({reading_words(run.reading, run.gate)})"
     if 0 < run.reading.weight < 1:  # a soft gate
-        share = f"{run.reading.weight * 100:.0f} %"
-        part = {"0 %": "hardly any", "100 %": "nearly all"}.get(share, share)
         first = gate.suspect if run.engaged else "Looks clean"
-        return f"{first} {reason}: {part} of the counterattack is added."
+        return f"{first} {reason}: {part(run.reading.weight)} of the counterattack is added."
     if run.engaged:
-        return f"{gate.suspect} {reason}: counterattack engaged."
-    return f"Looks clean {reason}: no counterattack{', only the probing noise' if signal == TAU else ''}."
+        return f"{gate.suspect} {reason}: {gate.acts}."
+    return f"Looks clean {reason}: {gate.rests}."
 
 
 def still(run: Run) -> str:
-    """Of a defence that has ended and moved no pixel."""
+    """Of a defence that has ended and taken no step."""
     if run.final is None or run.defence:
         return ""
-    looks = len(transformed(run.pixels)) if run.settings.defense == "tte" else 1
-    return f"It moves no pixel: it looks at the picture {'once' if looks == 1 else f'{looks} times'}."
+    looks = run.looks or 1
+    times = "once" if looks == 1 else f"{looks} times"
+    if moved(run):
+        return f"It takes no step: it changes the picture as a whole, and looks at it {times}."
+    return f"It moves no pixel: it looks at the picture {times}."
 
 
 def outcome(run: Run) -> str:

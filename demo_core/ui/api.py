@@ -109,7 +109,9 @@ def arena(picture: str, **given) -> Iterator[list[dict] | None]:
 
     Returns:
         For each defence its name, its label for the attacked and for the clean picture, the probability of
-        the clean prediction after the attack, and its passes through the image encoder.
+        the clean prediction after the attack, and its passes through the image encoder; whether it acted, by
+        which signal and threshold, where it has a gate; and where it rolls dice, in how many of how many
+        draws it is right.
     """
     clip, run = yield from _attacked(picture, given)
     clean = int(run.clean.argmax())
@@ -122,9 +124,23 @@ def arena(picture: str, **given) -> Iterator[list[dict] | None]:
             "probability_of_clean_prediction": bout.attacked[clean].item(),
             "forward": bout.forward,
             "backward": bout.backward,
+            **_gate_of(run, bout),
+            "rerolls": list(bout.rerolls) if bout.rerolls else None,
         }
         for bout in bouts
     ]
+
+
+def _gate_of(run: Run, bout: story.Bout) -> dict[str, str | float | bool | None]:
+    """What a row's gate measured on the attacked picture, and what came of it; a row without one acts on
+    every picture."""
+    gate, reading = DEFENSES[bout.key].gate(run.profile), bout.reading
+    return {
+        "engaged": reading.weight >= 0.5 if reading else None,
+        "signal": reading.signal if reading else None,
+        "value": reading.value if reading else None,
+        "threshold": gate.threshold if gate else None,
+    }
 
 
 def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable:

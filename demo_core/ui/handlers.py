@@ -34,6 +34,7 @@ from demo_core.models import (
 from demo_core.moments import step_by_step
 from demo_core.pictures import PictureError, open_picture, to_photo
 from demo_core.story import Run, page_words, words
+from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
@@ -56,12 +57,14 @@ class TookTooLong(InputError):
 class Session:
     """What is on a visitor's stage. run: his last one; or scene: a finished one that came with the demo,
     whose run is made when it is asked for. made_from: what the run was begun with; a counterattack continues
-    it only while the controls still say the same. name: the run's on the page."""
+    it only while the controls still say the same. name: the run's on the page; races: the arena's, on this
+    picture under this attack."""
 
     run: Run | None = None
     made_from: tuple = ()
     scene: Scene | None = None
     name: str = ""
+    races: Races = Races()
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
 
 def cleared(visit: Visit) -> Changes:
     """What belongs to an earlier run goes."""
-    return {"arena": arena_html(None, ()), "views": no_views(visit.values["model"])}
+    return {"arena": arena_html(None, Races()), "views": no_views(visit.values["model"])}
 
 
 def attack_only(visit: Visit) -> Iterator[Changes]:
@@ -201,25 +204,31 @@ def attack_and_counterattack(visit: Visit) -> Iterator[Changes]:
     yield from streamed(clip, runs, visit.made_from, visit.title, cleared(visit))
 
 
-def attacked_before(visit: Visit) -> Iterator[Changes]:
-    """Returns the session with an attack that still fits the controls, for the defence that is chosen now;
-    one that came with the demo is made anew, step by step. Raises InputError."""
+def attack_before(visit: Visit) -> Iterator[Changes]:
+    """Returns the session with an attack that still fits the controls; one that came with the demo is made
+    anew, step by step. Raises InputError."""
     session = visit.session or Session()
-    scene, run, chosen = session.scene, session.run, visit.chosen
+    scene, run = session.scene, session.run
     if scene and not scene.control and _still(scene, visit):
         clip, run = begin(visit.photo, scene.settings)
         run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
-        session = Session(run, visit.made_from)
-    elif run and run.attack and not run.attack_finished:
+        return Session(run, visit.made_from)
+    if run and run.attack and not run.attack_finished:
         raise InputError("The attack was stopped before its end: press Attack again.")
-    elif run is None or not run.attack_finished:
+    if run is None or not run.attack_finished:
         raise InputError("Press Attack first: there is no attacked picture yet.")
-    elif session.made_from != visit.made_from:
+    if session.made_from != visit.made_from:
         raise InputError(
             "The picture, model, labels or template changed since the attack: press Attack again."
         )
-    other = run.settings.defense != chosen.defense
-    if other and run.settings.knows_defence:
+    return session
+
+
+def attacked_before(visit: Visit) -> Iterator[Changes]:
+    """The same, for the defence that is chosen now."""
+    session = yield from attack_before(visit)
+    run, chosen = session.run, visit.chosen
+    if run.settings.defense != chosen.defense and run.settings.knows_defence:
         raise InputError("This attack was made through another defence: press Attack again.")
     settings = replace(run.settings, defense=chosen.defense)
     return replace(session, run=replace(run, settings=settings))
@@ -235,27 +244,69 @@ def counterattack(visit: Visit) -> Iterator[Changes]:
     """Counterattack the picture that was attacked last, step by step."""
     session = yield from attacked_before(visit)
     clip = model(session.run.settings.model)
-    yield from streamed(clip, story.defend(clip, session.run), session.made_from, visit.title)
+    changes = streamed(clip, story.defend(clip, session.run), session.made_from, visit.title)
+    yield from keeping(session.races, changes)
+
+
+def keeping(races: Races, changes: Iterator[Changes]) -> Iterator[Changes]:
+    """The same changes, with the arena's races kept, for they are of the same attack."""
+    for new in changes:
+        if isinstance(new.get("session"), Session):
+            new = new | {"session": replace(new["session"], races=races)}
+        yield new
 
 
 def clean_control(visit: Visit) -> Iterator[Changes]:
     """Run the same defence on the clean picture; an attack that was made on it stays for a counterattack."""
     clip, run = fresh(visit)
-    before = visit.session
+    before, races = visit.session, Races()
     if before and before.run and before.run.attack_finished and before.made_from == visit.made_from:
         settings = replace(before.run.settings, defense=run.settings.defense)
-        run = replace(before.run, settings=settings)
-    yield from streamed(clip, story.defend(clip, run, control=True), visit.made_from, visit.title)
+        run, races = replace(before.run, settings=settings), before.races
+    changes = streamed(clip, story.defend(clip, run, control=True), visit.made_from, visit.title)
+    yield from keeping(races, changes)
 
 
 def compare(visit: Visit) -> Iterator[Changes]:
-    """Run every defence on the picture that was attacked last, and on the clean one, defence by defence."""
-    session = yield from attacked_before(visit)
-    yield {"arena": arena_html(session.run, ()), "session": session}
-    shown: tuple = ()
-    for bouts in story.arena(model(session.run.settings.model), session.run):
-        yield {"arena": arena_html(session.run, bouts)} if bouts != shown else {"stage": gr.skip()}
-        shown = bouts
+    """Every defence on the picture that was attacked last, and on the clean one, defence by defence: against
+    the attacker who knows none of them, or with `adaptive` against the one who knows each."""
+    session = yield from attack_before(visit)
+    clip, run = model(session.run.settings.model), session.run
+    adaptive = visit.chosen.adaptive and run.settings.attack_can_know
+    if run.settings.knows_defence and not adaptive:  # his attack was made through one of them
+        run = replace(run, settings=replace(run.settings, adaptive=False))
+        run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
+    run = replace(run, settings=replace(run.settings, adaptive=adaptive))
+    side, shown = ("adaptive" if adaptive else "static"), None
+    races = replace(session.races, **{side: ()})
+    yield {"arena": arena_html(run, races)}
+    for bouts in story.arena(clip, run):
+        if not bouts or bouts is shown:
+            yield {"stage": gr.skip()}
+            continue
+        races, shown = replace(races, **{side: bouts}), bouts
+        yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
+    yield {"arena_knows": gr.update(info=page_words.cost(run, races, LONGEST))}
+
+
+def watch(key: str, visit: Visit) -> Iterator[Changes]:
+    """A lane of the arena on the stage, step by step: against the attacker that the switch names."""
+    visit = replace(visit, values=visit.values | {"defense": key})
+    session = yield from attack_before(visit)
+    clip, run = model(session.run.settings.model), session.run
+    adaptive = visit.chosen.adaptive and run.settings.attack_can_know
+    anew = adaptive or run.settings.knows_defence
+    run = replace(run, settings=replace(run.settings, adaptive=adaptive, defense=key))
+    runs = story.whole(clip, run, surrogate_for(run)) if anew else story.defend(clip, run)
+    yield {"defense": gr.update(value=key, info=DEFENSES[key].help)}
+    yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
+
+
+def knows_changed(session: Session | None, adaptive: bool) -> Changes:
+    """The arena's switch is the setting, and says what it costs."""
+    session = session or Session()
+    info = page_words.cost(session.run, session.races, LONGEST)
+    return {"adaptive": adaptive, "arena_knows": gr.update(info=info)}
 
 
 def measure(visit: Visit) -> Iterator[Changes]:
@@ -315,7 +366,7 @@ def controls_of(scene: Scene) -> Changes:
         "gate": gate_html(scene.model),
         "views": no_views(scene.model),
         "link": share_html(scene.query()),
-        "arena": arena_html(None, ()),
+        "arena": arena_html(None, Races()),
     }
 
 
@@ -416,5 +467,5 @@ def model_changed(key: str) -> Changes:
         "model": gr.update(value=key, info=MODELS[key].summary),
         "gate": gate_html(key),
         "views": no_views(key),
-        "arena": arena_html(None, ()),
+        "arena": arena_html(None, Races()),
     }

@@ -17,7 +17,8 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.story import reel
+from demo_core.story import page_words, reel
+from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Setting
 from demo_core.story.takeaway import TAKEAWAYS
@@ -27,6 +28,7 @@ from demo_core.ui.render import (
     ABOUT,
     CHOOSE,
     COPY,
+    WATCH,
     arena_html,
     examples_html,
     gate_html,
@@ -63,7 +65,9 @@ class Controls:
     label_list: gr.Dropdown
     stage: gr.HTML
     gate: gr.HTML
+    arena_knows: gr.Checkbox
     arena_button: gr.Button
+    arena_stop: gr.Button
     arena: gr.HTML
     views_button: gr.Button
     views: gr.HTML
@@ -214,10 +218,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         with gr.Tab("Why this gate"):
             parts["gate"] = gr.HTML(gate_html(DEFAULT_MODEL), elem_id="gate")
         with gr.Tab("Arena"):
-            parts["arena_button"] = gr.Button(
-                "Run every defence on the attacked picture", elem_id="run-arena"
-            )
-            parts["arena"] = gr.HTML(arena_html(None, ()), elem_id="arena", label="arena")
+            parts |= _arena()
         with gr.Tab("Noise and views"):
             parts["views_button"] = gr.Button("Measure how this run’s pictures drift", elem_id="run-views")
             parts["views"] = gr.HTML(
@@ -233,6 +234,27 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
             parts["file"] = gr.DownloadButton("Download", elem_id="taken", visible="hidden")
         with gr.Tab("About"):
             gr.HTML(ABOUT, elem_id="about")
+    return parts
+
+
+def _arena() -> dict[str, Component]:
+    """The race: its switch, its buttons, its lanes."""
+    parts: dict[str, Component] = {}
+    parts["arena_knows"] = gr.Checkbox(
+        label="The attacker knows each defence", info=page_words.COST_UNKNOWN, elem_id="arena-knows"
+    )
+    with gr.Row():
+        parts["arena_button"] = gr.Button(
+            "Run every defence on the attacked picture", elem_id="run-arena", min_width=180
+        )
+        parts["arena_stop"] = gr.Button("Stop", variant="stop", elem_id="stop-arena", min_width=80, scale=0)
+    parts["arena"] = gr.HTML(
+        arena_html(None, Races()),
+        js_on_load=WATCH,
+        apply_default_css=False,
+        elem_id="arena",
+        label="arena",
+    )
     return parts
 
 
@@ -296,7 +318,7 @@ def _wire_runs(controls: Controls) -> list:
         ("attack_button", handlers.attack_only, "lab_attack", run),
         ("defend_button", handlers.counterattack, "lab_counterattack", run),
         ("control_button", handlers.clean_control, "lab_control", run),
-        ("arena_button", handlers.compare, "lab_arena", ("session", "stage", "arena")),
+        ("arena_button", handlers.compare, "lab_arena", ("session", "stage", "arena", "arena_knows")),
         ("views_button", handlers.measure, "lab_views", ("stage", "views")),
     )
     inputs = _visit_parts(controls)
@@ -311,7 +333,13 @@ def _wire_runs(controls: Controls) -> list:
         for changes in handlers.told(handlers.run_link, query):
             yield _by_component(controls, changes)
 
+    def watch(event: gr.EventData, session, title, photo, *values):
+        handler = partial(handlers.watch, (event._data or {}).get("key"))
+        yield from _pressing(controls, handler)(session, title, photo, *values)
+
     private = STREAMING | {"api_visibility": "private"}
+    watched = controls.all_of("session", "stage", "link", "defense")
+    running.append(controls.arena.click(watch, inputs, watched, **private))
     return [*running, controls.pending.change(run_link, controls.pending, controls.all_of(*run), **private)]
 
 
@@ -369,6 +397,20 @@ def _wire_settings(controls: Controls) -> None:
     )
     for event, handler, inputs, outputs in wires:
         event(_changing(controls, handler), controls.all_of(*inputs), controls.all_of(*outputs), **QUIET)
+    controls["adaptive"].change(
+        None,
+        controls["adaptive"],
+        controls.arena_knows,
+        js="value => value",
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    controls.arena_knows.input(
+        _changing(controls, handlers.knows_changed),
+        controls.all_of("session", "arena_knows"),
+        controls.all_of("adaptive", "arena_knows"),
+        **QUIET,
+    )
     controls["defense"].change(
         _changing(controls, handlers.defense_changed), controls["defense"], controls["defense"], **QUIET
     )
@@ -404,7 +446,8 @@ def build() -> gr.Blocks:
         running = _wire_runs(controls)
         stage = controls.all_of("stage")
         stopped, again = (_changing(controls, h) for h in (handlers.stopped, handlers.sent_again))
-        controls.stop.click(stopped, controls.session, stage, cancels=running, **QUIET)
+        for stop in (controls.stop, controls.arena_stop):
+            stop.click(stopped, controls.session, stage, cancels=running, **QUIET)
         controls.stage.submit(again, controls.session, stage, **QUIET)
         _wire_files(controls)
         _wire_scenes(page, controls, running)

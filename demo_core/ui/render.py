@@ -5,19 +5,23 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
-from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Gate
 from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
-from demo_core.pictures import as_url, open_picture
-from demo_core.plots import DEFENDED, to_svg
+from demo_core.pictures import as_url, open_picture, to_image
+from demo_core.plots import to_svg
 from demo_core.story import Bout, Drifts, Run, page_words
+from demo_core.story.axes import gauge
+from demo_core.story.race import CONTROL, Races, ranking, stands
 from demo_core.story.views_figure import views_figure
 
 THUMBNAIL = 96
+LANE_PICTURE = 72  # pixels a side
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -25,7 +29,13 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-# js_on_load of the two that follow
+# js_on_load of the three that have buttons
+WATCH = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("button.watch");
+  if (!button) return;
+  trigger("click", { key: button.dataset.key });
+  document.querySelector(".stage")?.scrollIntoView();
+});"""
 CHOOSE = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) trigger("click", { title: button.dataset.title });
@@ -55,22 +65,61 @@ def share_html(query: str) -> str:
     return _filled("share", query=query)
 
 
-def arena_html(run: Run | None, bouts: tuple[Bout, ...]) -> str:
-    """A row for each defence: its answers (right or wrong where the true label is known, else whether it is
-    the first answer), the probability of the clean prediction, what it does to the clean picture, what it
-    costs."""
+def arena_html(run: Run | None, races: Races) -> str:
+    """A lane for each defence, in the order of the table: style.css puts those first that stand. A page that
+    gets it again changes what has changed, so that whoever is at a button stays there."""
     if run is None:
         return _filled("arena")
+    ranks = {key: place for place, key in enumerate((k for k in ranking(run, races) if k != CONTROL), 1)}
     return _filled(
         "arena",
         labels=run.settings.labels,
         clean=int(run.clean.argmax()),
         truth=run.settings.truth,
-        defenses=DEFENSES,
-        bouts={bout.key: bout for bout in bouts},
-        said=page_words.arena(run),
-        colour=DEFENDED,
+        lanes=[_lane(run, races, key, ranks.get(key)) for key in DEFENSES],
+        both=bool(races.static and races.adaptive),
+        done=len(races.strongest),
+        said=page_words.arena(run, races),
+        trust=page_words.trust(run, races),
     )
+
+
+def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, object]:
+    """What a lane shows. rank: its place, None for the control, which stays first, and before it answered."""
+    row, bouts = DEFENSES[key], races.met(key)
+    order = 0 if key == CONTROL else rank if rank is not None else len(DEFENSES)
+    shown = {"key": key, "title": row.title, "help": row.help, "rank": rank, "order": order, "met": []}
+    if not bouts:
+        return shown | {"state": "waiting", "picture": ""}
+    gate, last = row.gate(run.profile), list(bouts.values())[-1]
+    return shown | {
+        "state": "standing" if stands(run, last) else "fallen",
+        "picture": "" if last.pixels is None else _small(last.pixels),
+        "met": [_met(run, gate, side, bout) for side, bout in bouts.items()],
+        "clean": int(last.clean.argmax()),
+        "forward": last.forward,
+        "backward": last.backward,
+        "milliseconds": last.milliseconds,
+    }
+
+
+def _met(run: Run, gate: Gate | None, side: str, bout: Bout) -> dict[str, object]:
+    """How a row answered one attacker."""
+    return {
+        "attacker": page_words.ATTACKERS[side],
+        "state": page_words.STATES[stands(run, bout)],
+        "says": int(bout.attacked.argmax()),
+        "share": bout.attacked.max().item(),
+        "gate": page_words.gate_in_lane(bout, gate),
+        "gauge": gauge(gate, bout.reading.value) if gate and bout.reading else None,
+        "rerolls": page_words.rerolls(bout),
+    }
+
+
+def _small(pixels: torch.Tensor) -> str:
+    """Pixels [1,3,S,S] as a small picture."""
+    side = (LANE_PICTURE, LANE_PICTURE)
+    return as_url(to_image(pixels[0]).resize(side, Image.Resampling.BOX), "png", optimize=True)
 
 
 @lru_cache

@@ -436,8 +436,45 @@ def test_arena_and_an_attacker_who_knows_the_defence(page):
     expect(page.locator("#arena")).to_contain_text(
         f"{count} of {count} defences. Each defence met", timeout=PATIENCE
     )
-    assert page.locator("#arena tbody tr").count() == count
+    lanes = page.locator("#arena .lane")
+    assert lanes.count() == count and page.locator("#arena .lane.waiting").count() == 0
+    shown = lanes.evaluate_all("nodes => nodes.map((n) => [n.dataset.key, n.getBoundingClientRect().top])")
+    assert min(shown, key=lambda lane: lane[1])[0] == "none"  # the control stays first
+    states = lanes.evaluate_all("nodes => nodes.map((n) => [+n.style.order, n.className])")
+    ranked = [state for _, state in sorted(states)[1:]]
+    assert ranked == sorted(ranked, key=lambda state: "standing" not in state)
+    expect(page.locator("#arena .trust")).to_contain_text("One picture proves nothing")
     assert fits(page)
+
+
+def test_a_lane_is_watched_and_nobody_loses_his_place(page):
+    open_tab(page, "Arena")
+    page.click("#run-arena")
+    button = page.locator('#arena .watch[data-key="low_pass"]')
+    button.focus(timeout=PATIENCE)  # it is there before the race is over
+    before = page.locator("#arena .lane:not(.waiting)").count()
+    expect(page.locator("#arena .lane:not(.waiting)")).to_have_count(len(DEFENSES), timeout=PATIENCE)
+    assert before < len(DEFENSES)
+    expect(button).to_be_focused()
+    page.click("#stop-arena")
+    page.wait_for_timeout(1000)
+    button.press("Enter")
+    say(page, "It takes no step: it changes the picture as a whole")
+    expect(page.locator("#defense input")).to_have_value("Low-pass")
+    expect(page.locator(".stage")).to_be_in_viewport()
+    expect(page.locator("#arena .lane:not(.waiting)")).to_have_count(len(DEFENSES))
+
+
+def test_the_arena_s_switch_is_the_setting_and_says_what_it_costs(page):
+    open_tab(page, "Arena")
+    switch = page.get_by_label("The attacker knows each defence")
+    switch.check()
+    expect(page.locator("#arena-knows")).to_contain_text("run that race first")
+    page.get_by_role("button", name="Attack settings").click()
+    setting = page.get_by_label("The attacker knows the defence")
+    expect(setting).to_be_checked()
+    setting.uncheck()
+    expect(switch).not_to_be_checked()
 
 
 def test_stop_stops(page):

@@ -1,0 +1,101 @@
+"""The words of gates: what each measures, what a picture is that calls for the defence, and what comes of it.
+Part of words.py, which is all English of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demo_core.defenses import AGREEMENT, CORRUPTION, LOW_PASS, PADDING, TAU, TAU_HAT, VIEW_DRIFT, Gate
+from demo_core.story.run import Reading
+
+
+@dataclass(frozen=True)
+class GateWords:
+    """A signal in words. name: in short; suspect: what a picture is that calls for the defence; moves: what
+    is done to the picture and what is looked at, {} being the reading where it is known before, else the
+    defence; state: of a suspect, in one word; acts, rests: what comes of the gate."""
+
+    name: str
+    suspect: str
+    moves: str
+    state: str
+    acts: str = "counterattack engaged"
+    rests: str = "no counterattack"
+
+
+_STILL, _UNSTEADY = ("Falsely stable", "still"), ("Unsteady under small views", "unsteady")
+GATES = {
+    TAU: GateWords(
+        "tau",
+        _STILL[0],
+        "A little noise moves its embedding by {} of its length",
+        _STILL[1],
+        rests="no counterattack, only the probing noise",
+    ),
+    VIEW_DRIFT: GateWords(
+        "view drift",
+        _UNSTEADY[0],
+        "Nudged by one pixel or mirrored, its embedding moves by {} of its length",
+        _UNSTEADY[1],
+    ),
+    TAU_HAT: GateWords("tau hat", _STILL[0], "{} looks how far a little noise turns it", _STILL[1]),
+    CORRUPTION: GateWords(
+        "corruption degree",
+        "Unsteady under a random view",
+        "{} looks how far a random view moves it",
+        "unsteady",
+    ),
+    LOW_PASS: GateWords(
+        "low-pass cosine",
+        "The picture and its low frequencies tell different stories",
+        "{} looks how alike the picture and its low frequencies are, 1 being the same",
+        "unlike",
+    ),
+    PADDING: GateWords(
+        "padding cosine",
+        "Inside a black border the picture tells another story",
+        "{} looks how alike the picture is with and without a black border, 1 being the same",
+        "unlike",
+        "the bordered picture is judged",
+        "it is judged as it is",
+    ),
+    AGREEMENT: GateWords(
+        "agreement of shifts",
+        "All views pull the embedding the same way",
+        "{} looks how well its views agree on where the embedding should go, 1 being fully",
+        "united",
+        "the embedding is shifted further",
+        "the embedding is shifted once",
+    ),
+}
+
+
+def told_apart(value: float, line: float) -> tuple[str, str]:
+    """Two numbers with as many digits as they need to differ, and not to look like nought; equal only where
+    the numbers are."""
+    value, line = value + 0.0, line + 0.0  # no negative zero
+    if value == line:
+        return f"{value:.4f}", f"{line:.4f}"
+    for digits in (2, *range(4, 18)):
+        one, two = f"{value:.{digits}f}", f"{line:.{digits}f}"
+        if one != two and all(float(said) or not number for said, number in ((one, value), (two, line))):
+            return one, two
+    return repr(float(value)), repr(float(line))
+
+
+def part(weight: float) -> str:
+    """How much a soft gate lets through."""
+    share = f"{weight * 100:.0f} %"
+    return {"0 %": "hardly any", "100 %": "nearly all"}.get(share, share)
+
+
+def gate_words(signal: str) -> GateWords:
+    """The words of a signal; its own name for one that has none."""
+    return GATES.get(signal, GateWords(signal, "Suspicious", "", "suspicious"))
+
+
+def reading_words(reading: Reading, gate: Gate) -> str:
+    """What a gate measured, beside its threshold."""
+    value, line = told_apart(reading.value, gate.threshold)
+    sign = "<" if reading.value < gate.threshold else ("=" if reading.value == gate.threshold else ">")
+    return f"{gate_words(reading.signal).name} {value} {sign} {line}"

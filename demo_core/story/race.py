@@ -1,0 +1,114 @@
+"""The arena as a race: which defences stand, under whom, and in which order they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demo_core.defenses import DEFENSES
+from demo_core.story.play import DRAWS, Bout
+from demo_core.story.run import Run
+
+CONTROL = "none"  # the bare model's row, which is no defence
+
+
+@dataclass(frozen=True)
+class Races:
+    """Bouts so far on one attacked picture. static: against the attacker who knows no defence; adaptive:
+    against the one who knows each."""
+
+    static: tuple[Bout, ...] = ()
+    adaptive: tuple[Bout, ...] = ()
+
+    @property
+    def strongest(self) -> tuple[Bout, ...]:
+        """Against the strongest attacker tried."""
+        return self.adaptive or self.static
+
+    def met(self, key: str) -> dict[str, Bout]:
+        """A row's bouts by the attacker's field, the weaker first."""
+        sides = {"static": self.static, "adaptive": self.adaptive}
+        return {side: bout for side, bouts in sides.items() for bout in bouts if bout.key == key}
+
+    @property
+    def answered(self) -> bool:
+        """Whether every row has met the strongest attacker tried."""
+        return len(self.strongest) == len(DEFENSES)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all that roll dice have rolled them again, too."""
+        return self.answered and not any(bout.random and bout.rerolls is None for bout in self.strongest)
+
+
+def stands(run: Run, bout: Bout) -> bool:
+    """Whether the right label, or where nobody knows it the clean prediction, is the answer."""
+    return int(bout.attacked.argmax()) == run.right
+
+
+def keeps(run: Run, bout: Bout) -> bool:
+    """Whether the clean picture's answer stays, or is put right."""
+    return int(bout.clean.argmax()) in (int(run.clean.argmax()), run.right)
+
+
+def always(bout: Bout) -> bool:
+    """Whether it was right in every draw of its dice, as far as they were rolled again."""
+    return bout.rerolls is None or bout.rerolls[0] == bout.rerolls[1]
+
+
+def ranking(run: Run, races: Races) -> list[str]:
+    """The rows that have answered, by what is left standing: first those that have met the strongest attacker
+    tried, of these the standing ones, and of these the one that finds the right label likeliest."""
+    strongest = {bout.key: bout for bout in races.strongest}
+    last = {bout.key: bout for bout in (*races.static, *races.adaptive)}
+
+    def place(key: str) -> tuple[bool, bool, float]:
+        bout = last[key]
+        return key not in strongest, not stands(run, bout), -bout.attacked[run.right].item()
+
+    return sorted(last, key=place)
+
+
+def under_all(run: Run, races: Races, key: str) -> bool:
+    """Whether a row stands under every attacker tried."""
+    met = races.met(key)
+    return bool(met) and all(stands(run, bout) for bout in met.values())
+
+
+def trusted(run: Run, races: Races) -> list[str]:
+    """The defences that stand under every attacker tried in every draw, and keep the clean answer."""
+    return [
+        bout.key
+        for bout in races.strongest
+        if bout.key != CONTROL
+        and under_all(run, races, bout.key)
+        and all(always(found) and keeps(run, found) for found in races.met(bout.key).values())
+    ]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """About what a race costs. passes: through the image tower, forward and backward; seconds."""
+
+    passes: int
+    seconds: float
+
+
+def adaptive_cost(run: Run, races: Races) -> Cost | None:
+    """Of the race against the attacker who knows each defence, from what the static one measured on this
+    picture; None before that has finished.
+
+    Each step of his goes through a defence and back: its own passes, and a backward one for each forward; and
+    so for each surrogate of the row. Then he tries what he has, and the row answers, on the clean picture
+    too.
+    """
+    if len(races.static) < len(DEFENSES):
+        return None
+    steps, passes, milliseconds = run.attack_steps, 0.0, 0.0
+    each = sum(b.milliseconds for b in races.static) / sum(b.forward + b.backward for b in races.static)
+    for bout in races.static:
+        own, ways = bout.forward + bout.backward, 1 + len(DEFENSES[bout.key].surrogates)
+        answers = 1 + ways + 1 + (DRAWS if bout.random else 1)
+        count = 2 * steps + ways * steps * (own + bout.forward) + answers * own
+        passes += count
+        milliseconds += 2 * steps * each + (count - 2 * steps) * bout.milliseconds / own
+    return Cost(round(passes), milliseconds / 1000)

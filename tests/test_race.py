@@ -1,0 +1,200 @@
+"""Who stands in the arena, in which order, and what is said of it, on bouts made by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from demo_core.counterattack import Gate
+from demo_core.defenses import DEFENSES, LOW_PASS, TAU_HAT
+from demo_core.story import Bout, Reading, page_words
+from demo_core.story.axes import gauge
+from demo_core.story.race import Races, adaptive_cost, ranking, trusted
+from tests.test_words import CAT, DOG, attacked, clean
+
+SURE = torch.tensor([0.98, 0.01, 0.01])
+ONE = "One picture proves nothing; the benchmark counts many."
+TRY = "This attacker knew none of them: try the one who knows each."
+
+
+def bout(key: str, says=DOG, control=CAT, **changes) -> Bout:
+    return Bout(key, says, control, **{"forward": 3, "backward": 1, "milliseconds": 40.0} | changes)
+
+
+def bouts(**special: Bout) -> tuple[Bout, ...]:
+    """All rows: those named as they are given, the others fallen."""
+    return tuple(special.get(key, bout(key)) for key in DEFENSES)
+
+
+RUN = attacked()
+STOOD = bouts(tte=bout("tte", CAT), csr=bout("csr", CAT))
+ALL = bouts(**{key: bout(key, CAT) for key in DEFENSES})
+CASES = {
+    "not yet": (RUN, Races(STOOD[:5]), ""),
+    "nobody ran": (RUN, Races(), ""),
+    "none": (
+        RUN,
+        Races(bouts()),
+        "None of them: none stands against this attacker in every draw and keeps the clean answer."
+        f" {TRY} {ONE}",
+    ),
+    "one": (
+        RUN,
+        Races(bouts(tte=bout("tte", CAT))),
+        f"TTE stands against this attacker and keeps the answer on the clean picture. {TRY} {ONE}",
+    ),
+    "two": (
+        RUN,
+        Races(STOOD),
+        f"TTE and CSR stand against this attacker and keep the answer on the clean picture. {TRY} {ONE}",
+    ),
+    "fell to who knows it": (
+        RUN,
+        Races(STOOD, bouts(csr=bout("csr", CAT))),
+        "CSR stands against both attackers and keeps the answer on the clean picture. TTE stood only while"
+        f" the attacker did not know them. {ONE}",
+    ),
+    "all fell to who knows them": (
+        RUN,
+        Races(STOOD, bouts()),
+        "None of them: none stands against both attackers in every draw and keeps the clean answer. TTE and"
+        f" CSR stood only while the attacker did not know them. {ONE}",
+    ),
+    "luck": (
+        RUN,
+        Races(bouts(rn=bout("rn", CAT, random=True, rerolls=(3, 4)))),
+        "None of them: none stands against this attacker in every draw and keeps the clean answer. In other"
+        f" draws of the dice, not so: Random noise. {TRY} {ONE}",
+    ),
+    "every draw": (
+        RUN,
+        Races((), bouts(rn=bout("rn", CAT, random=True, rerolls=(4, 4)))),
+        f"Random noise stands against this attacker and keeps the answer on the clean picture. {ONE}",
+    ),
+    "the dice still roll": (
+        RUN,
+        Races((), bouts(rn=bout("rn", CAT, random=True))),
+        "Random noise stands against this attacker and keeps the answer on the clean picture. The dice are"
+        f" being rolled again, which may change this. {ONE}",
+    ),
+    "a cost": (
+        RUN,
+        Races((), bouts(tte=bout("tte", CAT, DOG))),
+        "None of them: none stands against this attacker in every draw and keeps the clean answer. On the"
+        f" clean picture, changed answers: TTE. {ONE}",
+    ),
+    "no attack": (
+        RUN,
+        Races(ALL),
+        f"This attack did not fool even the bare model, so it tells no defence from another. {ONE}",
+    ),
+    "nobody knows the truth": (
+        attacked(clean(truth=None)),
+        Races((), bouts(tte=bout("tte", CAT))),
+        "TTE stands against this attacker and keeps the answer on the clean picture. To stand means here to"
+        f" say what CLIP said before, as nobody said what is right. {ONE}",
+    ),
+    "an attack that cannot know": (
+        attacked(clean(attack="transfer")),
+        Races(bouts(tte=bout("tte", CAT))),
+        f"TTE stands against this attacker and keeps the answer on the clean picture. {ONE}",
+    ),
+}
+
+
+@pytest.mark.parametrize("run, races, said", CASES.values(), ids=CASES)
+def test_which_would_i_trust(run, races, said):
+    assert page_words.trust(run, races) == (f"Which would I trust? {said}" if said else "")
+
+
+def test_the_bare_model_is_never_trusted():
+    assert "none" not in trusted(RUN, Races(ALL)) and "tte" in trusted(RUN, Races(ALL))
+
+
+def test_the_order():
+    """Standing first, then the likelier; by the strongest attacker, whom not all may have met."""
+    static = bouts(
+        tte=bout("tte", CAT), csr=bout("csr", SURE), mac=bout("mac", torch.tensor([0.4, 0.5, 0.1]))
+    )
+    first = ranking(RUN, Races(static))
+    assert first[:3] == ["csr", "tte", "mac"] and sorted(first) == sorted(DEFENSES)
+    then = ranking(RUN, Races(static, (bout("none"), bout("tte", CAT), bout("csr", DOG))))
+    assert then[0] == "tte" and set(then[1:3]) == {"none", "csr"} and then[3] == "mac"
+    assert ranking(RUN, Races()) == []
+
+
+def test_what_the_attacker_who_knows_costs():
+    assert adaptive_cost(RUN, Races(STOOD[:-1])) is None
+    found, longer = (
+        adaptive_cost(replace(RUN, settings=replace(RUN.settings, steps=n)), Races(STOOD)) for n in (2, 4)
+    )
+    ways = sum(1 + len(row.surrogates) for row in DEFENSES.values())
+    each, rows = 4, len(DEFENSES)  # passes of a row; he goes back through its three forward ones
+    assert found.passes == 2 * 2 * rows + ways * 2 * (each + 3) + (3 * rows + ways) * each
+    assert found.seconds == pytest.approx(found.passes * 0.01)
+    assert longer.passes - found.passes == 2 * (2 * rows + ways * (each + 3))
+    said = page_words.cost(RUN, Races(STOOD))
+    assert f"about {found.passes} passes" in said and f"about {found.seconds:.0f} s. Stop ends it." in said
+    assert page_words.cost(None, Races()) == page_words.cost(RUN, Races()) == page_words.COST_UNKNOWN
+    assert "It is stopped after 0 minutes" in page_words.cost(RUN, Races(STOOD), longest=0.1)
+    assert "stopped after" not in page_words.cost(RUN, Races(STOOD), longest=300)
+    cannot = attacked(clean(attack="transfer"))
+    assert "cannot be made through a defence" in page_words.cost(cannot, Races(STOOD))
+
+
+@pytest.mark.parametrize(
+    "met, said",
+    [
+        (Races(), "They answer one after another."),
+        (Races(STOOD), "All met the same attack, which knows none of them."),
+        (Races((), STOOD), "Each defence met an attack made through itself."),
+        (
+            Races(STOOD, STOOD),
+            "All met the same attack, which knows none of them, and each one made through itself.",
+        ),
+    ],
+)
+def test_above_the_lanes(met, said):
+    assert page_words.arena(RUN, met) == f"{said} The clean prediction was “cat”, which is right."
+    assert page_words.arena(attacked(clean(truth=1)), met).endswith("“cat”, which is wrong: it is “dog”.")
+
+
+BELOW, SOFT = Gate(LOW_PASS, 0.85, below=True), Gate(TAU_HAT, 0.00295, below=True, slope=1690.0)
+
+
+@pytest.mark.parametrize(
+    "key, gate, reading, said",
+    [
+        ("none", None, None, "Does nothing."),
+        ("tte", None, None, "No gate: it acts on every picture."),
+        ("csr", BELOW, Reading(LOW_PASS, 0.28, 1.0), "Acts: low-pass cosine 0.28 < 0.85."),
+        ("csr", BELOW, Reading(LOW_PASS, 0.97, 0.0), "Holds back: low-pass cosine 0.97 > 0.85."),
+        ("doc", SOFT, Reading(TAU_HAT, 0.0024, 0.7), "Acts in part, 70 %: tau hat 0.0024 < 0.0029."),
+        ("doc", SOFT, Reading(TAU_HAT, 0.0524, 1e-30), "Holds back: tau hat 0.0524 > 0.0029."),
+        ("new", None, Reading("contrast", 0.3, 1.0), "Acts: contrast."),
+    ],
+)
+def test_the_gate_in_a_lane(key, gate, reading, said):
+    assert page_words.gate_in_lane(bout(key, reading=reading), gate) == said
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({}, ""),
+        ({"random": True}, "It rolls dice; they are rolled again at the end."),
+        ({"random": True, "rerolls": (1, 4)}, "Right in 1 of 4 re-rolls."),
+    ],
+)
+def test_the_dice_in_a_lane(changes, said):
+    assert page_words.rerolls(bout("rn", **changes)) == said
+
+
+def test_a_reading_on_its_own_scale():
+    found = gauge(BELOW, 0.28)
+    assert (found.value, found.line, found.engages) == (0.28, 0.85, (0.0, 0.85))
+    above = gauge(Gate("view_drift", 0.3), 4.0)  # off the usual scale, which then grows
+    assert above.value == pytest.approx(4 / 6) and above.engages == (above.line, 1.0)
+    small = gauge(SOFT, 0.003)
+    assert small.line == 0.25 and small.value == pytest.approx(0.003 / 0.0118)
+    assert gauge(BELOW, -0.2).value == 0
