@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,9 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from tqdm import tqdm
 
-from demo_core.adaptive import informed
+from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, last
-from demo_core.attacks import ATTACKS, seen_by
+from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
 from demo_core.benchmark.piles import Batch, Pile
 from demo_core.benchmark.records import COLUMNS, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
@@ -95,8 +95,8 @@ class Bench:
             ]
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
 
-        def craft(target: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[Step]:
-            return row.run(
+        def craft(attack: Attack, target: Classify) -> Iterator[Step]:
+            return attack.run(
                 target,
                 pixels,
                 labels,
@@ -104,29 +104,23 @@ class Bench:
                 step_size=trial.step_size / 255,
                 steps=trial.steps,
                 generator=self.dice(batch, START),
+                patch=trial.patch,
             )
 
         with in_tiles(self.tile), in_bf16(self.precision != "float32"):
+            if trial.adaptive:
+                found = self.attacker(trial, defense).run(craft, pixels, labels, self.dice(batch, ATTACKER))
+                return pixels + last(step for step in found if step).delta
             target = self.transferred if row.transfer else self.bare
             assert target is not None  # who has a transfer attack made gives a surrogate
-            delta = last(craft(target)).delta
-            if trial.adaptive:
-                known = DEFENSES[defense]
-                steps = informed(
-                    craft,
-                    known.on(self.profile),
-                    self.clip,
-                    self.text,
-                    pixels,
-                    labels,
-                    delta,
-                    self.dice(batch, ATTACKER),
-                    surrogates=known.surrogates_on(self.profile),
-                    samples=trial.samples,
-                    targeted=row.targeted,
-                )
-                delta = last(step for step in steps if step).delta
-        return pixels + delta
+            return pixels + last(craft(row, target)).delta
+
+    def attacker(self, trial: Trial, defense: str) -> Attacker:
+        """Who makes an adaptive trial against a defence."""
+        row = DEFENSES[defense]
+        return Attacker(
+            self.clip, self.text, row, self.profile, ATTACKS[trial.attack], trial.steps, trial.samples
+        )
 
     @torch.no_grad()
     def answers(self, batch: Batch, pixels: torch.Tensor, defense: str) -> pd.DataFrame:
