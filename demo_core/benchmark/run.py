@@ -69,13 +69,14 @@ class Bench:
         self.bare = clip.classifier(pile.names, pile.template)
         self.transferred = seen_by(surrogate, pile.names, pile.template) if surrogate else None
 
-    def dice(self, batch: Batch, use: int) -> list[torch.Generator]:
+    def dice(self, batch: Batch, use: int, reroll: int = 0) -> list[torch.Generator]:
         """One generator for each picture and use, by numpy's SeedSequence from the seed (not negative), the
-        picture's index in the data set and the use, and from nothing else. Records made with another
-        derivation of the dice were dealt other draws."""
+        picture's index in the data set, the use and, after the first roll, the re-roll, and from nothing
+        else. Records made with another derivation of the dice were dealt other draws."""
 
         def die(index: int) -> torch.Generator:
-            state = np.random.SeedSequence(self.seed, spawn_key=(index, use)).generate_state(1, np.uint64)
+            key = (index, use, reroll) if reroll else (index, use)
+            state = np.random.SeedSequence(self.seed, spawn_key=key).generate_state(1, np.uint64)
             return torch.Generator().manual_seed(int(state[0]))
 
         return [die(index) for index in batch.indices.tolist()]
@@ -121,6 +122,18 @@ class Bench:
         return Attacker(
             self.clip, self.text, row, self.profile, ATTACKS[trial.attack], trial.steps, trial.samples
         )
+
+    def kept(self, batch: Batch, pixels: torch.Tensor, defense: str, most: int) -> tuple[torch.Tensor, int]:
+        """Of how many re-rolls, at most so many, the defence gives each picture's label [B], and how many
+        there were: one where it draws nothing. The first is the one of `answers`."""
+        labels, rerolls = batch.labels.to(self.clip.device), 0
+        right = torch.zeros_like(labels)
+        with in_tiles(self.tile), in_bf16(self.precision == "bf16"):
+            for logits in DEFENSES[defense].rolled(
+                self.clip, pixels, self.text, self.profile, lambda n: self.dice(batch, DEFENCE, n), most
+            ):
+                right, rerolls = right + (logits.argmax(1) == labels), rerolls + 1
+        return right, rerolls
 
     @torch.no_grad()
     def answers(self, batch: Batch, pixels: torch.Tensor, defense: str) -> pd.DataFrame:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from demo_core.ascent import Budget
+from demo_core.ascent import Budget, Dice
+from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import Gate, TTCConfig
 from demo_core.defenses import own, published
 from demo_core.defenses.doc import doc, doc_signal
@@ -18,7 +19,7 @@ from demo_core.defenses.mac import MACConfig, mac, mac_signal
 from demo_core.defenses.padding import PaddingConfig, padding, padding_signal
 from demo_core.defenses.profile import Profile
 from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc, agreement, dbd, dbd_ungated
-from demo_core.moments import Defending
+from demo_core.moments import Defending, exhausted
 
 # (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments that returns Defended
 Defence = Callable[..., Defending]
@@ -77,6 +78,22 @@ class Defense:
     def rerolls(self, most: int) -> int:
         """How many answers to one picture tell what it says: one where it draws nothing."""
         return 1 if self.exact else most
+
+    def rolled(
+        self,
+        clip: ZeroShotCLIP,
+        pixels: torch.Tensor,
+        text: torch.Tensor,
+        profile: Profile,
+        roll: Callable[[int], Dice],
+        most: int,
+    ) -> Iterator[torch.Tensor]:
+        """Its answers to the same pictures on other dice, logits [B,K], one for each re-roll 0, 1 ... of at
+        most so many: one draw misjudges a defence that draws. roll: the dice of a re-roll."""
+        for reroll in range(self.rerolls(most)):
+            with torch.no_grad():
+                logits = exhausted(self.on(profile)(clip, pixels, text, roll(reroll))).logits
+            yield logits
 
     def _set(self, run: Defence, profile: Profile) -> Defence:
         config = self.config(profile)

@@ -18,11 +18,12 @@ from demo_core.counterattack import relative_drift
 from demo_core.defenses import DEFENSES, VIEWS, Defense, Profile, view_drift, view_features
 from demo_core.defenses.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.fit import Fit
-from demo_core.moments import Measured, Moved, exhausted, watched
+from demo_core.moments import Measured, Moved, watched
 from demo_core.pictures import to_pixels
 from demo_core.story.run import Drifts, Moment, Reading, Run, Signals
 from demo_core.story.settings import Settings
 
+REROLLS = 4  # of a defence that draws, in the arena
 MOST_PASSES = 10_000  # that an attacker who knows a defence may spend on it where somebody waits
 
 
@@ -204,7 +205,8 @@ def _label(run: Run) -> torch.Tensor:
 class Bout:
     """One defence in the arena. attacked, clean: its answers [K] on the attacked and on the clean picture;
     forward, backward: its passes through the image tower for one picture; milliseconds: of its run on the
-    attacked one."""
+    attacked one; rerolls: how often the attacked picture was answered, once where the row draws nothing;
+    kept: how many of these answers were the label, the known one or else the clean prediction."""
 
     key: str
     attacked: torch.Tensor
@@ -212,6 +214,8 @@ class Bout:
     forward: int
     backward: int
     milliseconds: float
+    rerolls: int = 1
+    kept: int = 0
 
 
 def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
@@ -224,11 +228,13 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
     settings = run.settings
     bouts: tuple[Bout, ...] = ()
 
-    @torch.no_grad()
-    def answered(row: Defense, pixels: torch.Tensor) -> torch.Tensor:
-        dice = torch.Generator().manual_seed(settings.seed + 1)
-        return exhausted(row.on(run.profile)(clip, pixels, run.text, dice)).probabilities[0].cpu()
+    def rolled(row: Defense, pixels: torch.Tensor) -> Iterator[torch.Tensor]:
+        def roll(reroll: int) -> torch.Generator:
+            return torch.Generator().manual_seed(settings.seed + 1 + reroll)
 
+        return row.rolled(clip, pixels, run.text, run.profile, roll, REROLLS)
+
+    label = int(run.clean.argmax()) if settings.truth is None else settings.truth
     clock = _Clock(clip.device)
     for key, row in DEFENSES.items():
         delta = run.attack_delta
@@ -236,13 +242,20 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
             for step in _informed(clip, run, row):
                 yield bouts
                 delta = step.delta if step else delta
+        pixels = run.pixels if delta is None else run.pixels + delta
         with count_passes() as passes:
             clock.tick()
-            attacked = answered(row, run.pixels if delta is None else run.pixels + delta)
+            attacked = next(answers := rolled(row, pixels))
             milliseconds = clock.tick()
         yield bouts
-        clean = answered(row, run.pixels)
-        bouts = (*bouts, Bout(key, attacked, clean, passes.forward, passes.backward, milliseconds))
+        rerolls, kept = 1, int(attacked.argmax()) == label
+        for again in answers:
+            rerolls, kept = rerolls + 1, kept + (int(again.argmax()) == label)
+            yield bouts
+        clean = next(rolled(row, run.pixels))
+        spent = passes.forward, passes.backward, milliseconds
+        probabilities = (logits.softmax(-1)[0].cpu() for logits in (attacked, clean))
+        bouts = (*bouts, Bout(key, *probabilities, *spent, rerolls, kept))
         yield bouts
 
 
