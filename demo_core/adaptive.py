@@ -1,20 +1,30 @@
-"""Attackers who know the defence: what they differentiate, and which of several perturbations they keep."""
+"""The attacker who knows the defence: one class, for the Lab, the Arena, the programs and the benchmark."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 
 from demo_core.ascent import Dice, Step
-from demo_core.clip import ZeroShotCLIP
+from demo_core.attacks import Attack, Classify
+from demo_core.clip import Passes, ZeroShotCLIP, count_passes, in_tiles
 from demo_core.defenses.averages import log_mean
-from demo_core.defenses.table import Defence
+from demo_core.defenses.profile import Profile
+from demo_core.defenses.table import Defence, Defense
+from demo_core.evasion import Unsuspected, beyond
 from demo_core.moments import exhausted, step_by_step
 
-Classify = Callable[[torch.Tensor], torch.Tensor]
+# (attack, what it is made on) -> its steps, from the same start each time
+Craft = Callable[[Attack, Classify], Iterator[Step]]
+
+PLAIN, THROUGH, EOT, GATE, SURROGATE = "plain", "through", "eot", "gate", "surrogate"
+DRAWS = 4  # of a defence that draws, to judge a perturbation by
+PROBES = (0.5, None)  # what passes are counted on: a grey picture, and one of noise, which gates suspect
 
 
 def through(
@@ -38,60 +48,204 @@ def through(
     return classify
 
 
-def informed(
-    craft: Callable[[Classify], Iterator[Step]],
-    defense: Defence,
-    clip: ZeroShotCLIP,
-    text: torch.Tensor,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    plain: torch.Tensor,
-    dice: Dice = None,
-    *,
-    surrogates: Sequence[Defence] = (),
-    samples: int = 1,
-    targeted: bool = False,
-) -> Iterator[Step | None]:
-    """The steps of an attack by someone who knows the defence; the last holds what does most to the defended
-    prediction of each picture: the attack through the defence, one through a surrogate of it, or `plain`, the
-    one on the bare model.
+@dataclass(frozen=True)
+class Attacker:
+    """Someone who has the model and a defence's code and settings, but not its dice. He makes the attack in
+    several ways and keeps, for each picture, the strongest of what came of them:
 
-    craft: makes the attack's steps on a function from pixels to logits; the rest as in `through` and
-    `stronger`. None stands for a step of an attack through a surrogate: nobody is shown it, but whoever asked
-    for the whole can stop there.
+    plain, on the bare model; through the defence (BPDA); eot, the same with `samples` draws a step, where the
+    row draws and more than one is asked for; gate, with its signal kept clean, where the row has a gate that
+    can be differentiated; surrogate 1 ..., through what else the row names. A black box tries the first three
+    alone.
+
+    Which is strongest he finds on draws of his own, DRAWS of them where the row draws: what makes more of its
+    answers wrong (targeted: the target) beats what makes fewer, and among equals the one with the higher loss
+    wins. So as far as his own draws tell he is never weaker than the plain attacker.
+
+    row: the defence, on a model's profile; attack, steps: what he makes; cap: the most passes through the
+    image tower that he may spend on a picture, None for no end. What he leaves out for it is `left_out`; the
+    plain way and the main one always stay.
     """
-    deltas = [plain]
-    for other in surrogates:
-        deltas.append((yield from step_by_step(craft(through(other, clip, text, dice, samples)))).delta)
-    for step in craft(through(defense, clip, text, dice, samples)):
-        if step.output is None:
-            step = replace(
-                step,
-                delta=stronger(
-                    through(defense, clip, text, dice, samples),
-                    pixels,
-                    labels,
-                    [step.delta, *deltas],
-                    targeted,
-                ),
-            )
-        yield step
+
+    clip: ZeroShotCLIP
+    text: torch.Tensor
+    row: Defense
+    profile: Profile
+    attack: Attack
+    steps: int
+    samples: int = 1
+    cap: int | None = None
+
+    @property
+    def main(self) -> str:
+        """The way that is shown step by step."""
+        return EOT if self.samples > 1 and not self.row.exact else THROUGH
+
+    @property
+    def all_ways(self) -> tuple[str, ...]:
+        """Every way that there is, the most worthwhile first."""
+        gate = self.row.signal is not None and self.row.gate(self.profile) is not None
+        more = [GATE] * gate + [f"{SURROGATE} {i + 1}" for i in range(len(self.row.surrogates))]
+        less = [THROUGH] if self.main == EOT else []
+        return (PLAIN, self.main, *([] if self.attack.rule.black_box else more), *less)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Those that he can pay for."""
+        if self.cap is None:
+            return self.all_ways
+        kept, spent = [], 0
+        for way in self.all_ways:
+            cost = self.cost_of(way)
+            if way in (PLAIN, self.main) or spent + cost <= self.cap:
+                kept.append(way)
+                spent += cost
+        return tuple(kept)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Those that he cannot."""
+        ways = self.ways
+        return tuple(way for way in self.all_ways if way not in ways)
+
+    @property
+    def cost(self) -> int:
+        """The most passes, forward and backward together, that he spends on a picture."""
+        return sum(map(self.cost_of, self.ways))
+
+    def cost_of(self, way: str) -> int:
+        """Of one way and the judging of what comes of it: from passes counted on PROBES, the most of them a
+        step."""
+        steps = 1 if self.attack.single_step else self.steps
+        each = self._counted(way, gradient=not self.attack.rule.black_box)
+        judged = self.row.rerolls(DRAWS) * self._counted(THROUGH, gradient=False).total
+        return steps * each.total + judged + (each.forward if way == GATE else 0)
+
+    def run(
+        self,
+        craft: Craft,
+        pixels: torch.Tensor,
+        labels: torch.Tensor,
+        dice: Dice = None,
+        watch: Callable[[Classify], Classify] = lambda classify: classify,
+    ) -> Iterator[Step | None]:
+        """The steps of his main way on pixels [B,3,H,W] with labels [B], the last of which holds the
+        strongest perturbation of each picture.
+
+        craft: makes the attack's steps; watch: is put around what the main way is made on. None stands for a
+        step that nobody is shown, of another way or of the judging: whoever asked can stop there.
+        """
+        deltas = []
+        for way in self.ways:
+            if way != self.main:
+                tried = yield from step_by_step(self._made(way, craft, pixels, labels, dice))
+                deltas.append(tried.delta)
+        for step in craft(self.attack, watch(self._target(self.main, dice))):
+            if step.output is None:
+                best = yield from self._strongest([step.delta, *deltas], pixels, labels, dice)
+                step = replace(step, delta=best)
+            yield step
+
+    def _made(
+        self, way: str, craft: Craft, pixels: torch.Tensor, labels: torch.Tensor, dice: Dice
+    ) -> Iterator[Step]:
+        if way != GATE:
+            return craft(self.attack, self._target(way, dice))
+        unsuspected = self._unsuspected(dice)
+        return unsuspected.best(craft(unsuspected.attack, unsuspected.classify), pixels, labels)
+
+    def _target(self, way: str, dice: Dice) -> Classify:
+        """What he makes the attack on, pixels [B,3,H,W] -> logits [B,K]."""
+        if way == PLAIN:
+            return lambda pixels: self.clip.logits(self.clip.encode(pixels), self.text)
+        if way == GATE:
+            return self._unsuspected(dice).classify
+        on, samples = self.row.on(self.profile), self.samples if way == EOT else 1
+        if way.startswith(SURROGATE):
+            on = self.row.surrogates_on(self.profile)[int(way.split()[-1]) - 1]
+            samples = 1 if self.row.exact else self.samples
+        return through(on, self.clip, self.text, dice, samples)
+
+    def _unsuspected(self, dice: Dice) -> Unsuspected:
+        gate, signal = self.row.gate(self.profile), self.row.signal
+        assert gate is not None and signal is not None  # else this is none of his ways
+        reads = partial(signal, config=self.row.config(self.profile))
+        ungated = through(self.row.ungated_on(self.profile), self.clip, self.text, dice)
+        return Unsuspected(self.attack, ungated, lambda x: beyond(gate, reads(self.clip, x, dice)))
+
+    def _strongest(
+        self, deltas: list[torch.Tensor], pixels: torch.Tensor, labels: torch.Tensor, dice: Dice
+    ) -> Generator[None, None, torch.Tensor]:
+        """Returns the strongest perturbation of each picture; see `stronger`. All meet the same draws."""
+        draws = self.row.rerolls(DRAWS)
+        rolled = _copied(dice)
+        answers = []
+        for delta in deltas:
+            again = _copied(rolled)
+            for _ in range(draws):
+                with torch.no_grad():
+                    answers.append(
+                        through(self.row.on(self.profile), self.clip, self.text, again)(pixels + delta)
+                    )
+                yield None
+        logits = torch.stack(answers).unflatten(0, (len(deltas), draws))
+        return stronger(logits, labels, deltas, self.attack.targeted)
+
+    def _counted(self, way: str, gradient: bool = True) -> Passes:
+        """The most passes of one step of a way, or of one answer without a gradient, over PROBES."""
+        known = _COUNTED.setdefault(self.clip, {})
+        key = (self.row, str(self.row.config(self.profile)), way, self.samples, gradient)
+        if key not in known:
+            with in_tiles(None):
+                found = [self._count(way, gradient, probe) for probe in PROBES]
+            known[key] = Passes(max(p.forward for p in found), max(p.backward for p in found))
+        return known[key]
+
+    def _count(self, way: str, gradient: bool, level: float | None) -> Passes:
+        dice = torch.Generator().manual_seed(0)
+        side = self.clip.image_size
+        made = (
+            torch.rand(1, 3, side, side, generator=dice)
+            if level is None
+            else torch.full((1, 3, side, side), level)
+        )
+        with count_passes() as passes, torch.set_grad_enabled(gradient):
+            pixels = made.to(self.clip.device).requires_grad_(gradient)
+            target = self._unsuspected(dice) if way == GATE else None
+            logits = target.classify(pixels) if target else self._target(way, dice)(pixels)
+            objective = target.objective if target else self.attack.objective
+            if gradient:
+                objective(logits, logits.argmax(1)).sum().backward()
+        return passes
 
 
-@torch.no_grad()
+_COUNTED: WeakKeyDictionary[ZeroShotCLIP, dict[tuple[object, ...], Passes]] = WeakKeyDictionary()
+
+
+def _copied(dice: Dice) -> Dice:
+    """Dice that will roll what these would have."""
+
+    def copy(die: torch.Generator) -> torch.Generator:
+        return torch.Generator(die.device).set_state(die.get_state())
+
+    if dice is None or isinstance(dice, torch.Generator):
+        return dice and copy(dice)
+    return [copy(die) for die in dice]
+
+
 def stronger(
-    classify: Callable[[torch.Tensor], torch.Tensor],
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    deltas: list[torch.Tensor],
-    targeted: bool = False,
+    logits: torch.Tensor, labels: torch.Tensor, deltas: list[torch.Tensor], targeted: bool = False
 ) -> torch.Tensor:
-    """Of several perturbations of each picture, the one [B,3,H,W] that leaves the label least (targeted:
-    gives it most) in classify(pixels) -> logits [B,K], a defended prediction on the attacker's own draw: he
-    can run the defence himself, and keeps what works. Against some defences the gradient through them
-    misleads, and the attack on the bare model is the better one."""
-    losses = torch.stack(
-        [F.cross_entropy(classify(pixels + delta), labels, reduction="none") for delta in deltas]
-    )
-    best = losses.argmin(0) if targeted else losses.argmax(0)
-    return torch.stack(deltas)[best, torch.arange(len(pixels), device=best.device)]
+    """Of N perturbations of each picture, deltas N x [B,3,H,W], the one [B,3,H,W] that does most to the
+    defended answers, logits [N,D,B,K] on D draws: the most draws whose answer is not the label [B] (targeted:
+    is), and of those with as many the highest mean cross-entropy of the label (targeted: the lowest); the
+    first of several such. Against some defences the gradient through them misleads, and the attack on the
+    bare model is the better one."""
+    at = labels.expand(logits.shape[:-1])
+    is_label = (logits.argmax(-1) == at).double().mean(1)
+    loss = F.cross_entropy(logits.double().movedim(-1, 1), at, reduction="none").mean(1)
+    if targeted:
+        is_label, loss = 1 - is_label, -loss
+    fewest = is_label <= is_label.amin(0)
+    best = loss.masked_fill(~fewest, float("-inf")).argmax(0)
+    return torch.stack(deltas)[best, torch.arange(len(labels), device=best.device)]

@@ -44,6 +44,11 @@ class Passes:
     forward: int = 0
     backward: int = 0
 
+    @property
+    def total(self) -> int:
+        """Both."""
+        return self.forward + self.backward
+
     def see(self, features: torch.Tensor) -> None:
         """Count the pass that made these features [B,D], and the one back when it comes."""
         self.forward += len(features)

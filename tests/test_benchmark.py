@@ -273,6 +273,22 @@ def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):
     )
 
 
+def test_a_defence_that_draws_is_rolled_again(bench):
+    """The first roll is the record's; an exact row is asked once; a picture's rolls are its own."""
+    batch = bench.pile.load(torch.arange(4))
+    pixels = bench.attacked(Trial("pgd", 1, 2), batch)
+    for key, most in (("hedge", 5), ("tte", 1)):
+        right, rerolls = bench.kept(batch, pixels, key, 5)
+        assert rerolls == most and right.min() >= 0 and right.max() <= most
+        first, _ = bench.kept(batch, pixels, key, 1)
+        record = bench.answers(batch, pixels, key)
+        assert first.tolist() == (record["predicted"] == record["label"]).astype(int).tolist()
+    alone, _ = bench.kept(batch[torch.tensor([False, True, False, False])], pixels[1:2], "hedge", 5)
+    assert alone.item() == bench.kept(batch, pixels, "hedge", 5)[0][1].item()
+    draws = [torch.rand(1, generator=bench.dice(batch, DEFENCE, n)[0]).item() for n in range(3)]
+    assert len(set(draws)) == 3
+
+
 def test_an_attacker_in_bfloat16_is_about_as_strong(clip, bench):
     batch, trial = bench.pile.load(torch.arange(4)), Trial("pgd", 4, 3)
     with torch.no_grad():

@@ -111,14 +111,14 @@ def test_the_worst_of_all_attacks_has_none_that_starts_from_the_predicted_label(
 def test_an_attack_that_the_table_does_not_have_is_shown_by_its_name():
     """As a defence is."""
     found = pd.concat(
-        [FOUND, records({("DTD", "square@4", "none"): [0] * 4, ("DTD", "clean", "odd"): [1] * 4})]
+        [FOUND, records({("DTD", "sphere@4", "none"): [0] * 4, ("DTD", "clean", "odd"): [1] * 4})]
     )
     shown = lines(markdown(found))
-    assert any(line.startswith("| square@4 | 4 | 0.0 (0.0–49.0) |") for line in shown)
+    assert any(line.startswith("| sphere@4 | 4 | 0.0 (0.0–49.0) |") for line in shown)
     assert any("| odd |" in line for line in shown)
-    assert set(worst_cases(found)["attack"]) == {"worst@4"} and "square@4" in latex(found)
-    assert not (against_published(found, SETTINGS)["attack"] == "square@4").any()
-    assert "square@4" in [text.get_text() for text in drawn(table(found)).axes[0].get_yticklabels()]
+    assert set(worst_cases(found)["attack"]) == {"worst@4"} and "sphere@4" in latex(found)
+    assert not (against_published(found, SETTINGS)["attack"] == "sphere@4").any()
+    assert "sphere@4" in [text.get_text() for text in drawn(table(found)).axes[0].get_yticklabels()]
 
 
 def test_markdown_and_latex_hold_every_data_set():

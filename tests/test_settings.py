@@ -21,7 +21,7 @@ def test_sizes_are_given_in_grey_levels_and_taken_in_pixel_units():
 
 def test_a_file_says_the_units():
     given = as_given(read_settings(choose(labels="cat\ndog", eps=8)))
-    assert given["eps"] == 8 and given["units"] == {"eps": "1/255", "step_size": "1/255"}
+    assert given["eps"] == 8 and given["units"] == {"eps": "1/255", "step_size": "1/255", "patch": "%"}
     assert set(given) == {*SETTINGS, "units"}
 
 

@@ -135,7 +135,7 @@ def test_another_run_in_between_disturbs_nothing(clip, photo):
 def test_every_attack_runs_to_a_verdict(clip, twin, photo, key):
     target = 3 if ATTACKS[key].targeted else None
     run = finish(clip, photo, settings(attack=key, steps=3, target=target), PHOTO, surrogate=twin)[-1]
-    assert run.attack_delta.abs().max() <= 4 / 255 + 1e-6
+    assert ATTACKS[key].visible or run.attack_delta.abs().max() <= 4 / 255 + 1e-6
     assert words.verdict(run).endswith(".") and len(run.attack) == run.attack_steps + 1
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from demo_core.ascent import Budget
+from demo_core.attacks import ATTACKS
 from demo_core.counterattack import TAU
 from demo_core.defenses import (
     AGREEMENT,
@@ -260,6 +261,31 @@ def test_steps_of_an_attack():
     ]
     aimed = attacked(clean(attack="targeted_pgd", target=2))
     assert "pushed a little further towards the target" in words.attacking(aimed, aimed.attack[1], 1)
+
+
+def test_a_patch_is_told_as_what_anyone_can_see():
+    """Never as a bound on a pixel; also where eps, which it does not keep to, is 0."""
+    run = attacked(clean(attack="patch", patch=20, eps=0.0))
+    said = [words.attacking(run, m, i) for i, m in enumerate(run.attack)]
+    assert said == [
+        "Patch starts from random colours in a square of 20 % of the picture’s side. CLIP says “cat” (90 %).",
+        "Step 1 of 2: every colour in the square is pushed a little further the wrong way, the rest is left."
+        " CLIP says “cat” (90 %).",
+        "Only a square of 20 % of the picture’s side was painted over, for anyone to see, and CLIP says “dog”"
+        " (90 %) instead of “cat”.",
+    ]
+    assert words.verdict(run) == "The attack turned “cat” into “dog”."
+    assert "a square of 20 %" in tour(told(run))[1]["text"]
+    everything = " ".join(
+        [*said, ATTACKS["patch"].help, *(str(stop["text"]) for stop in tour(told(run))[:2])]
+    )
+    assert "/255" not in everything and "more than" not in everything and "grey levels" not in everything
+
+
+def test_a_black_box_tries_squares():
+    run = attacked(clean(attack="square"))
+    assert words.attacking(run, run.attack[0], 0).startswith("Square starts from stripes too faint to see")
+    assert "a random square is tried" in words.attacking(run, run.attack[1], 1)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ settings only; started by `accelerate launch`, every process takes a share of th
 batch nor the number of processes changes a prediction.
 
 An attack is written NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted`
-starts it from the model's own clean prediction instead of the true label; `+adaptive` makes it through each
-defence it then meets and through the defence's surrogates, and keeps of these and the plain one what does
-most there; `+eot4` averages each of its gradients over four draws.
+starts it from the model's own clean prediction instead of the true label; `+adaptive` makes it as one who
+knows each defence it then meets, and keeps of all his ways the one that does most there; `+eot4` averages
+each of his gradients over four draws. Of a patch the number is its share of the side in percent.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,9 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from tqdm import tqdm
 
-from demo_core.adaptive import informed
+from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, last
-from demo_core.attacks import ATTACKS, seen_by
+from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
 from demo_core.benchmark.piles import Batch, Pile
 from demo_core.benchmark.records import COLUMNS, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
@@ -69,13 +69,14 @@ class Bench:
         self.bare = clip.classifier(pile.names, pile.template)
         self.transferred = seen_by(surrogate, pile.names, pile.template) if surrogate else None
 
-    def dice(self, batch: Batch, use: int) -> list[torch.Generator]:
+    def dice(self, batch: Batch, use: int, reroll: int = 0) -> list[torch.Generator]:
         """One generator for each picture and use, by numpy's SeedSequence from the seed (not negative), the
-        picture's index in the data set and the use, and from nothing else. Records made with another
-        derivation of the dice were dealt other draws."""
+        picture's index in the data set, the use and, after the first roll, the re-roll, and from nothing
+        else. Records made with another derivation of the dice were dealt other draws."""
 
         def die(index: int) -> torch.Generator:
-            state = np.random.SeedSequence(self.seed, spawn_key=(index, use)).generate_state(1, np.uint64)
+            key = (index, use, reroll) if reroll else (index, use)
+            state = np.random.SeedSequence(self.seed, spawn_key=key).generate_state(1, np.uint64)
             return torch.Generator().manual_seed(int(state[0]))
 
         return [die(index) for index in batch.indices.tolist()]
@@ -95,8 +96,8 @@ class Bench:
             ]
             labels = (labels + torch.stack(other).to(labels)) % len(self.pile.names)
 
-        def craft(target: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[Step]:
-            return row.run(
+        def craft(attack: Attack, target: Classify) -> Iterator[Step]:
+            return attack.run(
                 target,
                 pixels,
                 labels,
@@ -104,29 +105,35 @@ class Bench:
                 step_size=trial.step_size / 255,
                 steps=trial.steps,
                 generator=self.dice(batch, START),
+                patch=trial.patch,
             )
 
         with in_tiles(self.tile), in_bf16(self.precision != "float32"):
+            if trial.adaptive:
+                found = self.attacker(trial, defense).run(craft, pixels, labels, self.dice(batch, ATTACKER))
+                return pixels + last(step for step in found if step).delta
             target = self.transferred if row.transfer else self.bare
             assert target is not None  # who has a transfer attack made gives a surrogate
-            delta = last(craft(target)).delta
-            if trial.adaptive:
-                known = DEFENSES[defense]
-                steps = informed(
-                    craft,
-                    known.on(self.profile),
-                    self.clip,
-                    self.text,
-                    pixels,
-                    labels,
-                    delta,
-                    self.dice(batch, ATTACKER),
-                    surrogates=known.surrogates_on(self.profile),
-                    samples=trial.samples,
-                    targeted=row.targeted,
-                )
-                delta = last(step for step in steps if step).delta
-        return pixels + delta
+            return pixels + last(craft(row, target)).delta
+
+    def attacker(self, trial: Trial, defense: str) -> Attacker:
+        """Who makes an adaptive trial against a defence."""
+        row = DEFENSES[defense]
+        return Attacker(
+            self.clip, self.text, row, self.profile, ATTACKS[trial.attack], trial.steps, trial.samples
+        )
+
+    def kept(self, batch: Batch, pixels: torch.Tensor, defense: str, most: int) -> tuple[torch.Tensor, int]:
+        """Of how many re-rolls, at most so many, the defence gives each picture's label [B], and how many
+        there were: one where it draws nothing. The first is the one of `answers`."""
+        labels, rerolls = batch.labels.to(self.clip.device), 0
+        right = torch.zeros_like(labels)
+        with in_tiles(self.tile), in_bf16(self.precision == "bf16"):
+            for logits in DEFENSES[defense].rolled(
+                self.clip, pixels, self.text, self.profile, lambda n: self.dice(batch, DEFENCE, n), most
+            ):
+                right, rerolls = right + (logits.argmax(1) == labels), rerolls + 1
+        return right, rerolls
 
     @torch.no_grad()
     def answers(self, batch: Batch, pixels: torch.Tensor, defense: str) -> pd.DataFrame:

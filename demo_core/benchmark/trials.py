@@ -2,8 +2,8 @@
 row of ATTACKS.
 
 `+predicted` starts an attack from the model's own clean prediction instead of the true label; `+adaptive`
-makes it through each defence it then meets and through the defence's surrogates, and keeps of these and the
-plain one what does most there; `+eot4` averages each of its gradients over four draws.
+makes it as one who knows each defence it then meets (adaptive.Attacker); `+eot4` averages each of his
+gradients over four draws. Of a patch the number is no eps, but its share of the side in percent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from demo_core.attacks import ATTACKS
+from demo_core.attacks import ATTACKS, PATCH
 
 CLEAN = "clean"
 
@@ -22,7 +22,7 @@ class BenchmarkError(ValueError):
 
 @dataclass(frozen=True)
 class Trial:
-    """An attack with its budget; eps in 1/255."""
+    """An attack with its budget; eps in 1/255, of a patch in percent of the side."""
 
     attack: str
     eps: float = 0.0
@@ -46,7 +46,9 @@ class Trial:
                 raise ValueError
             steps = 10 if ATTACKS[name].single_step else int(count or 10)
             trial = Trial(name, float(eps), steps, "predicted" in flags, "adaptive" in flags, *draws)
-            if not (math.isfinite(trial.eps) and trial.eps >= 0 and trial.steps >= 1):
+            if not (0 <= trial.eps <= (100 if trial.visible else math.inf) and trial.steps >= 1):
+                raise ValueError
+            if not math.isfinite(trial.eps):
                 raise ValueError
         except (ValueError, TypeError):
             raise BenchmarkError(
@@ -78,6 +80,16 @@ class Trial:
         return self.attack != CLEAN and ATTACKS[self.attack].targeted
 
     @property
+    def visible(self) -> bool:
+        """Whether it is a patch, which keeps to no eps."""
+        return self.attack != CLEAN and ATTACKS[self.attack].visible
+
+    @property
+    def patch(self) -> float:
+        """The share of the side that a patch has."""
+        return self.eps / 100 if self.visible else PATCH
+
+    @property
     def step_size(self) -> float:
         """In 1/255: the 1 of the paper's protocol; a quarter of eps where ten such steps would not cross the
         ball."""
@@ -93,7 +105,8 @@ class Trial:
         start = " from the predicted label" if self.predicted else ""
         draws = f", {self.samples} draws a step" if self.samples > 1 else ""
         known = f"; knows the defence{draws}" if self.adaptive else ""
-        return f"{row.title}{steps}, {self.eps:g}/255{start}{known}"
+        size = f"{self.eps:g} % of the side" if self.visible else f"{self.eps:g}/255"
+        return f"{row.title}{steps}, {size}{start}{known}"
 
 
 def trial_or_none(text: str) -> Trial | None:
@@ -111,11 +124,11 @@ def attack_title(text: str) -> str:
 
 
 def default_trials() -> list[Trial]:
-    """Every row of ATTACKS at 4/255 (APGD needs some tens of steps to be itself); PGD also at 1/255, from the
+    """Every row of ATTACKS at 4/255, with the steps that it needs to be itself; PGD also at 1/255, from the
     predicted label, and through the defence."""
     return [
         Trial(CLEAN),
-        *(Trial(name, 4, 50 if row.own_step_size else 10) for name, row in ATTACKS.items()),
+        *(Trial(key, 100 * PATCH if row.visible else 4, row.usual_steps) for key, row in ATTACKS.items()),
         Trial("pgd", 1),
         Trial("pgd", 1, predicted=True),
         Trial("pgd", 4, predicted=True),

@@ -3,7 +3,7 @@ DBD (ICLR 2026, arXiv 2606.06186) and AGC (arXiv 2605.15584). They move no pixel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +79,17 @@ def dbd(
     yield Measured(AGREEMENT, score.detach(), config.gate.weight(score.detach()))
     yield Looked(views, logits)
     return Defended(pixels, clip.logits(feature, text), {AGREEMENT: score.detach()})
+
+
+def dbd_ungated(
+    clip: ZeroShotCLIP,
+    pixels: torch.Tensor,
+    text: torch.Tensor,
+    dice: Dice = None,
+    config: DBDConfig = DBDConfig(),
+) -> Defending:
+    """What is left of it for a picture that its gate lets pass: the mean shift, taken once."""
+    return (yield from dbd(clip, pixels, text, dice, replace(config, strength=1.0)))
 
 
 def agreement(

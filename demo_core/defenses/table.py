@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from demo_core.ascent import Budget
+from demo_core.ascent import Budget, Dice
+from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import Gate, TTCConfig
 from demo_core.defenses import own, published
 from demo_core.defenses.doc import doc, doc_signal
@@ -17,8 +18,8 @@ from demo_core.defenses.lowpass import CSRConfig, LowPassConfig, csr, csr_signal
 from demo_core.defenses.mac import MACConfig, mac, mac_signal
 from demo_core.defenses.padding import PaddingConfig, padding, padding_signal
 from demo_core.defenses.profile import Profile
-from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc, agreement, dbd
-from demo_core.moments import Defending
+from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc, agreement, dbd, dbd_ungated
+from demo_core.moments import Defending, exhausted
 
 # (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments that returns Defended
 Defence = Callable[..., Defending]
@@ -32,8 +33,10 @@ class Defense:
     sentence for the screen; config: the settings that it runs under on a model with this profile: with a
     `gate` where it decides whether it acts, and a `budget` where it takes steps, or a Budget itself; signal:
     what its gate reads, (clip, pixels [B,3,H,W], dice, config) -> [B], differentiable, for an attacker who
-    aims at it; surrogates: what else than `run` an attacker may differentiate to fool it; departs: how it is
-    not what its paper measured, where it is not.
+    aims at it; ungated: what answers for a picture that the gate lets pass, where that is not the bare model;
+    surrogates: what else than `run` an attacker may differentiate to fool it; exact: it draws nothing, so
+    that two answers to one picture are the same; departs: how it is not what its paper measured, where it is
+    not.
     """
 
     title: str
@@ -41,7 +44,9 @@ class Defense:
     help: str
     config: Callable[[Profile], Any] = lambda profile: None
     signal: Callable[..., torch.Tensor] | None = None
+    ungated: Defence | None = None
     surrogates: tuple[Defence, ...] = ()
+    exact: bool = False
     departs: str = ""
 
     def gate(self, profile: Profile) -> Gate | None:
@@ -66,13 +71,37 @@ class Defense:
         """Its surrogates under the same settings."""
         return tuple(self._set(surrogate, profile) for surrogate in self.surrogates)
 
+    def ungated_on(self, profile: Profile) -> Defence:
+        """What answers for a picture that its gate lets pass, under the same settings."""
+        return self._set(self.ungated, profile) if self.ungated else published.none
+
+    def rerolls(self, most: int) -> int:
+        """How many answers to one picture tell what it says: one where it draws nothing."""
+        return 1 if self.exact else most
+
+    def rolled(
+        self,
+        clip: ZeroShotCLIP,
+        pixels: torch.Tensor,
+        text: torch.Tensor,
+        profile: Profile,
+        roll: Callable[[int], Dice],
+        most: int,
+    ) -> Iterator[torch.Tensor]:
+        """Its answers to the same pictures on other dice, logits [B,K], one for each re-roll 0, 1 ... of at
+        most so many: one draw misjudges a defence that draws. roll: the dice of a re-roll."""
+        for reroll in range(self.rerolls(most)):
+            with torch.no_grad():
+                logits = exhausted(self.on(profile)(clip, pixels, text, roll(reroll))).logits
+            yield logits
+
     def _set(self, run: Defence, profile: Profile) -> Defence:
         config = self.config(profile)
         return run if config is None else partial(run, config=config)
 
 
 DEFENSES: dict[str, Defense] = {
-    "none": Defense("None", published.none, "The bare model."),
+    "none": Defense("None", published.none, "The bare model.", exact=True),
     "rn": Defense(
         "Random noise",
         published.random_noise,
@@ -83,6 +112,7 @@ DEFENSES: dict[str, Defense] = {
         low_pass,
         "The picture blurred a little, a control: the cheapest defence there is.",
         config=lambda profile: LowPassConfig(),
+        exact=True,
         departs="its papers blur in several ways; this is CSR’s mask",
     ),
     "padding": Defense(
@@ -91,15 +121,17 @@ DEFENSES: dict[str, Defense] = {
         "Where a black border turns the embedding far, the padded picture is judged.",
         config=lambda profile: PaddingConfig(),
         signal=padding_signal,
+        exact=True,
         departs="TTP’s gate with its control; TTP also trains the border for one step",
     ),
-    "tte": Defense("TTE", published.tte, "The prediction averaged over flips and crops."),
+    "tte": Defense("TTE", published.tte, "The prediction averaged over flips and crops.", exact=True),
     "anti_adversary": Defense(
         "Anti-adversary",
         published.anti_adversary,
         "Two steps that make the first guess more certain.",
         config=lambda profile: published.ANTI_ADVERSARY,
         surrogates=(partial(published.anti_adversary, unroll=True),),
+        exact=True,
         departs="2 steps of 2/255 within 4/255; its authors take steps of 0.15 without a bound",
     ),
     "hedge": Defense(
@@ -138,6 +170,7 @@ DEFENSES: dict[str, Defense] = {
         "Where low frequencies tell another story, a few steps towards it.",
         config=lambda profile: CSRConfig(),
         signal=csr_signal,
+        exact=True,
     ),
     "dbd": Defense(
         "DBD",
@@ -145,6 +178,7 @@ DEFENSES: dict[str, Defense] = {
         "The embedding shifted as 31 views lie from it, further where they agree.",
         config=lambda profile: DBDConfig(),
         signal=agreement,
+        ungated=dbd_ungated,
     ),
     "agc": Defense(
         "AGC",

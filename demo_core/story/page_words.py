@@ -101,7 +101,8 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
 @dataclass(frozen=True)
 class Told:
     """What the tour tells of a run. share: of the clean picture's likeliest label; eps: how far the attack
-    may move a pixel, in grey levels; fight: what is said of the defence; gated: whether it has a gate."""
+    may move a pixel, in grey levels; fight: what is said of the defence; gated: whether it has a gate; patch:
+    where a visible attack is, empty of any other."""
 
     label: str
     share: float
@@ -109,6 +110,7 @@ class Told:
     eps: float
     fight: str
     gated: bool = True
+    patch: str = ""
 
 
 def pushed_back(reach: float, end: str) -> str:
@@ -134,7 +136,9 @@ def told(run: Run) -> Told:
     """What a run has to tell on the tour."""
     clean = run.clean
     eps = run.settings.eps * 255
-    return Told(run.label(clean), clean.max().item(), run.control, eps, _fight(run), run.gate is not None)
+    patch = words.patch(run) if ATTACKS[run.settings.attack].visible else ""
+    gated = run.gate is not None
+    return Told(run.label(clean), clean.max().item(), run.control, eps, _fight(run), gated, patch)
 
 
 def _fight(run: Run) -> str:
@@ -176,6 +180,11 @@ def tour(found: Told) -> list[dict[str, object]]:
 def _attack(found: Told) -> str:
     if found.control:
         return "In this run nobody attacks: it is the control."
+    if found.patch:
+        return (
+            f"The attacker may paint over {found.patch}, in any colours, and asks the model itself which"
+            " make it err. Anyone can see it, and no defence here claims to stop it."
+        )
     return (
         "The attacker asks the model itself which way to push each pixel so that it errs, and takes small"
         f" steps that way. No pixel moves by more than {_number(found.eps)} of 255 grey levels. Pull the"

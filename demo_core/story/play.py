@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from demo_core.adaptive import Classify, informed
+from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, uniform
-from demo_core.attacks import ATTACKS, seen_by
+from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.counterattack import relative_drift
 from demo_core.defenses import DEFENSES, VIEWS, Defense, Profile, view_drift, view_features
 from demo_core.defenses.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.fit import Fit
-from demo_core.moments import Defended, Looked, Measured, Moved, step_by_step, watched
+from demo_core.moments import Defended, Looked, Measured, Moved, watched
 from demo_core.pictures import to_pixels
 from demo_core.story.run import UNMOVED, Drifts, Moment, Reading, Run, Signals
 from demo_core.story.settings import Settings
 
 DRAWS = 4  # of the dice of a defence in the arena, the first being the one that is shown
+MOST_PASSES = 10_000  # that an attacker who knows a defence may spend on it where somebody waits
 
 
 class _Clock:
@@ -140,6 +141,9 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
         if step.output is None:  # the last one: nobody has looked at it yet
             features, signals = seen(clip, run.pixels + step.delta, settings.seed)
             run = replace(run, attacked_signals=signals)
+        elif ATTACKS[settings.attack].rule.black_box:  # what it asked about last is not what it holds
+            with torch.no_grad():
+                features = clip.encode(run.pixels + step.delta)
         else:
             features = passed[-1]
         run = replace(run, attack=(*run.attack, _moment(clip, text, step.delta, features, clock.tick())))
@@ -152,10 +156,11 @@ def _undefended(run: Run) -> Run:
     return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None, looks=None)
 
 
-def _steps(run: Run, classify: Classify) -> Iterator[Step]:
-    """The chosen attack on `classify`, from the clean prediction or towards the target."""
+def _steps(run: Run, classify: Classify, row: Attack | None = None) -> Iterator[Step]:
+    """The chosen attack on `classify`, from the clean prediction or towards the target; row: as another row
+    has it."""
     settings = run.settings
-    return ATTACKS[settings.attack].run(
+    return (row or ATTACKS[settings.attack]).run(
         classify,
         run.pixels,
         _label(run),
@@ -163,30 +168,30 @@ def _steps(run: Run, classify: Classify) -> Iterator[Step]:
         step_size=settings.step_size,
         steps=settings.steps,
         generator=torch.Generator().manual_seed(settings.seed),
+        patch=settings.patch / 100,
     )
+
+
+def attacker(clip: ZeroShotCLIP, run: Run, row: Defense) -> Attacker:
+    """Who makes the chosen attack knowing this defence."""
+    settings = run.settings
+    attack = ATTACKS[settings.attack]
+    return Attacker(clip, run.text, row, run.profile, attack, settings.steps, settings.eot, MOST_PASSES)
 
 
 def _informed(
     clip: ZeroShotCLIP,
     run: Run,
     row: Defense,
-    wrapped: Callable[[Classify], Classify] = lambda classify: classify,
+    watch: Callable[[Classify], Classify] = lambda classify: classify,
 ) -> Iterator[Step | None]:
-    """The chosen attack by someone who knows this defence (see informed); `wrapped` is put around what he
-    attacks."""
-    settings = run.settings
-    plain = yield from step_by_step(_steps(run, clip.classifier(settings.labels, settings.template)))
-    yield from informed(
-        lambda classify: _steps(run, wrapped(classify)),
-        row.on(run.profile),
-        clip,
-        run.text,
+    """The chosen attack by someone who knows this defence; see Attacker.run."""
+    return attacker(clip, run, row).run(
+        lambda attack, classify: _steps(run, classify, attack),
         run.pixels,
         _label(run),
-        plain.delta,
-        torch.Generator().manual_seed(settings.seed + 2),
-        surrogates=row.surrogates_on(run.profile),
-        targeted=ATTACKS[settings.attack].targeted,
+        torch.Generator().manual_seed(run.settings.seed + 2),
+        watch,
     )
 
 

@@ -168,6 +168,8 @@ class _Frame:
 
 def _attack_grid(run: Run) -> Grid:
     row, settings = ATTACKS[run.settings.attack], run.settings
+    if row.visible:
+        return Grid.of(1.0)  # from black to white
     return Grid.of(
         settings.eps, settings.eps if row.single_step else 0 if row.own_step_size else settings.step_size
     )

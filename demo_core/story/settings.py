@@ -16,17 +16,18 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
-from demo_core.attacks import ATTACKS
+from demo_core.attacks import ATTACKS, PATCH
 from demo_core.defenses import DEFENSES
 from demo_core.examples import PHOTOGRAPHS
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
 
+PERCENT = "%"
 GREY_LEVEL = "1/255"  # the unit of sizes: what a person gives is divided by 255
 ADAPTIVE_HELP = (
-    "The attacker has the model and the defence’s code, but not its dice, and aims at the defended answer"
-    " (BPDA, one fresh draw a step), or keeps the plain attack where that does more. A stronger attacker may"
-    " do better still."
+    "The attacker has the model and the defence’s code, but not its dice. He attacks the bare model, the"
+    " defended answer (BPDA, and EOT with more draws), and around its gate, and keeps what does most on draws"
+    " of his own. A stronger attacker may do better still."
 )
 
 
@@ -84,6 +85,14 @@ class Chosen:
     steps: int = setting(
         10, "Steps", "How many gradient steps the attacker takes.", limits=(1, 1000), slider=(1, 50, 1)
     )
+    patch: int = setting(
+        round(100 * PATCH),
+        "Patch size",
+        "How much of the picture’s side a visible patch takes.",
+        PERCENT,
+        limits=(5, 30),
+        slider=(5, 30, 1),
+    )
     target: str = setting("", "Target label", "What a targeted attack should make CLIP say.")
     seed: int = setting(0, "Seed", "The same seed gives the same run.", limits=(0, 2**32 - 1))
     model: str = setting(DEFAULT_MODEL, "Model", "The CLIP that is attacked.", rows=lambda: MODELS, group="")
@@ -94,6 +103,13 @@ class Chosen:
         group="labels",
     )
     adaptive: bool = setting(False, "The attacker knows the defence", ADAPTIVE_HELP)
+    eot: int = setting(
+        1,
+        "Draws a step",
+        "How many draws of a random defence an attacker who knows it averages each gradient over (EOT).",
+        limits=(1, 16),
+        slider=(1, 16, 1),
+    )
     defense: str = setting(
         "default",
         "Defence",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from demo_core.attacks import ATTACKS
+from demo_core.attacks import ATTACKS, Attack
 from demo_core.defenses import TAU
 from demo_core.story.gate_words import GATES, gate_words, part, reading_words, told_apart
 from demo_core.story.run import UNMOVED, Moment, Run
@@ -48,23 +48,40 @@ def attacking(run: Run, moment: Moment, step: int) -> str:
     """A step of the attack."""
     row, eps = ATTACKS[run.settings.attack], f"{run.settings.eps * 255:g}/255"
     hidden = run.settings.eps * 255 <= 4.5  # of more, a keen eye sees something in smooth places
-    which = "towards the target" if row.targeted else "the wrong way"
-    says = _says(run, moment.probabilities)
+    says, changed = _says(run, moment.probabilities), f"No pixel moved by more than {eps}"
+    if row.visible:
+        hidden, changed = False, f"Only {patch(run)} was painted over, for anyone to see"
     if step == run.attack_steps and run.attack_finished:
         if run.label(moment.probabilities) == run.label(run.clean):
-            return f"No pixel moved by more than {eps}, and CLIP still says {says}."
-        unseen = ", too little to see," if hidden else ""
-        return (
-            f"No pixel moved by more than {eps}{unseen} and CLIP says {says} instead of"
-            f" “{run.label(run.clean)}”."
-        )
+            return f"{changed}, and CLIP still says {says}."
+        unseen = ", too little to see," if hidden else "," if row.visible else ""
+        return f"{changed}{unseen} and CLIP says {says} instead of “{run.label(run.clean)}”."
     if step == 0 and not row.single_step:
-        faint = " too faint to see" if hidden else ""
-        return f"{row.title} starts from random noise{faint}, at most {eps} a pixel. CLIP says {says}."
-    return (
-        f"Step {step} of {run.attack_steps}: every pixel is pushed a little further {which}, never beyond"
-        f" {eps}. CLIP says {says}."
-    )
+        return f"{_beginning(row, run, ' too faint to see' if hidden else '')} CLIP says {says}."
+    return f"Step {step} of {run.attack_steps}: {_doing(row, run)}. CLIP says {says}."
+
+
+def patch(run: Run) -> str:
+    """Where a visible attack is."""
+    return f"a square of {run.settings.patch} % of the picture’s side"
+
+
+def _beginning(row: Attack, run: Run, faint: str) -> str:
+    """What an attack starts from."""
+    if row.visible:
+        return f"{row.title} starts from random colours in {patch(run)}."
+    kind = "stripes" if row.rule.black_box else "random noise"
+    return f"{row.title} starts from {kind}{faint}, at most {run.settings.eps * 255:g}/255 a pixel."
+
+
+def _doing(row: Attack, run: Run) -> str:
+    """What a step of an attack does."""
+    which, eps = "towards the target" if row.targeted else "the wrong way", f"{run.settings.eps * 255:g}/255"
+    if row.visible:
+        return f"every colour in the square is pushed a little further {which}, the rest is left"
+    if row.rule.black_box:
+        return f"a random square is tried, and kept where CLIP errs more, never beyond {eps}"
+    return f"every pixel is pushed a little further {which}, never beyond {eps}"
 
 
 def testing(run: Run) -> str:
@@ -158,7 +175,7 @@ def _standing(run: Run) -> str:
     if run.attacked is None:
         return f"The model sees “{clean}”." if not run.attack else "The attack is running …"
     attacked = run.label(run.attacked)
-    if run.settings.eps == 0:
+    if run.settings.eps == 0 and not ATTACKS[run.settings.attack].visible:
         return f"With eps 0 nothing changes: “{clean}” stands."
     made = ", made through the defence," if run.settings.knows_defence else ""
     if attacked == clean:

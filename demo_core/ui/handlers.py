@@ -449,6 +449,8 @@ def attack_changed(key: str) -> Changes:
         "target": gr.update(visible=row.targeted),
         "step_size": gr.update(visible=not (row.single_step or row.own_step_size)),
         "steps": gr.update(visible=not row.single_step),
+        "eps": gr.update(visible=not row.visible),
+        "patch": gr.update(visible=row.visible),
     }
 
 

@@ -108,6 +108,7 @@ def _setting_controls(first: Scene) -> tuple[dict[str, Component], gr.Dropdown]:
         "labels": {"value": first.labels, "lines": 6, "max_lines": 10, "elem_id": "labels"},
         "template": {"elem_id": "template"},
         "attack": {"info": ATTACKS[SETTINGS["attack"].default].help, "elem_id": "attack-kind"},
+        "patch": {"visible": ATTACKS[SETTINGS["attack"].default].visible},
         "adaptive": {"elem_id": "adaptive"},
         "model": {"info": MODELS[DEFAULT_MODEL].summary, "elem_id": "model"},
         "defense": {"info": DEFENSES[SETTINGS["defense"].default].help, "elem_id": "defense"},
@@ -392,7 +393,7 @@ def _wire_settings(controls: Controls) -> None:
             controls["attack"].change,
             handlers.attack_changed,
             ("attack",),
-            ("attack", "target", "step_size", "steps"),
+            ("attack", "target", "step_size", "steps", "eps", "patch"),
         ),
     )
     for event, handler, inputs, outputs in wires:
