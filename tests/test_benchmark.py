@@ -221,7 +221,7 @@ def test_what_a_defence_is_set_to_is_written_down(clip):
     assert (
         row.config(PHOTO)
         == row.config(replace(PHOTO, note="other"))
-        != row.config(replace(PHOTO, own=OwnConfig(looks=1)))
+        != row.config(replace(PHOTO, own=OwnConfig(looks=(1,))))
     )
 
 

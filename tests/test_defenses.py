@@ -131,7 +131,7 @@ def test_who_watches_sees_the_steps_and_changes_nothing(key, clip, photographs, 
 def test_passes_are_counted(key, forward, backward, clip, photographs, text, monkeypatch):
     """By hand, with every gate open. TTC: the picture, the noise (which is step 0), step 1, the answer."""
     budget, aim = Budget(steps=2), ("one pixel right", "mirrored")
-    profile = replace(PHOTO, own=OwnConfig(Gate(VIEW_DRIFT, -1.0), budget, aim=aim, looks=4))
+    profile = replace(PHOTO, own=OwnConfig(Gate(VIEW_DRIFT, -1.0), budget, aim=aim, looks=(0, 1, 2, 3)))
     monkeypatch.setattr(
         "demo_core.counterattack.relative_drift", lambda moved, anchor: torch.zeros(len(moved))
     )

@@ -171,12 +171,13 @@ def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
     """On a pile of two, with two budgets to choose from: the gate's signal tells clean from attacked better,
     and the threshold lies between them."""
     monkeypatch.setattr(calibrate, "BUDGETS", ((2, 1, 2), (4, 2, 2)))
-    monkeypatch.setattr(calibrate, "NUMBERS_OF_LOOKS", (0,))
+    monkeypatch.setattr(calibrate, "LOOKED_AT", ((),))
     names = PRESETS["Animals"]
     gallery = Gallery(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
     profile = calibrate.choose_profile(gallery)
     own, signal = profile.own, profile.own.gate.signal
-    assert profile.auc[signal] == max(profile.auc.values()) and own.looks == 0
+    assert profile.auc[signal] == max(profile.auc.values()) and own.looks == ()
+    assert profile.shift.gate == own.gate and profile.shift.strength in calibrate.STRENGTHS
     assert (own.budget.eps * 255, own.budget.steps) in ((pytest.approx(2), 2), (pytest.approx(4), 2))
     clean = calibrate.signals(gallery, gallery.pictures)[signal]
     assert own.gate.engages(clean).float().mean() <= 0.5

@@ -353,7 +353,7 @@ def test_a_photo_is_shown_without_loss_where_that_is_not_too_long():
 
 @pytest.mark.parametrize(
     "own",
-    [OwnConfig(Gate(VIEW_DRIFT, 0.2), looks=2), OwnConfig(), OwnConfig(Gate(TAU, 1e9, below=True))],
+    [OwnConfig(Gate(VIEW_DRIFT, 0.2), looks=(0, 1)), OwnConfig(), OwnConfig(Gate(TAU, 1e9, below=True))],
     ids=["views", "tau, never", "tau, always"],
 )
 def test_every_stage_of_a_run_is_plain_json(clip, own):

@@ -302,6 +302,8 @@ def test_a_bout_knows_what_its_row_did(clip, photo):
         "tte",
         "anti_adversary",
         "csr",
+        "shift",
+        "default",
     }
     for key, bout in found.items():
         assert (bout.rerolls is not None) == bout.random

@@ -37,6 +37,7 @@ from demo_core.defenses import (
     view_features,
 )
 from demo_core.defenses.doc import doc_delta, doc_signal
+from demo_core.defenses.own import ShiftConfig, shifted
 from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
 from demo_core.fit import Fit
 from demo_core.models import (
@@ -55,8 +56,10 @@ from demo_core.moments import exhausted
 # What a defence is chosen against; from the predicted label nothing leaks of the true one.
 ATTACKED = (Trial("pgd", 1, predicted=True), Trial("pgd", 4, predicted=True))
 AIMS = ((), ("one pixel right", "mirrored"))
-NUMBERS_OF_LOOKS = (4,)
-BUDGETS = ((3, 1.5, 2), (4, 2, 2), (6, 2, 3))  # eps, step_size in 1/255, steps
+BUDGETS = ((4, 4, 1), (4, 2, 2))  # eps, step_size in 1/255, steps
+LOOKED_AT = ((0, 3), (0, 1, 2, 3))  # sets of LOOKS that a counterattacked picture may be answered from
+CALM = ((), (4,))  # and one that the gate left alone
+STRENGTHS, CALM_SHIFTS = (1.5, 2.0, 2.5), (0.0, 1.0)  # of the shift in feature space
 CLEAN_LEFT, ATTACKED_CAUGHT = 0.99, 0.99  # of the gap that the threshold is put into the middle of
 OFFERED = 10  # labels beside which a picture's own is left out, or not
 
@@ -112,7 +115,7 @@ def counterattacked(gallery: Gallery, pictures: torch.Tensor, config: OwnConfig)
     for i, x in gallery.batches(pictures, "counterattacking"):
         noise = random_start(x, config.noise_eps, torch.Generator().manual_seed(1000 + i))
         deltas = [step.delta for step in pushed(gallery.clip.encode, x, noise, config)]
-        found.append((x + weigh(deltas, config.beta)).cpu())
+        found.append((x + weigh(deltas, config.beta) if config.beta is not None else x + deltas[-1]).cpu())
     return torch.cat(found)
 
 
@@ -125,8 +128,8 @@ def between(clean: torch.Tensor, attacked: torch.Tensor) -> float:
 
 def choose_profile(gallery: Gallery) -> Profile:
     """Gate: the signal that tells clean from attacked pictures better; threshold: see `between`, against the
-    weakest of ATTACKED. Budget, aim and looks: the best mean accuracy over ATTACKED and, as often as the gate
-    opens for them, clean pictures."""
+    weakest of ATTACKED. For the rest see choose_own and choose_shift, over ATTACKED and the clean
+    pictures."""
     clean = signals(gallery, gallery.pictures)
     piles = {trial: gallery.under(trial) for trial in ATTACKED}
     attacked = {trial: signals(gallery, pile) for trial, pile in piles.items()}
@@ -145,37 +148,58 @@ def choose_profile(gallery: Gallery) -> Profile:
         ),
         flush=True,
     )
-    untouched = gallery.predict(gallery.pictures) == gallery.labels
-    standing = {trial: gallery.predict(pile) == gallery.labels for trial, pile in piles.items()}
-    rows = []
-    opened = plain.gate.engages(clean[gate])
-    for (eps, step_size, steps), aim in itertools.product(BUDGETS, AIMS):
-        config = replace(plain, budget=Budget(eps / 255, step_size / 255, steps), aim=aim)
-        moved = {trial: counterattacked(gallery, pile, config) for trial, pile in piles.items()}
-        suspects = counterattacked(gallery, gallery.pictures[opened], config) if opened.any() else None
-        for looks in NUMBERS_OF_LOOKS:
-            chosen = replace(config, looks=looks)
-            found = {"clean": untouched.clone()}
-            if suspects is not None:
-                found["clean"][opened] = gallery.predict(suspects, chosen) == gallery.labels[opened]
-            for trial, pile in moved.items():
-                engaged = plain.gate.engages(attacked[trial][gate])
-                found[str(trial)] = torch.where(
-                    engaged, gallery.predict(pile, chosen) == gallery.labels, standing[trial]
-                )
-            accuracies = {name: percent(right) for name, right in found.items()}
-            rows.append((statistics.fmean(accuracies.values()), chosen))
-            print(
-                f"  eps {eps}/255, step {step_size}/255, {steps} steps, aim {len(aim)}, {looks} looks:"
-                f" {accuracies}",
-                flush=True,
-            )
-    best = max(rows, key=lambda row: row[0])[1]
+    everything = {"clean": gallery.pictures} | {str(trial): pile for trial, pile in piles.items()}
+    opened = {"clean": plain.gate.engages(clean[gate])}
+    opened |= {str(trial): plain.gate.engages(found[gate]) for trial, found in attacked.items()}
     return Profile(
-        best,
+        choose_own(gallery, plain, everything, opened),
+        choose_shift(gallery, plain.gate, everything),
         auc={name: round(value, 3) for name, value in separation.items()},
         note=f"Chosen on {len(gallery.labels):,} training photographs; none that it is judged on was used.",
     )
+
+
+Piles = dict[str, torch.Tensor]
+
+
+def choose_own(gallery: Gallery, plain: OwnConfig, piles: Piles, opened: Piles) -> OwnConfig:
+    """Budget, aim and looks of the best mean accuracy over the piles, of those pictures that the gate has
+    `opened` for; the looks at the others likewise."""
+
+    def right(pictures: torch.Tensor, looks: tuple[int, ...]) -> torch.Tensor:
+        return gallery.predict(pictures, OwnConfig(looks=looks)) == gallery.labels
+
+    calm = {looks: {name: right(pile, looks) for name, pile in piles.items()} for looks in CALM}
+    rows = []
+    for (eps, step_size, steps), aim in itertools.product(BUDGETS, AIMS):
+        budget = Budget(eps / 255, step_size / 255, steps)
+        config = replace(plain, budget=budget, aim=aim, beta=plain.beta if plain.probes else None)
+        moved = {name: counterattacked(gallery, pile, config) for name, pile in piles.items()}
+        for looks in LOOKED_AT:
+            hot = {name: right(pile, looks) for name, pile in moved.items()}
+            for left in CALM:
+                found = {n: percent(torch.where(opened[n], hot[n], calm[left][n])) for n in piles}
+                rows.append((statistics.fmean(found.values()), replace(config, looks=looks, calm=left)))
+                print(f"  {budget}, aim {len(aim)}, looks {looks} and {left}: {found}", flush=True)
+    return max(rows, key=lambda row: row[0])[1]
+
+
+def choose_shift(gallery: Gallery, gate: Gate, piles: Piles) -> ShiftConfig:
+    """How far the embedding is shifted, where the gate opens and where it does not: the best mean accuracy
+    over the piles."""
+    rows = []
+    for strength, calm in itertools.product(STRENGTHS, CALM_SHIFTS):
+        config = ShiftConfig(gate, strength=strength, calm=calm)
+        found = []
+        for pile in piles.values():
+            answers = [
+                exhausted(shifted(gallery.clip, x, gallery.text, config=config)).logits.argmax(1).cpu()
+                for _, x in gallery.batches(pile, "shifting")
+            ]
+            found.append(percent(torch.cat(answers) == gallery.labels))
+        rows.append((statistics.fmean(found), config))
+        print(f"  shifted {strength} and {calm} times: {found}", flush=True)
+    return max(rows, key=lambda row: row[0])[1]
 
 
 def choose_doc(gallery: Gallery) -> DOCConfig:
