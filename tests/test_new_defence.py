@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from demo_core import story
+from demo_core.ascent import Budget
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.run import Bench, Plan, Setup, open_records, run
@@ -26,7 +27,7 @@ import torch
 from demo_core.moments import Defended, Measured, Moved
 
 
-def greyer(clip, pixels, text, dice=None):
+def greyer(clip, pixels, text, dice=None, config=None):
     rows = torch.ones(len(pixels), dtype=torch.bool)
     yield Measured("contrast", pixels.detach().flatten(1).std(1), rows.float())
     delta = (0.5 - pixels.detach()).clamp(-4 / 255, 4 / 255)
@@ -43,7 +44,8 @@ def row(monkeypatch, tmp_path):
     spec = importlib.util.spec_from_file_location("greyer", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    row = Defense("Greyer", module.greyer, "Moves every pixel towards grey.", steps=lambda profile: 1)
+    budget = Budget(eps=4 / 255, step_size=4 / 255, steps=1)
+    row = Defense("Greyer", module.greyer, "Moves every pixel towards grey.", config=lambda profile: budget)
     monkeypatch.setitem(DEFENSES, "greyer", row)
     return row
 
