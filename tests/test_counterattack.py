@@ -144,7 +144,8 @@ def test_only_counterattacked_pictures_are_looked_at_closer(clip, photographs):
 
 
 def test_looks_zoom_turn_and_mirror_as_they_say():
-    """Each of LOOKS sees at most a sixth less of the picture, turned by at most 5°, half of the first four mirrored."""
+    """Each of LOOKS sees at most a sixth less of the picture, turned by at most 5°; two of the first four are
+    mirrored."""
     assert sum(side < 0 for *_, side in LOOKS[:4]) == 2
     h = w = 64
     ramp = torch.linspace(0, 1, w).expand(1, 3, h, w)  # grows to the right: the slope tells zoom and side

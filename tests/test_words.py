@@ -18,11 +18,13 @@ from demo_core.defenses import (
     OwnConfig,
     Profile,
 )
+from demo_core.defenses.own import ShiftConfig
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 
 LABELS = ("cat", "dog", "lion")
-VIEWS = Profile(OwnConfig(Gate(VIEW_DRIFT, 0.3), Budget(eps=3 / 255, steps=2)))
+OVER = Gate(VIEW_DRIFT, 0.3)
+VIEWS = Profile(OwnConfig(OVER, Budget(eps=3 / 255, steps=2)), ShiftConfig(OVER))
 CAT, DOG, LION = (torch.eye(3)[i] * 0.85 + 0.05 for i in range(3))
 STEADY, UNSTEADY = Signals(0.5, 0.1), Signals(0.1, 0.9)
 
@@ -207,6 +209,12 @@ ROWS = {
         " shifted further.",
     ),
     "agc": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture 33 times."),
+    "shift": (
+        HIGH,
+        f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",
+        "",
+        ENGAGED,
+    ),
     "default": (
         HIGH,
         f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",

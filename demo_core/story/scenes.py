@@ -130,7 +130,7 @@ _PRESETS: dict[str, Preset] = {
         " the same on any picture.",
     ),
     "failure": Preset(
-        "A failure", scene_of("motorcycle"), "The defence fights back and still ends at the wrong label."
+        "A failure", scene_of("astronaut"), "The defence fights back and still ends at the wrong label."
     ),
     "adaptive": Preset(
         "An attacker who knows the defence",
