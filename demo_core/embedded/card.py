@@ -17,7 +17,7 @@ from pathlib import Path
 from demo_core.benchmark.report import drawn, shipped, shipped_markdown
 from demo_core.benchmark.tables import UNIT, table
 from demo_core.benchmark.trials import CLEAN, attack_title
-from demo_core.defenses import VIEW_DRIFT
+from demo_core.defenses import VIEW_DRIFT, title_of
 from demo_core.defenses.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
@@ -188,13 +188,34 @@ def model_markdown(key: str) -> str:
     ).rstrip()
 
 
+JUDGED_ON, JUDGED_BY = "ImageNet", (CLEAN, "pgd@1+predicted", "pgd@4+predicted")
+
+
 def overview() -> str:
-    """The project's README: what defences do to each embedded model."""
-    return "\n\n".join(
-        f"### {MODELS[key].title}\n\n![Accuracy of every defence under every attack]"
-        f"({chart(key).relative_to(ASSETS.parent).as_posix()})\n\n{kept(key)}"
-        for key in KEYS
-    )
+    """The project's README: what each defence leaves standing on each embedded model, the best first, and
+    what it costs."""
+    records = {key: shipped(key) for key in KEYS}
+    judged = {key: found[found["dataset"] == JUDGED_ON] for key, found in records.items()}
+    accuracy = {key: table(found)["accuracy"][JUDGED_ON].unstack("attack") for key, found in judged.items()}
+    means = {key: found[list(JUDGED_BY)].mean(axis=1) for key, found in accuracy.items()}
+    first = judged[KEYS[0]]
+    cost = first[["forward", "backward"]].sum(axis=1).groupby([first["defense"], first["attack"]]).mean()
+    pictures = first[first["attack"] == CLEAN]["index"].nunique()
+    lines = [
+        f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(JUDGED_BY[1])} / "
+        f"{attack_title(JUDGED_BY[2])}, and the mean of the three; passes are forward and backward, of an"
+        " attacked picture.",
+        "",
+        "| defence | passes | " + " | ".join(f"{MODELS[key].title} | mean" for key in KEYS) + " |",
+        "|---" * (2 + 2 * len(KEYS)) + "|",
+    ]
+    for defense in means[KEYS[0]].sort_values(ascending=False).index:
+        cells = [title_of(defense), f"{cost[defense, JUDGED_BY[2]]:.0f}"]
+        for key in KEYS:
+            cells.append(" / ".join(f"{accuracy[key].loc[defense, a]:.1f}" for a in JUDGED_BY))
+            cells.append(f"{means[key][defense]:.1f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def card() -> str:

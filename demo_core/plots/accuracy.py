@@ -71,6 +71,7 @@ def _draw_data_set(
             color=_COLOURS[looks[defense] % len(_COLOURS)],
             marker=_MARKS[looks[defense] % len(_MARKS)],
             markersize=4,
+            markerfacecolor="white" if looks[defense] >= len(_MARKS) else None,  # the second round is hollow
             linestyle="none",
             linewidth=0.8,
             label=title_of(defense),
