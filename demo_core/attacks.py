@@ -70,9 +70,7 @@ class Goal:
             lambda logits: self.objective(logits, self.labels),
             self.pixels,
             start,
-            eps=budget.eps,
-            step_size=budget.step_size,
-            steps=budget.steps,
+            budget,
             advance=advance,
         )
 

@@ -81,9 +81,7 @@ def pushed(
         lambda features: (mean_of(features.unbind(1)) - anchor).pow(2).sum(-1),
         pixels,
         start,
-        eps=config.budget.eps,
-        step_size=config.budget.step_size,
-        steps=config.budget.steps,
+        config.budget,
         unroll=unroll,
     )
 
