@@ -73,10 +73,8 @@ def ascend(
     objective: Callable[[torch.Tensor], torch.Tensor],
     pixels: torch.Tensor,
     start: torch.Tensor,
+    budget: Budget,
     *,
-    eps: float,
-    step_size: float,
-    steps: int,
     advance: Advance | None = None,
     unroll: bool = False,
 ) -> Iterator[Step]:
@@ -92,7 +90,7 @@ def ascend(
     """
     sign = passing_sign if unroll else torch.sign
     pixels, delta = (pixels, start) if unroll else (pixels.detach(), start.detach())
-    for index in range(steps):
+    for index in range(budget.steps):
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH) if unroll else nullcontext():
             # fused attention has no second derivative
             leaf = delta if delta.requires_grad else delta.clone().requires_grad_(True)
@@ -103,9 +101,9 @@ def ascend(
         yield step
         (gradient,) = torch.autograd.grad(total, leaf, create_graph=unroll)
         with torch.set_grad_enabled(unroll):
-            moved = delta + step_size * sign(gradient) if advance is None else advance(step, gradient)
-            delta = project(moved, pixels, eps)
-    yield Step(steps, delta)
+            moved = delta + budget.step_size * sign(gradient) if advance is None else advance(step, gradient)
+            delta = project(moved, pixels, budget.eps)
+    yield Step(budget.steps, delta)
 
 
 def passing_sign(values: torch.Tensor) -> torch.Tensor:

@@ -84,9 +84,7 @@ class Goal:
             lambda logits: self.objective(logits, self.labels),
             self.pixels,
             start,
-            eps=budget.eps,
-            step_size=budget.step_size,
-            steps=budget.steps,
+            budget,
             advance=advance,
         )
 

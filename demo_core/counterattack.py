@@ -92,9 +92,7 @@ def counterattack(
         lambda features: (features - anchor).pow(2).sum(-1),
         pixels,
         start,
-        eps=config.eps,
-        step_size=config.step_size,
-        steps=config.steps,
+        config,
         advance=advance,
         unroll=unroll,
     )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from demo_core.ascent import ascend, last, project, random_start
+from demo_core.ascent import Budget, ascend, last, project, random_start
 from demo_core.attacks import ATTACKS, dlr
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 
@@ -148,9 +148,7 @@ def test_an_unrolled_loop_has_second_derivatives_through_attention():
             lambda z: z.pow(2).sum(-1),
             pixels,
             torch.zeros(2, 3, 2, 4),
-            eps=0.1,
-            step_size=0.05,
-            steps=2,
+            Budget(0.1, 0.05, 2),
             unroll=unroll,
         )
         return torch.autograd.grad(encode(pixels + last(steps).delta).sum(), pixels)[0]

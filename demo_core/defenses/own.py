@@ -106,9 +106,7 @@ def pushed(
         objective,
         pixels,
         start,
-        eps=config.budget.eps,
-        step_size=config.budget.step_size,
-        steps=config.budget.steps,
+        config.budget,
         unroll=unroll,
     )
 

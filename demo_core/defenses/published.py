@@ -83,9 +83,7 @@ def anti_adversary(
         lambda z: -F.cross_entropy(z, predicted, reduction="none"),
         given,
         torch.zeros_like(given),
-        eps=config.eps,
-        step_size=config.step_size,
-        steps=config.steps,
+        config,
         unroll=unroll,
     )
     for step in path:
@@ -108,9 +106,7 @@ def hedge(
         lambda z: -z.log_softmax(-1).sum(-1),
         given,
         random_start(given, config.eps, dice),
-        eps=config.eps,
-        step_size=config.step_size,
-        steps=config.steps,
+        config,
     )
     for step in path:
         yield Moved(everyone(pixels), step.delta)

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from demo_core.ascent import ascend, last, random_start
+from demo_core.ascent import Budget, ascend, last, random_start
 from demo_core.embedded.photographs import cut_out, read_archive
 from demo_core.photo import IMAGE_SIZE, MEAN, STD, locked_weights, read_projection, trunk
 
@@ -69,9 +69,7 @@ def adversarial(
         lambda features: (features - anchor).pow(2).sum(-1),
         pixels,
         random_start(pixels, eps, generator),
-        eps=eps,
-        step_size=eps * 2 / (steps + 1),
-        steps=steps,
+        Budget(eps, eps * 2 / (steps + 1), steps),
     )
     return pixels + last(path).delta
 
