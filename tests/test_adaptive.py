@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from demo_core.adaptive import DRAWS, Attacker, stronger, through
-from demo_core.ascent import ascend, last
+from demo_core.ascent import Budget, ascend, last
 from demo_core.attacks import ATTACKS
 from demo_core.clip import count_passes
 from demo_core.counterattack import Gate
@@ -203,9 +203,7 @@ def test_the_best_point_of_the_way_is_kept(labels, photographs):
             lambda z: unsuspected.objective(z, names),
             pixels,
             pixels,
-            eps=1,
-            step_size=0,
-            steps=2,
+            Budget(1, 0, 2),
             advance=lambda step, gradient: torch.full_like(pixels, next(at)),
         )
 

@@ -93,9 +93,7 @@ def _purifying(encode: Encode, pixels: torch.Tensor, radius: float, gate: Gate, 
             score,
             given,
             torch.zeros_like(given),
-            eps=budget.eps,
-            step_size=budget.step_size,
-            steps=budget.steps,
+            budget,
         ):
             features, value = step.output, step.objective
             if features is None or value is None:  # the last point, which the loop had not to look at
