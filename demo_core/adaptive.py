@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +17,13 @@ from demo_core.defenses.profile import Profile
 from demo_core.defenses.table import Defence, Defense
 from demo_core.evasion import Unsuspected, beyond
 from demo_core.moments import exhausted, step_by_step
+from demo_core.stand_in import label_features, stand_ins
 
 # (attack, what it is made on) -> its steps, from the same start each time
 Craft = Callable[[Attack, Classify], Iterator[Step]]
 
 PLAIN, THROUGH, EOT, GATE, SURROGATE = "plain", "through", "eot", "gate", "surrogate"
 DRAWS = 4  # of a defence that draws, to judge a perturbation by
-PROBES = (0.5, None)  # what passes are counted on: a grey picture, and one of noise, which gates suspect
 
 
 def through(
@@ -114,8 +113,7 @@ class Attacker:
         return sum(map(self.cost_of, self.ways))
 
     def cost_of(self, way: str) -> int:
-        """Of one way and the judging of what comes of it: from passes counted on PROBES, the most of them a
-        step."""
+        """Of one way and the judging of what comes of it: from passes counted before models that stand in."""
         steps = 1 if self.attack.single_step else self.steps
         each = self._counted(way, gradient=not self.attack.rule.black_box)
         judged = self.row.rerolls(DRAWS) * self._counted(THROUGH, gradient=False).total
@@ -192,34 +190,36 @@ class Attacker:
         return stronger(logits, labels, deltas, self.attack.targeted)
 
     def _counted(self, way: str, gradient: bool = True) -> Passes:
-        """The most passes of one step of a way, or of one answer without a gradient, over PROBES."""
-        known = _COUNTED.setdefault(self.clip, {})
-        key = (self.row, str(self.row.config(self.profile)), way, self.samples, gradient)
-        if key not in known:
-            with in_tiles(None):
-                found = [self._count(way, gradient, probe) for probe in PROBES]
-            known[key] = Passes(max(p.forward for p in found), max(p.backward for p in found))
-        return known[key]
+        """The most passes of one step of a way, or of one answer without a gradient."""
+        tuned = self.clip.original is not None
+        key = (self.row, str(self.row.config(self.profile)), self.attack, way, self.samples, gradient, tuned)
+        if key not in _COUNTED:
+            _COUNTED[key] = _most_passes(
+                self.row, self.profile, self.attack, way, self.samples, gradient, tuned
+            )
+        return _COUNTED[key]
 
-    def _count(self, way: str, gradient: bool, level: float | None) -> Passes:
-        dice = torch.Generator().manual_seed(0)
-        side = self.clip.image_size
-        made = (
-            torch.rand(1, 3, side, side, generator=dice)
-            if level is None
-            else torch.full((1, 3, side, side), level)
-        )
-        with count_passes() as passes, torch.set_grad_enabled(gradient):
-            pixels = made.to(self.clip.device).requires_grad_(gradient)
-            target = self._unsuspected(dice) if way == GATE else None
-            logits = target.classify(pixels) if target else self._target(way, dice)(pixels)
-            objective = target.objective if target else self.attack.objective
+
+_COUNTED: dict[tuple[object, ...], Passes] = {}
+
+
+def _most_passes(
+    row: Defense, profile: Profile, attack: Attack, way: str, samples: int, gradient: bool, tuned: bool
+) -> Passes:
+    """The most passes of one step of a way over two models that stand in; gradient: with those back."""
+    found = []
+    for clip in stand_ins(tuned):
+        text, dice = label_features(), torch.Generator().manual_seed(0)
+        him = Attacker(clip, text, row, profile, attack, 1, samples)
+        pixels = torch.rand(1, 3, clip.image_size, clip.image_size, generator=dice).requires_grad_(gradient)
+        with in_tiles(None), count_passes() as passes, torch.set_grad_enabled(gradient):
+            target = him._unsuspected(dice) if way == GATE else None
+            logits = target.classify(pixels) if target else him._target(way, dice)(pixels)
             if gradient:
+                objective = target.objective if target else attack.objective
                 objective(logits, logits.argmax(1)).sum().backward()
-        return passes
-
-
-_COUNTED: WeakKeyDictionary[ZeroShotCLIP, dict[tuple[object, ...], Passes]] = WeakKeyDictionary()
+        found.append(passes)
+    return Passes(max(p.forward for p in found), max(p.backward for p in found))
 
 
 def _copied(dice: Dice) -> Dice:

@@ -5,11 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from demo_core.adaptive import Attacker
+from demo_core.attacks import ATTACKS
 from demo_core.counterattack import Gate
 from demo_core.defenses import DEFENSES, LOW_PASS, TAU_HAT
-from demo_core.story import Bout, Reading, page_words
+from demo_core.models import profile_of
+from demo_core.stand_in import stand_ins
+from demo_core.story import Bout, Reading, arena_words
 from demo_core.story.axes import gauge
+from demo_core.story.play import attacker
 from demo_core.story.race import Races, adaptive_cost, ranking, trusted
+from demo_core.story.settings import Chosen
 from tests.test_words import CAT, DOG, attacked, clean
 
 SURE = torch.tensor([0.98, 0.01, 0.01])
@@ -104,7 +110,7 @@ CASES = {
 
 @pytest.mark.parametrize("run, races, said", CASES.values(), ids=CASES)
 def test_which_would_i_trust(run, races, said):
-    assert page_words.trust(run, races) == (f"Which would I trust? {said}" if said else "")
+    assert arena_words.trust(run, races) == (f"Which would I trust? {said}" if said else "")
 
 
 def test_the_bare_model_is_never_trusted():
@@ -123,23 +129,43 @@ def test_the_order():
     assert ranking(RUN, Races()) == []
 
 
-def test_what_the_attacker_who_knows_costs():
-    assert adaptive_cost(RUN, Races(STOOD[:-1])) is None
-    found, longer = (
-        adaptive_cost(replace(RUN, settings=replace(RUN.settings, steps=n)), Races(STOOD)) for n in (2, 4)
-    )
-    ways = sum(1 + len(row.surrogates) for row in DEFENSES.values())
-    each, rows = 4, len(DEFENSES)  # passes of a row; he goes back through its three forward ones
-    assert found.passes == 2 * 2 * rows + ways * 2 * (each + 3) + (3 * rows + ways) * each
-    assert found.seconds == pytest.approx(found.passes * 0.01)
-    assert longer.passes - found.passes == 2 * (2 * rows + ways * (each + 3))
-    said = page_words.cost(RUN, Races(STOOD))
-    assert f"about {found.passes} passes" in said and f"about {found.seconds:.0f} s. Stop ends it." in said
-    assert page_words.cost(None, Races()) == page_words.cost(RUN, Races()) == page_words.COST_UNKNOWN
-    assert "It is stopped after 0 minutes" in page_words.cost(RUN, Races(STOOD), longest=0.1)
-    assert "stopped after" not in page_words.cost(RUN, Races(STOOD), longest=300)
+def test_what_the_attacker_who_knows_costs(clip):
+    """All that he may spend on each row, and the rows' own answers: the clean picture, the attacked one, and
+    three more draws where they roll dice."""
+    rolling = bouts(tte=bout("tte", CAT, random=True))
+    spent = sum(attacker(clip, RUN, row).cost for row in DEFENSES.values())
+    found = adaptive_cost(clip, RUN, Races(rolling))
+    assert found.passes == spent + (2 * len(DEFENSES) + 3) * 4 and spent > 40 * len(DEFENSES)
+    assert found.seconds == pytest.approx(found.passes * 0.01)  # 40 ms for the 4 passes of each
+    before = adaptive_cost(clip, RUN, Races())
+    steps = [moment.milliseconds for moment in RUN.attack[:-1]]
+    assert before.passes == spent and before.seconds == pytest.approx(spent * sum(steps) / 2000 / len(steps))
+    once, twice = (replace(RUN, settings=replace(RUN.settings, steps=n)) for n in (1, 2))
+    assert adaptive_cost(clip, twice, Races()).passes > adaptive_cost(clip, once, Races()).passes
+
+
+def test_what_he_costs_is_said(clip):
+    found = adaptive_cost(clip, RUN, Races(STOOD))
+    said = arena_words.cost(clip, RUN, Races(STOOD))
+    assert f"at most {found.passes:,} passes" in said
+    assert f"about {found.seconds:.0f} s. Stop ends it." in said
+    assert arena_words.cost(None, None, Races()) == arena_words.COST_UNKNOWN
+    assert "It is stopped after 0 minutes" in arena_words.cost(clip, RUN, Races(STOOD), longest=0.1)
+    assert "stopped after" not in arena_words.cost(clip, RUN, Races(STOOD), longest=1e9)
     cannot = attacked(clean(attack="transfer"))
-    assert "cannot be made through a defence" in page_words.cost(cannot, Races(STOOD))
+    assert "cannot be made through a defence" in arena_words.cost(clip, cannot, Races(STOOD))
+
+
+def test_what_he_may_try_is_said_beside_his_tick():
+    profile = profile_of("photo")
+    said = arena_words.cost_of_knowing(False, profile, Chosen(defense="dbd"))
+    him = Attacker(stand_ins(False)[0], None, DEFENSES["dbd"], profile, ATTACKS["pgd"], 10, 1, 1000)
+    assert f"Against “DBD” he makes it on the bare model, through it: at most {him.cost:,} passes" in said
+    assert him.cost <= 1000 and him.left_out == ("gate",)
+    assert "cannot be made" in arena_words.cost_of_knowing(False, profile, Chosen(attack="noise"))
+    dear = arena_words.left_out(bout("dbd", left_out=("gate", "surrogate 1", "surrogate 2")))
+    assert dear == "Too dear for him here: an attack past its gate, through a stand-in of it."
+    assert arena_words.left_out(bout("dbd")) == ""
 
 
 @pytest.mark.parametrize(
@@ -155,8 +181,8 @@ def test_what_the_attacker_who_knows_costs():
     ],
 )
 def test_above_the_lanes(met, said):
-    assert page_words.arena(RUN, met) == f"{said} The clean prediction was “cat”, which is right."
-    assert page_words.arena(attacked(clean(truth=1)), met).endswith("“cat”, which is wrong: it is “dog”.")
+    assert arena_words.arena(RUN, met) == f"{said} The clean prediction was “cat”, which is right."
+    assert arena_words.arena(attacked(clean(truth=1)), met).endswith("“cat”, which is wrong: it is “dog”.")
 
 
 BELOW, SOFT = Gate(LOW_PASS, 0.85, below=True), Gate(TAU_HAT, 0.00295, below=True, slope=1690.0)
@@ -175,7 +201,7 @@ BELOW, SOFT = Gate(LOW_PASS, 0.85, below=True), Gate(TAU_HAT, 0.00295, below=Tru
     ],
 )
 def test_the_gate_in_a_lane(key, gate, reading, said):
-    assert page_words.gate_in_lane(bout(key, reading=reading), gate) == said
+    assert arena_words.gate_in_lane(bout(key, reading=reading), gate) == said
 
 
 @pytest.mark.parametrize(
@@ -187,7 +213,7 @@ def test_the_gate_in_a_lane(key, gate, reading, said):
     ],
 )
 def test_the_dice_in_a_lane(changes, said):
-    assert page_words.rerolls(bout("rn", **changes)) == said
+    assert arena_words.rerolls(bout("rn", **changes)) == said
 
 
 def test_a_reading_on_its_own_scale():

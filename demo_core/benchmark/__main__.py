@@ -33,7 +33,7 @@ from demo_core.benchmark.piles import DatasetUnavailable, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import markdown, write
 from demo_core.benchmark.run import PRECISIONS, TILE, Plan, Setup, open_records, run
-from demo_core.benchmark.trials import BenchmarkError, Trial, default_trials
+from demo_core.benchmark.trials import SUITES, BenchmarkError, Trial, default_trials, read_trials
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, surrogate_of
@@ -100,7 +100,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--attacks",
         nargs="+",
         default=[str(t) for t in default_trials()],
-        help=f"clean, or attacks by {', '.join(ATTACKS)}, written as above"
+        help=f"clean, or attacks by {', '.join(ATTACKS)}, written as above; or {' or '.join(SUITES)}, for all"
+        f" that those need"
         f" (default: {' '.join(map(str, default_trials()))})",
     )
     parser.add_argument(
@@ -170,7 +171,7 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     keys = dict.fromkeys(_found(key, args.data) for key in args.datasets)
     if args.data is None and any(key in DATASETS for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
-    trials = [Trial.read(text) for text in args.attacks]
+    trials = read_trials(args.attacks)
     patience = timedelta(days=7)  # a download, or the slowest, takes long
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
     with ExitStack() as held:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from demo_core.benchmark.checks import Finding, checked, findings
 from demo_core.benchmark.published import against_published
 from demo_core.benchmark.records import Settings, read_records, settings_of
 from demo_core.benchmark.run import PRECISIONS
@@ -29,6 +30,8 @@ from demo_core.benchmark.trials import CLEAN, attack_title
 from demo_core.defenses import in_order, title_of
 from demo_core.models import MODELS, RECORDS_FILE, folder_of
 from demo_core.plots import accuracy_figure
+
+CHECKED = "Signs of masked gradients; empty where the records do not tell:"
 
 
 def cell(row: pd.Series) -> str:
@@ -97,10 +100,23 @@ def markdown(records: pd.DataFrame) -> str:
         mine = records[records["dataset"] == dataset]
         both = pd.concat([accuracies(mine), costs(mine)]).fillna("")
         parts.append((f"**{dataset_title(dataset)}**\n\n" if several else "") + tabulated(both, "pictures"))
+        if len((signs := checked(mine)).columns):
+            parts.append(f"{CHECKED}\n\n{tabulated(signs, 'what should not be')}")
     if len(means := averages(records)):
         title = f"**Mean over {records['dataset'].nunique()} data sets**"
         parts.append(f"{title}\n\n{tabulated(means, 'pictures')}")
     return "\n\n".join(parts)
+
+
+def marks(key: str) -> dict[str, Finding]:
+    """What the checks say of each defence on a model of the table, on the set with the most pictures; nothing
+    where no records come with it."""
+    records = shipped(key)
+    if records is None or records.empty:
+        return {}
+    found = findings(records)
+    most = max(found, key=lambda finding: finding.pictures).dataset
+    return {finding.defense: finding for finding in found if finding.dataset == most}
 
 
 def shipped(key: str) -> pd.DataFrame | None:

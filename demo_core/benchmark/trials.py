@@ -9,6 +9,7 @@ gradients over four draws. Of a patch the number is no eps, but its share of the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from demo_core.attacks import ATTACKS, PATCH
@@ -135,3 +136,29 @@ def default_trials() -> list[Trial]:
         Trial("pgd", 1, adaptive=True),
         Trial("pgd", 4, adaptive=True),
     ]
+
+
+CURVE_EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 64)  # in 1/255
+# What one word on a command line stands for: what the checks of masked gradients compare, and the points of
+# the curves over eps. Both start from the predicted label, which tells a defence nothing of the true one.
+SUITES: dict[str, tuple[str, ...]] = {
+    "masking": (
+        CLEAN,
+        "noise@4",
+        "square@4x200+predicted",
+        "transfer@4+predicted",
+        "pgd@4",
+        *(f"pgd@{eps}+predicted{knows}" for knows in ("", "+adaptive") for eps in (1, 4, 64)),
+        *(f"pgd@4x40+predicted{knows}" for knows in ("", "+adaptive")),
+    ),
+    "curve": (
+        CLEAN,
+        *(f"pgd@{eps:g}+predicted{knows}" for knows in ("", "+adaptive") for eps in CURVE_EPS),
+    ),
+}
+
+
+def read_trials(texts: Iterable[str]) -> list[Trial]:
+    """Attacks as a command line lists them, each once; a suite stands for its own. Raises BenchmarkError."""
+    named = [attack for text in texts for attack in SUITES.get(text, (text,))]
+    return list(dict.fromkeys(map(Trial.read, named)))

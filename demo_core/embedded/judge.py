@@ -15,7 +15,7 @@ from pathlib import Path
 from demo_core.benchmark.__main__ import natural, positive
 from demo_core.benchmark.records import alone_in
 from demo_core.benchmark.run import Plan, Setup, open_records, run
-from demo_core.benchmark.trials import BenchmarkError, Trial
+from demo_core.benchmark.trials import BenchmarkError, read_trials
 from demo_core.defenses import DEFENSES
 from demo_core.embedded.gallery import BATCH, read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, load, surrogate_of
@@ -34,20 +34,28 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--limit", type=positive, help="pictures of each archive, chosen by the seed; else all"
     )
-    parser.add_argument("--batch", type=positive, default=BATCH)
+    parser.add_argument("--batch", type=positive, default=BATCH, help="pictures worked on at once")
+    parser.add_argument(
+        "--tile",
+        type=positive,
+        help="pictures that go through a model at a time; else a whole batch",
+    )
+    parser.add_argument(
+        "--every", type=positive, default=1, help="take only every so many-th of these pictures: others later"
+    )
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the folder of the records")
     args = parser.parse_args(argv)
     try:
-        trials = [Trial.read(text) for text in args.attacks]
+        trials = read_trials(args.attacks)
         with alone_in(args.out):
             clip = load(args.model)
             surrogate = load(surrogate_of(args.model)) if any(t.transfers for t in trials) else None
             piles = {
                 path.stem: read_pile(path, args.limit, args.seed, clip.image_size) for path in args.archives
             }
-            setup = Setup(args.model, clip, surrogate, args.seed, tile=args.batch)
-            plan = Plan(trials, args.defenses, args.batch)
+            setup = Setup(args.model, clip, surrogate, args.seed, tile=args.tile or args.batch)
+            plan = Plan(trials, args.defenses, args.batch, (0, args.every))
             records = open_records(args.out, setup, piles, plan)
             for name, pile in piles.items():
                 for _ in run(setup.bench(pile), name, records, plan, quiet=True):

@@ -3,26 +3,13 @@ for what the script puts there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from demo_core.attacks import ATTACKS
-from demo_core.defenses import DEFENSES, Gate
 from demo_core.story import words
-from demo_core.story.gate_words import part, reading_words
 from demo_core.story.grid import defence_grids
-from demo_core.story.play import Bout
-from demo_core.story.race import (
-    CONTROL,
-    Races,
-    adaptive_cost,
-    always,
-    keeps,
-    stands,
-    trusted,
-    under_all,
-)
 from demo_core.story.run import Drifts, Run
 
 PAGE_WORDS: Mapping[str, str] = MappingProxyType(
@@ -201,119 +188,6 @@ _YOURS = (
     "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the"
     " defence as well: a defence is worth what it withstands."
 )
-
-
-def arena(run: Run, races: Races) -> str:
-    """What stands above the arena's lanes."""
-    clean, truth = int(run.clean.argmax()), run.settings.truth
-    met = {
-        (True, False): "All met the same attack, which knows none of them.",
-        (False, True): "Each defence met an attack made through itself.",
-        (True, True): "All met the same attack, which knows none of them, and each one made through itself.",
-    }.get((bool(races.static), bool(races.adaptive)), "They answer one after another.")
-    if truth is None:
-        right = "; whether it is right, nobody said."
-    elif truth == clean:
-        right = ", which is right."
-    else:
-        right = f", which is wrong: it is “{run.settings.labels[truth]}”."
-    return f"{met} The clean prediction was “{run.settings.labels[clean]}”{right}"
-
-
-ATTACKERS = {"static": "attack that knows no defence", "adaptive": "attack that knows this one"}
-
-HARDLY = 0.005  # a share of the counterattack that rounds to none
-STATES = {True: "Stands:", False: "Fallen:"}
-COST_UNKNOWN = (
-    "Each defence is attacked through itself, step by step. What that costs is known when all have answered"
-    " the attacker who knows none: run that race first."
-)
-
-
-def gate_in_lane(bout: Bout, gate: Gate | None) -> str:
-    """Whether a defence acted on the attacked picture, and by what."""
-    if bout.reading is None:
-        return "Does nothing." if bout.key == CONTROL else "No gate: it acts on every picture."
-    by = reading_words(bout.reading, gate) if gate else bout.reading.signal
-    acts = "Holds back" if bout.reading.weight < HARDLY else "Acts"
-    if HARDLY <= bout.reading.weight <= 1 - HARDLY:
-        acts = f"Acts in part, {part(bout.reading.weight)}"
-    return f"{acts}: {by}."
-
-
-def rerolls(bout: Bout) -> str:
-    """Of a defence that rolls dice."""
-    if not bout.random:
-        return ""
-    if bout.rerolls is None:
-        return "It rolls dice; they are rolled again at the end."
-    return f"Right in {bout.rerolls[0]} of {bout.rerolls[1]} re-rolls."
-
-
-def _titles(keys: list[str]) -> str:
-    names = [DEFENSES[key].title for key in keys]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def trust(run: Run, races: Races) -> str:
-    """Which of the defences one would trust, after a race."""
-    if not races.answered:
-        return ""
-    both = bool(races.static and races.adaptive)
-    whom = "both attackers" if both else "this attacker"
-    if under_all(run, races, CONTROL):
-        return (
-            "Which would I trust? This attack did not fool even the bare model, so it tells no defence from"
-            f" another. {_ONE}"
-        )
-    trusty = trusted(run, races)
-    if trusty:
-        one = len(trusty) == 1
-        verb, keep = ("stands", "keeps") if one else ("stand", "keep")
-        first = f"{_titles(trusty)} {verb} against {whom} and {keep} the answer on the clean picture."
-    else:
-        first = f"None of them: none stands against {whom} in every draw and keeps the clean answer."
-    return " ".join(["Which would I trust?", first, *_but(run, races), _ONE])
-
-
-_ONE = "One picture proves nothing; the benchmark counts many."
-
-
-def _but(run: Run, races: Races) -> Iterator[str]:
-    """What takes trust away."""
-    if not races.finished:
-        yield "The dice are being rolled again, which may change this."
-    found = [b for b in races.strongest if b.key != CONTROL]
-    static = {b.key for b in races.static if stands(run, b)}
-    fell = [b.key for b in found if b.key in static and not stands(run, b)] if races.adaptive else []
-    if fell:
-        yield f"{_titles(fell)} stood only while the attacker did not know them."
-    standing = [b for b in found if under_all(run, races, b.key)]
-    if lucky := [b.key for b in standing if not all(map(always, races.met(b.key).values()))]:
-        yield f"In other draws of the dice, not so: {_titles(lucky)}."
-    if changed := [b.key for b in standing if not keeps(run, b)]:
-        yield f"On the clean picture, changed answers: {_titles(changed)}."
-    if run.settings.truth is None:
-        yield "To stand means here to say what CLIP said before, as nobody said what is right."
-    if not races.adaptive and run.settings.attack_can_know:
-        yield "This attacker knew none of them: try the one who knows each."
-
-
-def cost(run: Run | None, races: Races, longest: float = float("inf")) -> str:
-    """Before the race against the attacker who knows each defence. longest: seconds that it may take."""
-    if run is None:
-        return COST_UNKNOWN
-    if not run.settings.attack_can_know:
-        title = ATTACKS[run.settings.attack].title
-        return f"{title} cannot be made through a defence: the race is the one that knows none."
-    found = adaptive_cost(run, races)
-    if found is None:
-        return COST_UNKNOWN
-    limit = f" It is stopped after {longest / 60:.0f} minutes." if found.seconds > longest else ""
-    return (
-        f"Each defence is attacked through itself: about {found.passes} passes through the image tower, and"
-        f" by what this picture took so far about {max(found.seconds, 1):.0f} s. Stop ends it.{limit}"
-    )
 
 
 def drifts(measured: dict[str, Drifts]) -> str:

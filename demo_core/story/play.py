@@ -24,7 +24,7 @@ from demo_core.story.run import UNMOVED, Drifts, Moment, Reading, Run, Signals
 from demo_core.story.settings import Settings
 
 DRAWS = 4  # of the dice of a defence in the arena, the first being the one that is shown
-MOST_PASSES = 10_000  # that an attacker who knows a defence may spend on it where somebody waits
+MOST_PASSES = 1000  # that an attacker who knows a defence may spend on it where somebody waits
 
 
 class _Clock:
@@ -208,7 +208,7 @@ class Bout:
     attacked one. rerolls: of a defence that rolls dice, once they have been rolled again, in how many draws
     its answer on the attacked picture is right, and of how many. reading: what its gate measured on the
     attacked picture; pixels [1,3,S,S]: what it made of it, None where it moves no pixel; random: whether it
-    rolls dice."""
+    rolls dice; left_out: the ways of an attacker who knows it that he could not pay for."""
 
     key: str
     attacked: torch.Tensor
@@ -220,6 +220,7 @@ class Bout:
     reading: Reading | None = None
     pixels: torch.Tensor | None = None
     random: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def _answered(
@@ -273,6 +274,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
             reading=reading,
             pixels=defended.pixels if (defended.pixels - met[key]).abs().max() > UNMOVED else None,
             random=random,
+            left_out=attacker(clip, run, row).left_out if run.settings.knows_defence else (),
         )
         bouts = (*bouts, bout)
         yield bouts

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES
-from demo_core.story.play import DRAWS, Bout
+from demo_core.story.play import DRAWS, Bout, attacker
 from demo_core.story.run import Run
 
 CONTROL = "none"  # the bare model's row, which is no defence
@@ -93,22 +94,18 @@ class Cost:
     seconds: float
 
 
-def adaptive_cost(run: Run, races: Races) -> Cost | None:
-    """Of the race against the attacker who knows each defence, from what the static one measured on this
-    picture; None before that has finished.
+def adaptive_cost(clip: ZeroShotCLIP, run: Run, races: Races) -> Cost:
+    """Of the race against the attacker who knows each defence: all that he may spend, and what the rows' own
+    answers and re-rolls cost. Passes take as long as in the static race, or before that as in the attack."""
+    passes = sum(attacker(clip, run, row).cost for row in DEFENSES.values())
+    passes += sum((2 + (DRAWS - 1) * bout.random) * _passes(bout) for bout in races.static)
+    if races.static:
+        each = sum(b.milliseconds for b in races.static) / sum(map(_passes, races.static))
+    else:
+        steps = [moment.milliseconds for moment in run.attack[:-1]]
+        each = sum(steps) / max(1, 2 * len(steps))
+    return Cost(passes, passes * each / 1000)
 
-    Each step of his goes through a defence and back: its own passes, and a backward one for each forward; and
-    so for each surrogate of the row. Then he tries what he has, and the row answers, on the clean picture
-    too.
-    """
-    if len(races.static) < len(DEFENSES):
-        return None
-    steps, passes, milliseconds = run.attack_steps, 0.0, 0.0
-    each = sum(b.milliseconds for b in races.static) / sum(b.forward + b.backward for b in races.static)
-    for bout in races.static:
-        own, ways = bout.forward + bout.backward, 1 + len(DEFENSES[bout.key].surrogates)
-        answers = 1 + ways + 1 + (DRAWS if bout.random else 1)
-        count = 2 * steps + ways * steps * (own + bout.forward) + answers * own
-        passes += count
-        milliseconds += 2 * steps * each + (count - 2 * steps) * bout.milliseconds / own
-    return Cost(round(passes), milliseconds / 1000)
+
+def _passes(bout: Bout) -> int:
+    return bout.forward + bout.backward

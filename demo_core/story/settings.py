@@ -25,9 +25,9 @@ from demo_core.models import DEFAULT_MODEL, MODELS
 PERCENT = "%"
 GREY_LEVEL = "1/255"  # the unit of sizes: what a person gives is divided by 255
 ADAPTIVE_HELP = (
-    "The attacker has the model and the defence’s code, but not its dice. He attacks the bare model, the"
-    " defended answer (BPDA, and EOT with more draws), and around its gate, and keeps what does most on draws"
-    " of his own. A stronger attacker may do better still."
+    "The attacker has the model and the defence’s code, but not its dice. He tries several ways (BPDA, EOT"
+    " with more draws, keeping its gate shut) and keeps what does most on draws of his own. A stronger"
+    " attacker may do better still."
 )
 
 

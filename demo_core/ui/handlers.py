@@ -33,7 +33,7 @@ from demo_core.models import (
 )
 from demo_core.moments import step_by_step
 from demo_core.pictures import PictureError, open_picture, to_photo
-from demo_core.story import Run, page_words, words
+from demo_core.story import Run, arena_words, page_words, words
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
@@ -46,6 +46,7 @@ BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError,
 OTHER_LABELS = "Your own"
 NO_PRESET = "Another run than these: choose one of them to see it at once."
 PAUSE = 0.12  # seconds between two frames sent to the page
+COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
 LONGEST = 300  # seconds that one visitor may hold the only place where anything is computed
 
 
@@ -286,7 +287,7 @@ def compare(visit: Visit) -> Iterator[Changes]:
             continue
         races, shown = replace(races, **{side: bouts}), bouts
         yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
-    yield {"arena_knows": gr.update(info=page_words.cost(run, races, LONGEST))}
+    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LONGEST))}
 
 
 def watch(key: str, visit: Visit) -> Iterator[Changes]:
@@ -305,8 +306,19 @@ def watch(key: str, visit: Visit) -> Iterator[Changes]:
 def knows_changed(session: Session | None, adaptive: bool) -> Changes:
     """The arena's switch is the setting, and says what it costs."""
     session = session or Session()
-    info = page_words.cost(session.run, session.races, LONGEST)
+    clip = model(session.run.settings.model) if session.run else None
+    info = arena_words.cost(clip, session.run, session.races, LONGEST)
     return {"adaptive": adaptive, "arena_knows": gr.update(info=info)}
+
+
+def cost_of_knowing(*values: object) -> Changes:
+    """What an attacker who knows the chosen defence may spend, beside his tick; values: of COSTS."""
+    return {"adaptive": gr.update(info=knowing(replace(Chosen(), **dict(zip(COSTS, values, strict=True)))))}
+
+
+def knowing(chosen: Chosen) -> str:
+    tuned = bool(MODELS[chosen.model].original)
+    return arena_words.cost_of_knowing(tuned, profile_of(chosen.model), chosen)
 
 
 def measure(visit: Visit) -> Iterator[Changes]:

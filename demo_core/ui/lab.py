@@ -17,10 +17,10 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.story import page_words, reel
+from demo_core.story import arena_words, reel
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
-from demo_core.story.settings import SETTINGS, Setting
+from demo_core.story.settings import SETTINGS, Chosen, Setting
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui import api, bench, handlers
 from demo_core.ui.handlers import Changes, Session, Visit
@@ -109,7 +109,7 @@ def _setting_controls(first: Scene) -> tuple[dict[str, Component], gr.Dropdown]:
         "template": {"elem_id": "template"},
         "attack": {"info": ATTACKS[SETTINGS["attack"].default].help, "elem_id": "attack-kind"},
         "patch": {"visible": ATTACKS[SETTINGS["attack"].default].visible},
-        "adaptive": {"elem_id": "adaptive"},
+        "adaptive": {"elem_id": "adaptive", "info": handlers.knowing(Chosen())},
         "model": {"info": MODELS[DEFAULT_MODEL].summary, "elem_id": "model"},
         "defense": {"info": DEFENSES[SETTINGS["defense"].default].help, "elem_id": "defense"},
     }
@@ -242,7 +242,7 @@ def _arena() -> dict[str, Component]:
     """The race: its switch, its buttons, its lanes."""
     parts: dict[str, Component] = {}
     parts["arena_knows"] = gr.Checkbox(
-        label="The attacker knows each defence", info=page_words.COST_UNKNOWN, elem_id="arena-knows"
+        label="The attacker knows each defence", info=arena_words.COST_UNKNOWN, elem_id="arena-knows"
     )
     with gr.Row():
         parts["arena_button"] = gr.Button(
@@ -395,6 +395,10 @@ def _wire_settings(controls: Controls) -> None:
             ("attack",),
             ("attack", "target", "step_size", "steps", "eps", "patch"),
         ),
+    )
+    wires += tuple(
+        (controls[name].change, handlers.cost_of_knowing, handlers.COSTS, ("adaptive",))
+        for name in handlers.COSTS
     )
     for event, handler, inputs, outputs in wires:
         event(_changing(controls, handler), controls.all_of(*inputs), controls.all_of(*outputs), **QUIET)

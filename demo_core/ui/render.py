@@ -10,12 +10,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image, ImageOps
 
+from demo_core.benchmark.report import marks
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Gate
 from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
-from demo_core.story import Bout, Drifts, Run, page_words
+from demo_core.story import Bout, Drifts, Run, arena_words, page_words
 from demo_core.story.axes import gauge
 from demo_core.story.race import CONTROL, Races, ranking, stands
 from demo_core.story.views_figure import views_figure
@@ -79,8 +80,8 @@ def arena_html(run: Run | None, races: Races) -> str:
         lanes=[_lane(run, races, key, ranks.get(key)) for key in DEFENSES],
         both=bool(races.static and races.adaptive),
         done=len(races.strongest),
-        said=page_words.arena(run, races),
-        trust=page_words.trust(run, races),
+        said=arena_words.arena(run, races),
+        trust=arena_words.trust(run, races),
     )
 
 
@@ -92,7 +93,10 @@ def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, objec
     if not bouts:
         return shown | {"state": "waiting", "picture": ""}
     gate, last = row.gate(run.profile), list(bouts.values())[-1]
+    finding = checked_on(run.settings.model).get(key)
     return shown | {
+        "mark": finding.mark if finding else "",
+        "signs": [sign.why for sign in finding.signs] if finding else [],
         "state": "standing" if stands(run, last) else "fallen",
         "picture": "" if last.pixels is None else _small(last.pixels),
         "met": [_met(run, gate, side, bout) for side, bout in bouts.items()],
@@ -103,16 +107,20 @@ def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, objec
     }
 
 
+checked_on = lru_cache(marks)  # the records that come with a model do not change
+
+
 def _met(run: Run, gate: Gate | None, side: str, bout: Bout) -> dict[str, object]:
     """How a row answered one attacker."""
     return {
-        "attacker": page_words.ATTACKERS[side],
-        "state": page_words.STATES[stands(run, bout)],
+        "attacker": arena_words.ATTACKERS[side],
+        "state": arena_words.STATES[stands(run, bout)],
         "says": int(bout.attacked.argmax()),
         "share": bout.attacked.max().item(),
-        "gate": page_words.gate_in_lane(bout, gate),
+        "gate": arena_words.gate_in_lane(bout, gate),
         "gauge": gauge(gate, bout.reading.value) if gate and bout.reading else None,
-        "rerolls": page_words.rerolls(bout),
+        "rerolls": arena_words.rerolls(bout),
+        "left_out": arena_words.left_out(bout),
     }
 
 

@@ -1,0 +1,221 @@
+"""Signs that a defence's robust accuracy is worth less than it looks, read from records: what an attack
+should do and does not, where gradients are masked (Athalye, Carlini, Wagner, ICML 2018, section 3.1; Carlini
+et al., "On Evaluating Adversarial Robustness", 2019, section 4).
+
+    python -m demo_core.benchmark --datasets path/to/folder --limit 100 --attacks masking --out runs/masking
+
+makes the records that they need, and prints the checks with every other table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from demo_core.attacks import ATTACKS
+from demo_core.benchmark.tables import dataset_title
+from demo_core.benchmark.trials import CLEAN, Trial, attack_title, trial_or_none
+from demo_core.defenses import in_order, title_of
+
+CHANCE = 0.05  # how unlikely a difference must be before it counts, one-sided (McNemar's exact test)
+LARGE = 64  # eps in 1/255 that leaves nothing to be recognised
+LITTLE = 5.0  # percent that may stand there
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Something that should not be: why, in a sentence with its figures. check: its key in CHECKS."""
+
+    check: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One defence on one data set. measured: the checks that the records allow; signs: what they found."""
+
+    dataset: str
+    defense: str
+    pictures: int
+    measured: tuple[str, ...]
+    signs: tuple[Sign, ...]
+
+    def of(self, check: str) -> list[Sign]:
+        return [sign for sign in self.signs if sign.check == check]
+
+    @property
+    def mark(self) -> str:
+        """What its numbers are worth, in one line."""
+        of = f"{self.pictures:,} pictures of {dataset_title(self.dataset)}"
+        if not self.signs:
+            return f"No sign of masked gradients in {len(self.measured)} of {len(CHECKS)} checks, {of}."
+        found = dict.fromkeys(CHECKS[sign.check][0] for sign in self.signs)
+        return f"Its robust accuracy proves less than it says: {'; '.join(found)} ({of})."
+
+
+class _Row:
+    """What one defence leaves standing on one data set: right: index x attack, True, False or missing."""
+
+    def __init__(self, records: pd.DataFrame):
+        right = records["predicted"] == records["label"]
+        self.right = right.groupby([records["index"], records["attack"]]).first().unstack()
+        known = {attack: trial_or_none(attack) for attack in self.right.columns}
+        self.trials = {attack: trial for attack, trial in known.items() if trial and attack != CLEAN}
+
+    def those(self, wanted: Callable[[Trial], bool]) -> list[str]:
+        return [attack for attack, trial in self.trials.items() if wanted(trial)]
+
+    def standing(self, attacks: list[str]) -> pd.Series:
+        """Of the pictures that met all of these attacks, which stand under each of them."""
+        return self.right[attacks].dropna().astype(bool).all(axis=1)
+
+    def fewer(self, attacks: list[str], than: list[str]) -> tuple[float, float] | None:
+        """Percent that stand under the first and under the second attacks, of the pictures that met both,
+        where those under the first are fewer by more than chance; else None."""
+        first, second = self.standing(attacks), self.standing(than)
+        both = first.index.intersection(second.index)
+        first, second = first[both], second[both]
+        lost, won = int((second & ~first).sum()), int((first & ~second).sum())
+        if lost <= won or binomtest(lost, lost + won, 0.5, "greater").pvalue >= CHANCE:
+            return None
+        return 100 * float(first.mean()), 100 * float(second.mean())
+
+
+def _gradient(trial: Trial) -> bool:
+    row = ATTACKS[trial.attack]
+    return not (row.rule.black_box or row.transfer or row.visible or trial.attack == "noise" or row.targeted)
+
+
+Found = Iterator[str | None]  # a sign's sentence; None for a comparison that found nothing
+
+
+def _weaker_beats(row: _Row, weaker: Callable[[Trial], bool]) -> Found:
+    """Attacks that see less than a gradient should leave more standing than all gradient attacks of their eps
+    together."""
+    gradients = row.those(_gradient)
+    for attack in row.those(weaker):
+        rivals = [other for other in gradients if row.trials[other].eps == row.trials[attack].eps]
+        if not rivals:
+            continue
+        found = row.fewer([attack], rivals)
+        yield found and (
+            f"{attack_title(attack)} leaves {found[0]:.0f} %, all gradient attacks of that eps together"
+            f" {found[1]:.0f} %"
+        )
+
+
+def _black_box(row: _Row) -> Found:
+    return _weaker_beats(row, lambda trial: ATTACKS[trial.attack].rule.black_box)
+
+
+def _transfer(row: _Row) -> Found:
+    return _weaker_beats(row, lambda trial: ATTACKS[trial.attack].transfer)
+
+
+def _noise(row: _Row) -> Found:
+    return _weaker_beats(row, lambda trial: trial.attack == "noise" and trial.eps > 0)
+
+
+def _ladder(row: _Row, rung: Callable[[Trial], float], side: Callable[[Trial], object]) -> Found:
+    """Gradient attacks that differ in one number alone should leave less standing the larger it is."""
+    sides: dict[object, list[str]] = {}
+    for attack in row.those(_gradient):
+        sides.setdefault(side(row.trials[attack]), []).append(attack)
+    for alike in sides.values():
+        for low, high in pairwise(sorted(alike, key=lambda attack: rung(row.trials[attack]))):
+            found = row.fewer([low], [high])
+            yield found and (
+                f"{attack_title(high)} leaves {found[1]:.0f} %, {attack_title(low)} {found[0]:.0f} %"
+            )
+
+
+def _eps(row: _Row) -> Found:
+    return _ladder(row, lambda t: t.eps, lambda t: (t.attack, t.steps, t.predicted, t.adaptive, t.samples))
+
+
+def _steps(row: _Row) -> Found:
+    return _ladder(row, lambda t: t.steps, lambda t: (t.attack, t.eps, t.predicted, t.adaptive, t.samples))
+
+
+def _large(row: _Row) -> Found:
+    """At an eps that can turn any picture into any other, nothing can stand; what does was not reached by the
+    attack. Where attacks that know the defence were recorded, they alone count."""
+    attacks = row.those(lambda trial: _gradient(trial) and trial.eps >= LARGE)
+    knowing = [attack for attack in attacks if row.trials[attack].adaptive]
+    attacks = knowing or attacks
+    if not attacks:
+        return
+    stands = row.standing(attacks)
+    left = 100 * float(stands.mean())
+    over = binomtest(int(stands.sum()), len(stands), LITTLE / 100, "greater").pvalue < CHANCE
+    yield f"{left:.0f} % stand at {LARGE}/255, where nothing can" if over else None
+
+
+def _leak(row: _Row) -> Found:
+    """An attack from the true label that leaves more standing than there is without one has told the defence
+    the label."""
+    if CLEAN not in row.right.columns:
+        return
+    for attack in row.those(lambda trial: _gradient(trial) and not trial.predicted):
+        found = row.fewer([CLEAN], [attack])
+        twin = str(_from_prediction(row.trials[attack]))
+        beside = (
+            f", from the predicted one {100 * row.standing([twin]).mean():.0f} %"
+            if twin in row.trials
+            else ""
+        )
+        yield found and (
+            f"{attack_title(attack)} from the true label leaves {found[1]:.0f} %, more than the"
+            f" {found[0]:.0f} % of clean pictures{beside}"
+        )
+
+
+def _from_prediction(trial: Trial) -> Trial:
+    return Trial(trial.attack, trial.eps, trial.steps, True, trial.adaptive, trial.samples)
+
+
+CHECKS: dict[str, tuple[str, Callable[[_Row], Found]]] = {
+    "black_box": ("a black box beats the gradient", _black_box),
+    "transfer": ("an attack made on another model beats the gradient", _transfer),
+    "noise": ("noise beats the gradient", _noise),
+    "eps": ("a larger eps does less", _eps),
+    "steps": ("more steps do less", _steps),
+    "large": (f"pictures stand at {LARGE}/255", _large),
+    "leak": ("right more often than on clean pictures", _leak),
+}
+
+
+def findings(records: pd.DataFrame) -> list[Finding]:
+    """Every check of every defence of the records, data set by data set."""
+    found = []
+    for (dataset, defense), mine in records.groupby(["dataset", "defense"], sort=False):
+        row, measured, signs = _Row(mine), [], []
+        for check, (_, look) in CHECKS.items():
+            whys = list(look(row))
+            if whys:
+                measured.append(check)
+            signs += [Sign(check, why) for why in whys if why]
+        pictures = mine["index"].nunique()
+        found.append(Finding(str(dataset), str(defense), pictures, tuple(measured), tuple(signs)))
+    place = {key: i for i, key in enumerate(in_order(records["defense"]))}
+    return sorted(found, key=lambda finding: place[finding.defense])
+
+
+def checked(records: pd.DataFrame) -> pd.DataFrame:
+    """One data set's checks as text: a row a defence, a column each check that was measured of any."""
+    found = findings(records)
+    columns = [check for check in CHECKS if any(check in finding.measured for finding in found)]
+
+    def said(finding: Finding, check: str) -> str:
+        if check not in finding.measured:
+            return ""
+        return "; ".join(sign.why for sign in finding.of(check)) or "no"
+
+    return pd.DataFrame(
+        {CHECKS[check][0]: [said(finding, check) for finding in found] for check in columns},
+        index=[title_of(finding.defense) for finding in found],
+    )

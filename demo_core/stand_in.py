@@ -1,0 +1,43 @@
+"""Models that stand in for one where only its passes are counted: they have its form, and cost nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from demo_core.clip import ZeroShotCLIP
+
+SIDE, WIDTH, LABELS = 32, 8, 3
+STEADY, WILD = 1e-3, 1e3  # how far an embedding goes with its picture: hardly, and anywhere
+
+
+class _Tower(nn.Module):
+    """Features [B,WIDTH] that turn with the mean of the pixels, by so many turns."""
+
+    def __init__(self, turns: float):
+        super().__init__()
+        self.visual = SimpleNamespace(image_size=(SIDE, SIDE))
+        self.logit_scale = nn.Parameter(torch.tensor(4.6))
+        self.turns = turns
+
+    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+        places = F.adaptive_avg_pool2d(pixels.mean(1, keepdim=True), (1, WIDTH)).flatten(1)
+        return torch.sin(1 + torch.arange(WIDTH) + self.turns * places)
+
+
+def stand_ins(tuned: bool) -> list[ZeroShotCLIP]:
+    """Two models before which every gate acts on one at least: one whose embedding noise and views hardly
+    move, and one that they throw anywhere. tuned: each has an original beside it."""
+
+    def model(turns: float, original: ZeroShotCLIP | None = None) -> ZeroShotCLIP:
+        return ZeroShotCLIP(_Tower(turns), lambda texts: torch.zeros(0), (0, 0, 0), (1, 1, 1), original)
+
+    return [model(turns, model(turns) if tuned else None) for turns in (STEADY, WILD)]
+
+
+def label_features() -> torch.Tensor:
+    """Unit text features [LABELS,WIDTH] to go with them."""
+    return F.normalize(torch.randn(LABELS, WIDTH, generator=torch.Generator().manual_seed(0)), dim=-1)
