@@ -57,6 +57,12 @@ def lead(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 # ------------------------------------------------------------------------------------------- starts
 
 
+def usual_step_size(eps: float) -> float:
+    """Of an attack of this eps, in its unit, 1/255: the 1 of the paper's protocol, or eps where that is less;
+    a quarter of eps where ten such steps would not cross the ball."""
+    return max(min(1.0, eps), eps / 4)
+
+
 def unmoved(pixels: torch.Tensor, eps: float, dice: Dice = None) -> torch.Tensor:
     """The picture itself."""
     return torch.zeros_like(pixels)

@@ -19,6 +19,7 @@ from demo_core.benchmark.trials import Trial
 from demo_core.clip import count_passes, in_bf16, in_tiles
 from demo_core.defenses import (
     DEFENSES,
+    ENGAGED,
     VIEW_DRIFT,
     Gate,
     OwnConfig,
@@ -33,7 +34,7 @@ from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
 from demo_core.moments import Moved, exhausted, watched
 from tests.conformance import encoder
-from tests.transcriptions import DOC_SET, MAC_SET, NAIVE, SIDE, classify_one, noise_one
+from tests.transcriptions import DOC_SET, NAIVE, SETS, SIDE, classify_one, noise_one
 
 PHOTO = profile_of("photo")
 
@@ -187,12 +188,13 @@ def small():
 def test_against_a_transcription_of_the_equations(key, small):
     clip, pictures, words = small
     row = DEFENSES[key].run
-    if key == "doc":  # both soft gates are set so that they are neither open nor shut on this encoder
-        row = partial(doc, config=DOC_SET)
-    if key == "mac":
-        row = partial(mac, config=MAC_SET)
+    if key in SETS:  # gates are set so that some open, and soft ones in part, on this encoder
+        row = partial(row, config=SETS[key])
     with torch.no_grad():
-        found = exhausted(row(clip, pictures, words, dice(3))).logits
+        defended = exhausted(row(clip, pictures, words, dice(3)))
+        found = defended.logits
+    if key in ("padding", "csr", "shift", "default"):
+        assert 0 < defended.signals[ENGAGED].sum() < 3
     for i, x in enumerate(pictures):
         torch.testing.assert_close(
             found[i], NAIVE[key](clip, x, words, dice(3)[i]).detach(), atol=2e-3, rtol=1e-3

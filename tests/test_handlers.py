@@ -14,6 +14,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.story.settings import SETTINGS, InputError
+from demo_core.ui import arena as race
 from demo_core.ui import handlers
 from demo_core.ui.handlers import Session, Visit
 
@@ -84,7 +85,7 @@ def test_what_is_computed_ends_where_nobody_asks_on(monkeypatch):
     monkeypatch.setattr(model, "encode", lambda x: (passes.append(1), encode(x))[1])
     settings = replace(attacked.run.settings, steps=50)
     session = Session(replace(attacked.run, settings=settings), attacked.made_from)
-    arena = handlers.told(handlers.compare, visit(session, adaptive=True))
+    arena = handlers.told(race.compare, visit(session, adaptive=True))
     longest = 0
     for _, change in zip(range(30), arena):
         assert "arena" in change or set(change) == {"stage"}
@@ -102,17 +103,17 @@ def few(monkeypatch, *keys):
 def test_both_races_stay_side_by_side_and_a_watched_lane_keeps_them(monkeypatch):
     few(monkeypatch, "none", "low_pass", "rn", "default")
     session = after(handlers.told(handlers.attack_only, visit()))["session"]
-    found = after(handlers.told(handlers.compare, visit(session)))
+    found = after(handlers.told(race.compare, visit(session)))
     session = found["session"]
     assert len(session.races.static) == 4 and not session.races.adaptive
     assert "about" in found["arena_knows"]["info"] and "passes" in found["arena_knows"]["info"]
-    found = after(handlers.told(handlers.compare, visit(session, adaptive=True)))
+    found = after(handlers.told(race.compare, visit(session, adaptive=True)))
     races = found["session"].races
     assert races.static == session.races.static and len(races.adaptive) == 4
     assert (
         found["arena"].count("attack that knows this one") == 4 == found["arena"].count("knows no defence:")
     )
-    watched = after(handlers.told(partial(handlers.watch, "low_pass"), visit(found["session"])))
+    watched = after(handlers.told(partial(race.watch, "low_pass"), visit(found["session"])))
     assert watched["defense"]["value"] == "low_pass" and watched["session"].races == races
     run = watched["session"].run
     assert (
@@ -126,18 +127,18 @@ def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
     """Whichever attack is on the stage, it is made anew where it is not that one."""
     few(monkeypatch, "none", "low_pass", "default")
     plain = after(handlers.told(handlers.attack_only, visit()))["session"]
-    lane = partial(handlers.watch, "low_pass")
+    lane = partial(race.watch, "low_pass")
     knows = after(handlers.told(lane, visit(plain, adaptive=True)))["session"].run
     assert knows.settings.knows_defence and knows.settings.defense == "low_pass"
     assert (knows.attack_delta - plain.run.attack_delta).abs().max() > 1e-3
     back = after(handlers.told(lane, visit(Session(knows, plain.made_from))))["session"].run
     assert not back.settings.knows_defence and torch.equal(back.attack_delta, plain.run.attack_delta)
-    static = after(handlers.told(handlers.compare, visit(Session(knows, plain.made_from))))
+    static = after(handlers.told(race.compare, visit(Session(knows, plain.made_from))))
     torch.testing.assert_close(static["session"].races.static[0].attacked, plain.run.attacked)
 
 
 def test_the_switch_says_what_it_costs():
-    found = handlers.knows_changed(None, True)
+    found = race.knows_changed(None, True)
     assert found["adaptive"] is True and "run that race first" in found["arena_knows"]["info"]
 
 

@@ -9,11 +9,44 @@ import math
 import torch
 import torch.nn.functional as F
 
-from demo_core.defenses import CORRUPTION, TAU_HAT, DOCConfig, Gate, MACConfig, augmented
+from demo_core.ascent import Budget
+from demo_core.defenses import (
+    AGREEMENT,
+    CORRUPTION,
+    LOOKS,
+    LOW_PASS,
+    PADDING,
+    TAU_HAT,
+    VIEW_DRIFT,
+    CSRConfig,
+    DBDConfig,
+    DOCConfig,
+    Gate,
+    MACConfig,
+    OwnConfig,
+    augmented,
+    look,
+)
+from demo_core.defenses.own import ShiftConfig
+from demo_core.defenses.padding import PaddingConfig
+from demo_core.defenses.random_views import dbd_views, perspective
 
 SIDE = 12
 DOC_SET = DOCConfig(gate=Gate(TAU_HAT, 0.02, below=True, slope=30.0))
 MAC_SET = MACConfig(gate=Gate(CORRUPTION, 0.1, slope=20.0))
+# Gates are set so that on this encoder they open for some of the pictures.
+PADDING_SET = PaddingConfig(gate=Gate(PADDING, 0.5, below=True))
+CSR_SET = CSRConfig(gate=Gate(LOW_PASS, 0.85, below=True))
+DBD_SET = DBDConfig(gate=Gate(AGREEMENT, 0.6))
+OWN_GATE = Gate(VIEW_DRIFT, 0.8)
+SHIFT_SET = ShiftConfig(OWN_GATE, looks=(4, 5), strength=2.5, calm=1.0)
+OWN_SET = OwnConfig(
+    OWN_GATE, Budget(4 / 255, 4 / 255, 1), beta=None, aim=("one pixel right", "mirrored"), looks=(0, 3)
+)
+SETS = {
+    "doc": DOC_SET, "mac": MAC_SET, "padding": PADDING_SET, "csr": CSR_SET, "dbd": DBD_SET,
+    "shift": SHIFT_SET, "default": OWN_SET,
+}  # fmt: skip
 
 
 def classify_one(clip, x, words):
@@ -125,14 +158,113 @@ def naive_mac(clip, x, words, die):
                     1,
                 )
             )
-        weights = [math.exp(2 * i) for i in range(5)]
-        delta = (
-            sum(w * e for w, e in zip(weights, deltas))
-            / sum(weights)
-            / (1 + math.exp(-(d.item() - MAC_SET.gate.threshold) * MAC_SET.gate.slope))
-        )
+        delta = deltas[-1] / (1 + math.exp(-(d.item() - MAC_SET.gate.threshold) * MAC_SET.gate.slope))
         total = total + classify_one(clip, view + delta, words)
     return total / 2
+
+
+def blurred(x, radius):
+    """CSR's filter on the whole, centred spectrum."""
+    centre = SIDE // 2
+    rows, columns = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    mask = torch.exp(-((rows - centre) ** 2 + (columns - centre) ** 2) / (2 * radius**2))
+    spectrum = torch.fft.fftshift(torch.fft.fft2(x), dim=(-2, -1)) * mask
+    return torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).real.clamp(0, 1)
+
+
+def naive_low_pass(clip, x, words, die):
+    return classify_one(clip, blurred(x, SIDE * 40 / 224), words)
+
+
+def naive_padding(clip, x, words, die):
+    edge = round(SIDE * 32 / 224)
+    inner = SIDE - 2 * edge
+    small = F.interpolate(x[None], (inner, inner), mode="bilinear", antialias=True, align_corners=False)[0]
+    framed = torch.zeros_like(x)
+    framed[:, edge : edge + inner, edge : edge + inner] = small
+    f, g = clip.encode(torch.stack([x, framed]))
+    return classify_one(
+        clip, x if f @ g / f.norm() / g.norm() > PADDING_SET.gate.threshold else framed, words
+    )
+
+
+def naive_csr(clip, x, words, die):
+    f = clip.encode(x[None])[0]
+    low = clip.encode(blurred(x, SIDE * 40 / 224)[None])[0]
+
+    def climbed(p):
+        here = clip.encode(p[None])[0]
+        return F.cosine_similarity(here, low, dim=0) - F.cosine_similarity(here, f, dim=0)
+
+    if F.cosine_similarity(f, low, dim=0) >= CSR_SET.gate.threshold:
+        return classify_one(clip, x, words)
+    points = [torch.zeros_like(x)]
+    for _ in range(3):
+        points.append(climb(climbed, x, points[-1], 4 / 255, 2 / 255, 1))
+    return classify_one(clip, x + max(points, key=lambda delta: climbed(x + delta)), words)
+
+
+def naive_dbd(clip, x, words, die):
+    views = dbd_views(x[None], [die])[:, 0]
+    z = F.normalize(clip.encode(x[None])[0], dim=0)
+    chances = [classify_one(clip, view, words).softmax(0) for view in views]
+    surest = sorted(range(31), key=lambda i: -(chances[i] * chances[i].log()).sum())[:16]
+    shifts = [F.normalize(clip.encode(views[i][None])[0], dim=0) - z for i in surest]
+    shift = sum(shifts) / 16
+    score = sum(F.cosine_similarity(each, shift, dim=0) for each in shifts) / 16
+    return clip.logits((z + (2.5 if score > DBD_SET.gate.threshold else 1) * shift)[None], words)[0]
+
+
+def naive_agc(clip, x, words, die):
+    z = F.normalize(clip.encode(x[None])[0], dim=0)
+    views = [F.normalize(clip.encode(perspective(x[None], [die]))[0], dim=0) for _ in range(32)]
+    anchor = F.normalize(sum(views), dim=0)
+    outlierness = sum(1 - v @ z for v in views) / 32
+    pairs = [views[i] @ views[j] for i in range(32) for j in range(32) if i != j]
+    trust = (1 + sum(pairs) / len(pairs)) / 2
+    beta = 0.45 + (2.25 - 0.45) * outlierness**0.9 * trust
+    angle = torch.acos(z @ anchor)
+    gone = (torch.sin((1 - beta) * angle) * z + torch.sin(beta * angle) * anchor) / torch.sin(angle)
+    return clip.logits(gone[None], words)[0]
+
+
+def suspected(clip, x):
+    """Our gate: how far one pixel and a mirror move the embedding, on the mean."""
+    edged = F.pad(x[None], [1] * 4, mode="replicate")[0]
+    places = ((2, 1), (0, 1), (1, 2), (1, 0))  # up, down, left, right
+    views = [edged[:, row : row + SIDE, column : column + SIDE] for row, column in places]
+    f = clip.encode(x[None])[0]
+    moved = [(clip.encode(view[None])[0] - f).norm() / f.norm() for view in [*views, x.flip(-1)]]
+    return sum(moved) / 5 > OWN_GATE.threshold, views
+
+
+def looked(clip, x, number):
+    return F.normalize(clip.encode(look(x[None], torch.tensor([LOOKS[number]])))[0], dim=0)
+
+
+def naive_default(clip, x, words, die):
+    engaged, (_, _, _, right) = suspected(clip, x)
+    if not engaged:
+        return classify_one(clip, x, words)
+    f = clip.encode(x[None])[0]
+    edges = F.pad(x[None], [1] * 4, mode="replicate")[0]
+    assert torch.equal(right, edges[:, 1:-1, :-2])
+
+    def pushed(p):
+        moved = F.pad(p[None], [1] * 4, mode="replicate")[0][:, 1:-1, :-2]
+        seen = clip.encode(torch.stack([p, moved, p.flip(-1)]))
+        return (seen.mean(0) - f).pow(2).sum()
+
+    away = x + climb(pushed, x, torch.zeros_like(x), 4 / 255, 4 / 255, 1)
+    mean = (looked(clip, away, 0) + looked(clip, away, 3)) / 2
+    return clip.logits(mean[None], words)[0]
+
+
+def naive_shift(clip, x, words, die):
+    engaged, _ = suspected(clip, x)
+    z = F.normalize(clip.encode(x[None])[0], dim=0)
+    mean = (looked(clip, x, 4) + looked(clip, x, 5)) / 2
+    return clip.logits((z + (2.5 if engaged else 1) * (mean - z))[None], words)[0]
 
 
 NAIVE = {
@@ -143,4 +275,11 @@ NAIVE = {
     "ttc": naive_ttc,
     "doc": naive_doc,
     "mac": naive_mac,
+    "low_pass": naive_low_pass,
+    "padding": naive_padding,
+    "csr": naive_csr,
+    "dbd": naive_dbd,
+    "agc": naive_agc,
+    "shift": naive_shift,
+    "default": naive_default,
 }

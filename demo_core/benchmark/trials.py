@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from demo_core.attacks import ATTACKS, PATCH
+from demo_core.attacks import ATTACKS, PATCH, usual_step_size
 
 CLEAN = "clean"
 
@@ -92,9 +92,8 @@ class Trial:
 
     @property
     def step_size(self) -> float:
-        """In 1/255: the 1 of the paper's protocol; a quarter of eps where ten such steps would not cross the
-        ball."""
-        return max(min(1.0, self.eps), self.eps / 4)
+        """In 1/255."""
+        return usual_step_size(self.eps)
 
     @property
     def title(self) -> str:

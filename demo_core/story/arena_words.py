@@ -11,6 +11,7 @@ from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import Gate
 from demo_core.defenses import DEFENSES, Profile
 from demo_core.stand_in import label_features, stand_ins
+from demo_core.story.flips import Flip
 from demo_core.story.gate_words import part, reading_words
 from demo_core.story.play import MOST_PASSES, Bout
 from demo_core.story.race import (
@@ -165,6 +166,17 @@ def cost_of_knowing(tuned: bool, profile: Profile, chosen: Chosen) -> str:
         f"{ADAPTIVE_HELP} Against “{row.title}” he makes it {ways(him.ways)}: at most {him.cost:,} passes"
         " through the image tower."
     )
+
+
+def smallest(flip: Flip | None) -> str:
+    """Of the bisection over eps."""
+    if flip is None:
+        return ""
+    if flip.stands is None:
+        return "Wrong without any attack."
+    if flip.falls is None:
+        return f"Stands up to {flip.stands:g}/255, the largest tried."
+    return f"Falls at {flip.falls:.2g}/255" + (f", stands at {flip.stands:.2g}/255." if flip.stands else ".")
 
 
 def left_out(bout: Bout) -> str:

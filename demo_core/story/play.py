@@ -223,7 +223,7 @@ class Bout:
     left_out: tuple[str, ...] = ()
 
 
-def _answered(
+def answered(
     clip: ZeroShotCLIP, run: Run, row: Defense, pixels: torch.Tensor, draw: int = 0
 ) -> tuple[Defended, Reading | None, bool]:
     """What a row makes of pixels [1,3,S,S], what its gate measured, and whether it rolled dice. draw: another
@@ -260,10 +260,10 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
         met[key] = run.pixels if delta is None else run.pixels + delta
         with count_passes() as passes:
             clock.tick()
-            defended, reading, random = _answered(clip, run, row, met[key])
+            defended, reading, random = answered(clip, run, row, met[key])
             milliseconds = clock.tick()
         yield bouts
-        clean = _answered(clip, run, row, run.pixels)[0].probabilities[0].cpu()
+        clean = answered(clip, run, row, run.pixels)[0].probabilities[0].cpu()
         bout = Bout(
             key,
             defended.probabilities[0].cpu(),
@@ -282,7 +282,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
         if bout.random:
             right = [int(bout.attacked.argmax()) == run.right]
             for draw in range(1, DRAWS):
-                defended = _answered(clip, run, DEFENSES[bout.key], met[bout.key], draw)[0]
+                defended = answered(clip, run, DEFENSES[bout.key], met[bout.key], draw)[0]
                 right.append(int(defended.logits[0].argmax()) == run.right)
                 yield bouts
             bout = replace(bout, rerolls=(sum(right), DRAWS))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES
+from demo_core.story.flips import Flip
 from demo_core.story.play import DRAWS, Bout, attacker
 from demo_core.story.run import Run
 
@@ -15,10 +16,11 @@ CONTROL = "none"  # the bare model's row, which is no defence
 @dataclass(frozen=True)
 class Races:
     """Bouts so far on one attacked picture. static: against the attacker who knows no defence; adaptive:
-    against the one who knows each."""
+    against the one who knows each; flips: the smallest eps that turns the picture before each row."""
 
     static: tuple[Bout, ...] = ()
     adaptive: tuple[Bout, ...] = ()
+    flips: tuple[Flip, ...] = ()
 
     @property
     def strongest(self) -> tuple[Bout, ...]:

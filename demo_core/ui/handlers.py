@@ -33,7 +33,7 @@ from demo_core.models import (
 )
 from demo_core.moments import step_by_step
 from demo_core.pictures import PictureError, open_picture, to_photo
-from demo_core.story import Run, arena_words, page_words, words
+from demo_core.story import Run, page_words, words
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
@@ -46,7 +46,6 @@ BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError,
 OTHER_LABELS = "Your own"
 NO_PRESET = "Another run than these: choose one of them to see it at once."
 PAUSE = 0.12  # seconds between two frames sent to the page
-COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
 LONGEST = 300  # seconds that one visitor may hold the only place where anything is computed
 
 
@@ -266,59 +265,6 @@ def clean_control(visit: Visit) -> Iterator[Changes]:
         run, races = replace(before.run, settings=settings), before.races
     changes = streamed(clip, story.defend(clip, run, control=True), visit.made_from, visit.title)
     yield from keeping(races, changes)
-
-
-def compare(visit: Visit) -> Iterator[Changes]:
-    """Every defence on the picture that was attacked last, and on the clean one, defence by defence: against
-    the attacker who knows none of them, or with `adaptive` against the one who knows each."""
-    session = yield from attack_before(visit)
-    clip, run = model(session.run.settings.model), session.run
-    adaptive = visit.chosen.adaptive and run.settings.attack_can_know
-    if run.settings.knows_defence and not adaptive:  # his attack was made through one of them
-        run = replace(run, settings=replace(run.settings, adaptive=False))
-        run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
-    run = replace(run, settings=replace(run.settings, adaptive=adaptive))
-    side, shown = ("adaptive" if adaptive else "static"), None
-    races = replace(session.races, **{side: ()})
-    yield {"arena": arena_html(run, races)}
-    for bouts in story.arena(clip, run):
-        if not bouts or bouts is shown:
-            yield {"stage": gr.skip()}
-            continue
-        races, shown = replace(races, **{side: bouts}), bouts
-        yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
-    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LONGEST))}
-
-
-def watch(key: str, visit: Visit) -> Iterator[Changes]:
-    """A lane of the arena on the stage, step by step: against the attacker that the switch names."""
-    visit = replace(visit, values=visit.values | {"defense": key})
-    session = yield from attack_before(visit)
-    clip, run = model(session.run.settings.model), session.run
-    adaptive = visit.chosen.adaptive and run.settings.attack_can_know
-    anew = adaptive or run.settings.knows_defence
-    run = replace(run, settings=replace(run.settings, adaptive=adaptive, defense=key))
-    runs = story.whole(clip, run, surrogate_for(run)) if anew else story.defend(clip, run)
-    yield {"defense": gr.update(value=key, info=DEFENSES[key].help)}
-    yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
-
-
-def knows_changed(session: Session | None, adaptive: bool) -> Changes:
-    """The arena's switch is the setting, and says what it costs."""
-    session = session or Session()
-    clip = model(session.run.settings.model) if session.run else None
-    info = arena_words.cost(clip, session.run, session.races, LONGEST)
-    return {"adaptive": adaptive, "arena_knows": gr.update(info=info)}
-
-
-def cost_of_knowing(*values: object) -> Changes:
-    """What an attacker who knows the chosen defence may spend, beside his tick; values: of COSTS."""
-    return {"adaptive": gr.update(info=knowing(replace(Chosen(), **dict(zip(COSTS, values, strict=True)))))}
-
-
-def knowing(chosen: Chosen) -> str:
-    tuned = bool(MODELS[chosen.model].original)
-    return arena_words.cost_of_knowing(tuned, profile_of(chosen.model), chosen)
 
 
 def measure(visit: Visit) -> Iterator[Changes]:

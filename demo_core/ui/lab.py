@@ -22,7 +22,7 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
 from demo_core.story.takeaway import TAKEAWAYS
-from demo_core.ui import api, bench, handlers
+from demo_core.ui import api, arena, bench, handlers
 from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.render import (
     ABOUT,
@@ -66,6 +66,7 @@ class Controls:
     stage: gr.HTML
     gate: gr.HTML
     arena_knows: gr.Checkbox
+    eps_button: gr.Button
     arena_button: gr.Button
     arena_stop: gr.Button
     arena: gr.HTML
@@ -109,7 +110,7 @@ def _setting_controls(first: Scene) -> tuple[dict[str, Component], gr.Dropdown]:
         "template": {"elem_id": "template"},
         "attack": {"info": ATTACKS[SETTINGS["attack"].default].help, "elem_id": "attack-kind"},
         "patch": {"visible": ATTACKS[SETTINGS["attack"].default].visible},
-        "adaptive": {"elem_id": "adaptive", "info": handlers.knowing(Chosen())},
+        "adaptive": {"elem_id": "adaptive", "info": arena.knowing(Chosen())},
         "model": {"info": MODELS[DEFAULT_MODEL].summary, "elem_id": "model"},
         "defense": {"info": DEFENSES[SETTINGS["defense"].default].help, "elem_id": "defense"},
     }
@@ -248,6 +249,7 @@ def _arena() -> dict[str, Component]:
         parts["arena_button"] = gr.Button(
             "Run every defence on the attacked picture", elem_id="run-arena", min_width=180
         )
+        parts["eps_button"] = gr.Button("Find the smallest eps of each", elem_id="find-eps", min_width=180)
         parts["arena_stop"] = gr.Button("Stop", variant="stop", elem_id="stop-arena", min_width=80, scale=0)
     parts["arena"] = gr.HTML(
         arena_html(None, Races()),
@@ -319,7 +321,8 @@ def _wire_runs(controls: Controls) -> list:
         ("attack_button", handlers.attack_only, "lab_attack", run),
         ("defend_button", handlers.counterattack, "lab_counterattack", run),
         ("control_button", handlers.clean_control, "lab_control", run),
-        ("arena_button", handlers.compare, "lab_arena", ("session", "stage", "arena", "arena_knows")),
+        ("arena_button", arena.compare, "lab_arena", ("session", "stage", "arena", "arena_knows")),
+        ("eps_button", arena.smallest_eps, "lab_smallest_eps", ("session", "stage", "arena")),
         ("views_button", handlers.measure, "lab_views", ("stage", "views")),
     )
     inputs = _visit_parts(controls)
@@ -335,7 +338,7 @@ def _wire_runs(controls: Controls) -> list:
             yield _by_component(controls, changes)
 
     def watch(event: gr.EventData, session, title, photo, *values):
-        handler = partial(handlers.watch, (event._data or {}).get("key"))
+        handler = partial(arena.watch, (event._data or {}).get("key"))
         yield from _pressing(controls, handler)(session, title, photo, *values)
 
     private = STREAMING | {"api_visibility": "private"}
@@ -397,8 +400,7 @@ def _wire_settings(controls: Controls) -> None:
         ),
     )
     wires += tuple(
-        (controls[name].change, handlers.cost_of_knowing, handlers.COSTS, ("adaptive",))
-        for name in handlers.COSTS
+        (controls[name].change, arena.cost_of_knowing, arena.COSTS, ("adaptive",)) for name in arena.COSTS
     )
     for event, handler, inputs, outputs in wires:
         event(_changing(controls, handler), controls.all_of(*inputs), controls.all_of(*outputs), **QUIET)
@@ -411,7 +413,7 @@ def _wire_settings(controls: Controls) -> None:
         show_progress="hidden",
     )
     controls.arena_knows.input(
-        _changing(controls, handlers.knows_changed),
+        _changing(controls, arena.knows_changed),
         controls.all_of("session", "arena_knows"),
         controls.all_of("adaptive", "arena_knows"),
         **QUIET,

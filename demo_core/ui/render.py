@@ -88,8 +88,10 @@ def arena_html(run: Run | None, races: Races) -> str:
 def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, object]:
     """What a lane shows. rank: its place, None for the control, which stays first, and before it answered."""
     row, bouts = DEFENSES[key], races.met(key)
+    flip = next((flip for flip in races.flips if flip.key == key), None)
     order = 0 if key == CONTROL else rank if rank is not None else len(DEFENSES)
     shown = {"key": key, "title": row.title, "help": row.help, "rank": rank, "order": order, "met": []}
+    shown["smallest"] = arena_words.smallest(flip)
     if not bouts:
         return shown | {"state": "waiting", "picture": ""}
     gate, last = row.gate(run.profile), list(bouts.values())[-1]

@@ -1,0 +1,101 @@
+"""What the arena's buttons do: functions of a visit that give what changes on the page, as in handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import gradio as gr
+
+from demo_core import story
+from demo_core.attacks import ATTACKS
+from demo_core.defenses import DEFENSES
+from demo_core.models import MODELS, profile_of
+from demo_core.moments import step_by_step
+from demo_core.story import arena_words
+from demo_core.story.flips import flips
+from demo_core.story.settings import Chosen, InputError
+from demo_core.ui.handlers import (
+    LONGEST,
+    Changes,
+    Session,
+    Visit,
+    attack_before,
+    attacked,
+    keeping,
+    model,
+    streamed,
+    surrogate_for,
+)
+from demo_core.ui.render import arena_html
+
+COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
+
+
+def compare(visit: Visit) -> Iterator[Changes]:
+    """Every defence on the picture that was attacked last, and on the clean one, defence by defence: against
+    the attacker who knows none of them, or with `adaptive` against the one who knows each."""
+    session = yield from attack_before(visit)
+    clip, run = model(session.run.settings.model), session.run
+    adaptive = visit.chosen.adaptive and run.settings.attack_can_know
+    if run.settings.knows_defence and not adaptive:  # his attack was made through one of them
+        run = replace(run, settings=replace(run.settings, adaptive=False))
+        run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
+    run = replace(run, settings=replace(run.settings, adaptive=adaptive))
+    side, shown = ("adaptive" if adaptive else "static"), None
+    races = replace(session.races, **{side: ()})
+    yield {"arena": arena_html(run, races)}
+    for bouts in story.arena(clip, run):
+        if not bouts or bouts is shown:
+            yield {"stage": gr.skip()}
+            continue
+        races, shown = replace(races, **{side: bouts}), bouts
+        yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
+    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LONGEST))}
+
+
+def watch(key: str, visit: Visit) -> Iterator[Changes]:
+    """A lane of the arena on the stage, step by step: against the attacker that the switch names."""
+    visit = replace(visit, values=visit.values | {"defense": key})
+    session = yield from attack_before(visit)
+    clip, run = model(session.run.settings.model), session.run
+    adaptive = visit.chosen.adaptive and run.settings.attack_can_know
+    anew = adaptive or run.settings.knows_defence
+    run = replace(run, settings=replace(run.settings, adaptive=adaptive, defense=key))
+    runs = story.whole(clip, run, surrogate_for(run)) if anew else story.defend(clip, run)
+    yield {"defense": gr.update(value=key, info=DEFENSES[key].help)}
+    yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
+
+
+def knows_changed(session: Session | None, adaptive: bool) -> Changes:
+    """The arena's switch is the setting, and says what it costs."""
+    session = session or Session()
+    clip = model(session.run.settings.model) if session.run else None
+    info = arena_words.cost(clip, session.run, session.races, LONGEST)
+    return {"adaptive": adaptive, "arena_knows": gr.update(info=info)}
+
+
+def cost_of_knowing(*values: object) -> Changes:
+    """What an attacker who knows the chosen defence may spend, beside his tick; values: of COSTS."""
+    return {"adaptive": gr.update(info=knowing(replace(Chosen(), **dict(zip(COSTS, values, strict=True)))))}
+
+
+def knowing(chosen: Chosen) -> str:
+    tuned = bool(MODELS[chosen.model].original)
+    return arena_words.cost_of_knowing(tuned, profile_of(chosen.model), chosen)
+
+
+def smallest_eps(visit: Visit) -> Iterator[Changes]:
+    """How small an eps turns the picture, without and with each defence, beside what the lanes say."""
+    session = yield from attack_before(visit)
+    clip, run, shown = model(session.run.settings.model), session.run, None
+    if ATTACKS[run.settings.attack].visible:
+        raise InputError("A patch keeps to no eps: choose another attack to find the smallest one.")
+    races = replace(session.races, flips=())
+    yield {"arena": arena_html(run, races)}
+    for found in flips(clip, run, surrogate_for(run)):
+        if not found or found is shown:
+            yield {"stage": gr.skip()}
+            continue
+        races, shown = replace(races, flips=found), found
+        yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
