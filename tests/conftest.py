@@ -3,6 +3,7 @@ import torch
 from PIL import Image
 
 from demo_core.clip import ZeroShotCLIP
+from demo_core.defenses import DEFENSES, Defense
 from demo_core.models import load, load_embedded
 
 SIDE = 64  # pixels a side of the small variant
@@ -50,3 +51,11 @@ def save(tmp_path):
         return str(tmp_path / name)
 
     return write
+
+
+def only_rows(monkeypatch, *keys: str) -> dict[str, Defense]:
+    """Only these rows of DEFENSES race in the arena meanwhile."""
+    rows = {key: DEFENSES[key] for key in keys}
+    for module in ("story.play", "story.race", "story.flips", "ui.render"):
+        monkeypatch.setattr(f"demo_core.{module}.DEFENSES", rows)
+    return rows

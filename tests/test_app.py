@@ -20,6 +20,7 @@ from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui import handlers, lab, theme
+from tests.conftest import only_rows
 
 ANIMALS = "\n".join(PRESETS["Animals"])
 
@@ -106,9 +107,7 @@ def test_arena_runs_every_defence(client, adaptive, monkeypatch):
     rows = DEFENSES
     if adaptive:  # he needs minutes for all of them
         monkeypatch.setattr("demo_core.adaptive.DRAWS", 1)
-        rows = {key: DEFENSES[key] for key in ("none", "rn", "padding", "hedge", "default")}
-        for module in ("story.play", "story.race", "ui.render"):
-            monkeypatch.setattr(f"demo_core.{module}.DEFENSES", rows)
+        rows = only_rows(monkeypatch, "none", "rn", "padding", "hedge", "default")
     changes = dict(steps=1, adaptive=adaptive)
     reels(client, *arguments(**changes), name="/lab_attack")
     found = [words(f[1]) for f in frames(client, *arguments(**changes), name="/lab_arena")]

@@ -24,9 +24,7 @@ from demo_core.defenses import (
     Gate,
     OwnConfig,
     augmented,
-    doc,
     look,
-    mac,
     transformed,
     ttc,
 )
@@ -34,7 +32,7 @@ from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
 from demo_core.moments import Moved, exhausted, watched
 from tests.conformance import encoder
-from tests.transcriptions import DOC_SET, NAIVE, SETS, SIDE, classify_one, noise_one
+from tests.transcriptions import NAIVE, SETS, SIDE, classify_one, noise_one
 
 PHOTO = profile_of("photo")
 

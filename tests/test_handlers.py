@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, scene_of
@@ -17,6 +16,7 @@ from demo_core.story.settings import SETTINGS, InputError
 from demo_core.ui import arena as race
 from demo_core.ui import handlers
 from demo_core.ui.handlers import Session, Visit
+from tests.conftest import only_rows
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,14 +94,8 @@ def test_what_is_computed_ends_where_nobody_asks_on(monkeypatch):
     assert longest < 60  # the whole takes thousands
 
 
-def few(monkeypatch, *keys):
-    """Only these rows race."""
-    for key in [key for key in DEFENSES if key not in keys]:
-        monkeypatch.delitem(DEFENSES, key)
-
-
 def test_both_races_stay_side_by_side_and_a_watched_lane_keeps_them(monkeypatch):
-    few(monkeypatch, "none", "low_pass", "rn", "default")
+    only_rows(monkeypatch, "none", "low_pass", "rn", "default")
     session = after(handlers.told(handlers.attack_only, visit()))["session"]
     found = after(handlers.told(race.compare, visit(session)))
     session = found["session"]
@@ -125,7 +119,7 @@ def test_both_races_stay_side_by_side_and_a_watched_lane_keeps_them(monkeypatch)
 
 def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
     """Whichever attack is on the stage, it is made anew where it is not that one."""
-    few(monkeypatch, "none", "low_pass", "default")
+    only_rows(monkeypatch, "none", "low_pass", "default")
     plain = after(handlers.told(handlers.attack_only, visit()))["session"]
     lane = partial(race.watch, "low_pass")
     knows = after(handlers.told(lane, visit(plain, adaptive=True)))["session"].run
@@ -139,7 +133,7 @@ def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
 
 def test_the_switch_says_what_it_costs():
     found = race.knows_changed(None, True)
-    assert found["adaptive"] is True and "run that race first" in found["arena_knows"]["info"]
+    assert found["adaptive"] is True and "once a picture was attacked" in found["arena_knows"]["info"]
 
 
 def test_nobody_holds_the_only_place_for_long(monkeypatch, said):
