@@ -11,7 +11,7 @@ from demo_core.benchmark.datasets import PAPERS
 from demo_core.benchmark.published import against_published, published, published_titles
 from demo_core.benchmark.records import COLUMNS, Records
 from demo_core.benchmark.report import averages, drawn, latex, markdown, shipped_markdown, write
-from demo_core.benchmark.tables import mean_table, table, worst_cases
+from demo_core.benchmark.tables import KNOWING, NOT_KNOWING, curves, mean_table, table, worst_cases
 from demo_core.benchmark.trials import Trial
 from demo_core.defenses import in_order, title_of
 from demo_core.models import MODELS, RECORDS_FILE, folder_of
@@ -50,6 +50,21 @@ FOUND = records(
         ("EuroSAT", "pgd@4", "none"): [0, 0, 0, 0],
     }
 )
+
+
+def test_a_curve_has_the_clean_pictures_at_nought_and_one_attack_alone(tmp_path):
+    right = {"clean": 4, "pgd@0.5+predicted": 3, "pgd@4+predicted": 1, "pgd@1+predicted+adaptive": 0}
+    others = {"pgd@2": 4, "pgd@8x40+predicted": 4, "cw@8+predicted": 4, "pgd@8+predicted+adaptive+eot4": 4}
+    answers = {("DTD", a, "none"): [1] * n + [0] * (4 - n) for a, n in (right | others).items()}
+    found = curves(records(answers))
+    assert found["accuracy"].to_dict() == {
+        ("DTD", "none", NOT_KNOWING, eps): value for eps, value in ((0, 100), (0.5, 75), (4, 25))
+    }  # two points of an attacker who knows make no line
+    more = curves(records(answers | {("DTD", "pgd@4+predicted+adaptive", "none"): [1, 1, 0, 0]}))
+    assert more.xs(KNOWING, level="attacker")["accuracy"].tolist() == [100, 0, 50]
+    assert curves(FOUND).empty
+    Records(tmp_path, {"model": "vit-b-32", "precision": "float32", "seed": 0}).append(records(answers))
+    assert {"curves.svg", "curves.png", "accuracy.svg"} <= {path.name for path in write(tmp_path)}
 
 
 def test_the_table_is_the_records_means():

@@ -19,6 +19,7 @@ from demo_core.benchmark.tables import (
     COSTS,
     UNIT,
     WORST,
+    curves,
     dataset_title,
     datasets_of,
     in_table_order,
@@ -29,7 +30,7 @@ from demo_core.benchmark.tables import (
 from demo_core.benchmark.trials import CLEAN, attack_title
 from demo_core.defenses import in_order, title_of
 from demo_core.models import MODELS, RECORDS_FILE, folder_of
-from demo_core.plots import accuracy_figure
+from demo_core.plots import accuracy_figure, curve_figure
 
 CHECKED = "Signs of masked gradients; empty where the records do not tell:"
 
@@ -184,7 +185,10 @@ def write(folder: Path) -> list[Path]:
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
-    figure, pictures = drawn(found), ("accuracy.svg", "accuracy.png")
-    for name in pictures:
+    figures = {"accuracy": drawn(found)}
+    if len(lines := curves(records)):
+        figures["curves"] = curve_figure(lines.rename(index=dataset_title, level="dataset"))
+    pictures = {f"{name}.{kind}": figure for name, figure in figures.items() for kind in ("svg", "png")}
+    for name, figure in pictures.items():
         figure.savefig(folder / name)
     return [folder / name for name in (*texts, *pictures)]

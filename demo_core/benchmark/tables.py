@@ -10,10 +10,11 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from demo_core.benchmark.datasets import DATASETS, PAPERS
-from demo_core.benchmark.trials import default_trials, trial_or_none
+from demo_core.benchmark.trials import CLEAN, default_trials, trial_or_none
 
 WORST, AVERAGE = "worst", "average"
 COSTS = ["forward", "backward", "milliseconds"]
+KNOWING, NOT_KNOWING = "an attacker who knows the defence", "an attacker who knows no defence"
 GROUP = ["dataset", "defense", "attack"]
 UNIT = "Accuracy in percent (in brackets its 95 % interval, by Wilson)."
 
@@ -95,6 +96,31 @@ def mean_table(found: pd.DataFrame) -> pd.DataFrame:
     # As the published table calls it.
     key = f"{AVERAGE}-{len(datasets)}" if set(datasets) == set(PAPERS) else AVERAGE
     return pd.concat({key: mean[found.columns]}, names=["dataset"])
+
+
+def curves(records: pd.DataFrame) -> pd.DataFrame:
+    """`table` of PGD-10 from the predicted label by eps in 1/255, with the clean pictures as 0, for the index
+    (dataset, defense, attacker, eps); attacker: whether it knows the defence, in words. Empty where no row
+    met at least three sizes of eps."""
+    known = {attack: trial_or_none(attack) for attack in records["attack"].unique()}
+    wanted = {
+        attack: [(KNOWING if trial.adaptive else NOT_KNOWING, trial.eps)]
+        for attack, trial in known.items()
+        if trial and (trial.attack, trial.steps, trial.predicted, trial.samples) == ("pgd", 10, True, 1)
+    }
+    wanted[CLEAN] = [(NOT_KNOWING, 0.0), (KNOWING, 0.0)]
+    found = table(records[records["attack"].isin(wanted)])
+    places = [
+        (dataset, defense, *point, place)
+        for place, (dataset, defense, attack) in enumerate(found.index)
+        for point in wanted[attack]
+    ]
+    index = pd.MultiIndex.from_tuples(
+        [place[:4] for place in places], names=["dataset", "defense", "attacker", "eps"]
+    )
+    made = found.iloc[[place[4] for place in places]].set_axis(index).sort_index()
+    lines = made.groupby(["dataset", "defense", "attacker"])["accuracy"].transform("size")
+    return made[lines >= 3]
 
 
 def in_table_order(attacks: Iterable[str]) -> list[str]:

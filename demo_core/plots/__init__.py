@@ -6,7 +6,7 @@ process shares (its rcParams, pyplot's current figure) is ever set, so that any 
 for at a time, and a figure drawn twice is the same file to the last bit.
 """
 
-from demo_core.plots.accuracy import accuracy_figure
+from demo_core.plots.accuracy import accuracy_figure, curve_figure
 from demo_core.plots.study import study_figure
 from demo_core.plots.style import ATTACKED, CLEAN, DEFENDED, KNOWING, as_file, to_svg
 
@@ -17,6 +17,7 @@ __all__ = [
     "KNOWING",
     "accuracy_figure",
     "as_file",
+    "curve_figure",
     "study_figure",
     "to_svg",
 ]

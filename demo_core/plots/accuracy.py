@@ -1,4 +1,4 @@
-"""A benchmark's table as a figure."""
+"""A benchmark's table as figures: its accuracies, and how they fall with eps."""
 
 from __future__ import annotations
 
@@ -53,6 +53,52 @@ def accuracy_figure(found: pd.DataFrame, title_of_attack: Callable[[str], str] =
         **legend_in(WHITE, 8),
     )
     return figure
+
+
+def curve_figure(found: pd.DataFrame) -> Figure:
+    """Accuracy against eps (tables.curves): a row of charts a data set, a chart an attacker, a line a defence
+    with its 95 % interval as a band of bars; for a file, on white. The scale is even up to the smallest eps,
+    then by octaves."""
+    keys = in_order(found.index.unique("defense"))
+    names, attackers = found.index.unique("dataset"), list(found.index.unique("attacker"))
+    figure = new_figure(1.2 + 3.6 * len(attackers), 1.4 + 2.8 * len(names), WHITE, dpi=150)
+    grid = figure.subplots(len(names), len(attackers), squeeze=False, sharey=True)
+    looks = {key: i for i, key in enumerate(in_order([*DEFENSES, *keys]))}
+    sizes = sorted(found.index.unique("eps"))
+    for row, name in zip(grid, names):
+        for axes, attacker in zip(row, attackers):
+            dress(axes, WHITE).set_title(f"{name}, {attacker}", **words_in(WHITE, 9))
+            for key in keys:
+                _draw_curve(axes, found, (name, key, attacker), looks[key])
+            axes.set_xscale("symlog", base=2, linthresh=next(size for size in sizes if size))
+            axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+            axes.tick_params(labelsize=8)
+            axes.set(xlabel="eps, in 1/255", ylim=(0, 100))
+        row[0].set_ylabel("accuracy, %")
+    handles, labels = max((a.get_legend_handles_labels() for a in grid.flat), key=lambda pair: len(pair[1]))
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, **legend_in(WHITE, 8))
+    return figure
+
+
+def _draw_curve(axes: Axes, found: pd.DataFrame, which: tuple[str, str, str], look: int) -> None:
+    """One line: (data set, defence, attacker)."""
+    if which not in found.index.droplevel("eps"):
+        return
+    line = found.xs(which, level=("dataset", "defense", "attacker"))
+    second_round = look >= len(_MARKS)
+    axes.errorbar(
+        line.index,
+        line["accuracy"],
+        yerr=[line["accuracy"] - line["low"], line["high"] - line["accuracy"]],
+        color=_COLOURS[look % len(_COLOURS)],
+        marker=_MARKS[look % len(_MARKS)],
+        markersize=4,
+        markerfacecolor="white" if second_round else None,
+        linestyle="--" if second_round else "-",
+        linewidth=1,
+        elinewidth=0.5,
+        label=title_of(which[1]),
+    )
 
 
 def _draw_data_set(
