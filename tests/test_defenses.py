@@ -37,7 +37,7 @@ from tests.transcriptions import NAIVE, SETS, SIDE, classify_one, noise_one
 PHOTO = profile_of("photo")
 
 LABELS = PRESETS["Everyday"]
-MAY_LEAVE = ("ttc", "doc", "default")  # whose gate may leave a picture as it is, without a draw
+MAY_LEAVE = ("ttc", "doc", "shift", "default")  # whose gate may leave a picture without a draw, or draws none
 
 
 def dice(n: int, seed: int = 0) -> list[torch.Generator]:
@@ -124,7 +124,12 @@ def test_who_watches_sees_the_steps_and_changes_nothing(key, clip, photographs, 
         ("ttc", 4, 2),
         ("doc", 9, 4),
         ("mac", 14, 8),
-        ("default", 18, 6),
+        ("default", 16, 6),
+        ("low_pass", 1, 0),
+        ("padding", 2, 0),
+        ("dbd", 32, 0),
+        ("agc", 33, 0),
+        ("shift", 9, 0),
     ],
 )
 def test_passes_are_counted(key, forward, backward, clip, photographs, text, monkeypatch):
