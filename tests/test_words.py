@@ -213,7 +213,7 @@ ROWS = {
         HIGH,
         f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",
         "",
-        ENGAGED,
+        ENGAGED.replace("counterattack engaged", "the embedding is shifted further"),
     ),
     "default": (
         HIGH,
@@ -246,6 +246,13 @@ def test_a_defence_in_words(key):
     assert [stop["act"] for stop in stops] == [0, 1, 2, 3, -1] and stops[3]["text"].endswith(AGAIN)
     assert (NO_GATE == stops[2]["text"]) == (reading is None)
     assert ("frozen model" in stops[3]["text"]) == (reading is not None and bool(step))
+
+
+def test_a_row_that_moves_no_pixel_speaks_of_no_counterattack():
+    """Whatever its gate measures: tau, where a model has no profile of its own."""
+    start = attacked(replace(clean(defense="shift"), profile=Profile()))
+    rested = fought(start, CAT, Reading("tau", 0.5, 0.0), None)
+    assert words.verdict(rested).startswith("Looks clean (tau 0.50 > 0.20): the embedding is shifted once.")
 
 
 def test_where_it_was_stopped():

@@ -31,12 +31,12 @@ class Defense:
 
     run: the defence, a Defence that takes its settings as `config` where `config` gives some; help: one
     sentence for the screen; config: the settings that it runs under on a model with this profile: with a
-    `gate` where it decides whether it acts, and a `budget` where it takes steps, or a Budget itself; signal:
-    what its gate reads, (clip, pixels [B,3,H,W], dice, config) -> [B], differentiable, for an attacker who
-    aims at it; ungated: what answers for a picture that the gate lets pass, where that is not the bare model;
-    surrogates: what else than `run` an attacker may differentiate to fool it; exact: it draws nothing, so
-    that two answers to one picture are the same; departs: how it is not what its paper measured, where it is
-    not.
+    `gate` where it decides whether it acts, and a `budget` where it takes steps, or a Budget itself;
+    signal: what its gate reads, (clip, pixels [B,3,H,W], dice, config) -> [B], differentiable, for an
+    attacker who aims at it; ungated: what answers for a picture that the gate lets pass, where that is
+    not the bare model; surrogates: what else than `run` an attacker may differentiate to fool it; exact:
+    it draws nothing, so that two answers to one picture are the same; shifts: it moves embeddings, and no
+    pixel; departs: how it is not what its paper measured, where it is not.
     """
 
     title: str
@@ -47,6 +47,7 @@ class Defense:
     ungated: Defence | None = None
     surrogates: tuple[Defence, ...] = ()
     exact: bool = False
+    shifts: bool = False
     departs: str = ""
 
     def gate(self, profile: Profile) -> Gate | None:
@@ -179,12 +180,14 @@ DEFENSES: dict[str, Defense] = {
         config=lambda profile: DBDConfig(),
         signal=agreement,
         ungated=dbd_ungated,
+        shifts=True,
     ),
     "agc": Defense(
         "AGC",
         agc,
         "The embedding turned towards the mean of 32 slants of the picture, and past it.",
         config=lambda profile: AGCConfig(),
+        shifts=True,
     ),
     "shift": Defense(
         "Ours, in feature space",
@@ -192,6 +195,7 @@ DEFENSES: dict[str, Defense] = {
         "Where small views disagree, the embedding is pushed away without moving a pixel.",
         config=lambda profile: profile.shift,
         signal=own.own_signal,
+        shifts=True,
     ),
     "default": Defense(
         "Ours",

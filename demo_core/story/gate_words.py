@@ -64,10 +64,10 @@ GATES = {
         "All views pull the embedding the same way",
         "{} looks how well its views agree on where the embedding should go, 1 being fully",
         "united",
-        "the embedding is shifted further",
-        "the embedding is shifted once",
     ),
 }
+# What comes of the gate of a row that moves no pixel, whatever it measures.
+SHIFTED = ("the embedding is shifted further", "the embedding is shifted once")
 
 
 def told_apart(value: float, line: float) -> tuple[str, str]:

@@ -42,6 +42,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "heat": "heat map",
         "first_delta": "counterattack, at most 4/255",
         "delta": "{by}, at most {most}/255",
+        "delta_any": "{by}, in any colour",
         "no_delta": "none yet",
         "left_alone": "none: no counterattack",
         "delta_label": "the perturbation: {words}",

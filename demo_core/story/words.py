@@ -7,7 +7,7 @@ import torch
 
 from demo_core.attacks import ATTACKS, Attack
 from demo_core.defenses import TAU
-from demo_core.story.gate_words import GATES, gate_words, part, reading_words, told_apart
+from demo_core.story.gate_words import GATES, SHIFTED, gate_words, part, reading_words, told_apart
 from demo_core.story.run import UNMOVED, Moment, Run
 
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
@@ -192,9 +192,10 @@ def _gate(run: Run) -> str:
     if 0 < run.reading.weight < 1:  # a soft gate
         first = gate.suspect if run.engaged else "Looks clean"
         return f"{first} {reason}: {part(run.reading.weight)} of the counterattack is added."
+    acts, rests = SHIFTED if run.defense.shifts else (gate.acts, gate.rests)
     if run.engaged:
-        return f"{gate.suspect} {reason}: {gate.acts}."
-    return f"Looks clean {reason}: {gate.rests}."
+        return f"{gate.suspect} {reason}: {acts}."
+    return f"Looks clean {reason}: {rests}."
 
 
 def still(run: Run) -> str:

@@ -144,7 +144,7 @@ function paintDelta() {
   }
   canvas.getContext("2d").putImageData(out, 0, 0);
   const { by, scale } = reel.frames[index] ?? {};
-  const words = index < 0 ? say("no_delta") : by ? say("delta", { by, most: +scale.toFixed(2) }) : say("left_alone");
+  const words = index < 0 ? say("no_delta") : by ? say(scale > 128 ? "delta_any" : "delta", { by, most: +scale.toFixed(2) }) : say("left_alone");
   text($(".delta-note"), words);
   canvas.setAttribute("aria-label", say("delta_label", { words }));
 }
