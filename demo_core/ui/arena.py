@@ -16,6 +16,7 @@ from demo_core.story import arena_words
 from demo_core.story.flips import flips
 from demo_core.story.settings import Chosen, InputError
 from demo_core.ui.handlers import (
+    IDLE,
     LONGEST,
     Changes,
     Session,
@@ -51,7 +52,7 @@ def compare(visit: Visit) -> Iterator[Changes]:
             continue
         races, shown = replace(races, **{side: bouts}), bouts
         yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
-    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LONGEST))}
+    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LONGEST))} | IDLE
 
 
 def watch(key: str, visit: Visit) -> Iterator[Changes]:
@@ -99,3 +100,4 @@ def smallest_eps(visit: Visit) -> Iterator[Changes]:
             continue
         races, shown = replace(races, flips=found), found
         yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
+    yield IDLE

@@ -46,6 +46,7 @@ BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError,
 OTHER_LABELS = "Your own"
 NO_PRESET = "Another run than these: choose one of them to see it at once."
 PAUSE = 0.12  # seconds between two frames sent to the page
+IDLE: Changes = {"stage": {"work": "ended"}}  # of work that leaves the stage as it is
 LONGEST = 300  # seconds that one visitor may hold the only place where anything is computed
 
 
@@ -139,7 +140,10 @@ def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:
         yield from in_time(handler)(visit)
     except BAD_INPUT as error:
         gr.Warning(str(error), title="Not yet")
-        yield {"stage": gr.skip()}
+        yield IDLE
+    except Exception:
+        yield IDLE
+        raise
 
 
 # ---------------------------------------------------------------- runs
@@ -274,7 +278,7 @@ def measure(visit: Visit) -> Iterator[Changes]:
     except InputError:
         run = fresh(visit)[1]
     key = run.settings.model
-    yield {"views": views_html(key, story.drifts(model(key), run), run.settings.eps * 255)}
+    yield {"views": views_html(key, story.drifts(model(key), run), run.settings.eps * 255)} | IDLE
 
 
 def take(key: str, visit: Visit) -> Iterator[Changes]:
@@ -294,7 +298,7 @@ def stopped(session: Session | None) -> Changes:
     """After Stop."""
     said = words.stopped(session.run) if session and session.run else ""
     if not said:
-        return {"stage": gr.skip()}
+        return IDLE
     verdict = {"text": said, "tone": "wait", "note": ""}
     return {"stage": _whole_reel(session) | {"stopped": True, "verdict": verdict}}
 
@@ -350,11 +354,12 @@ def choose_example(title: str) -> Changes:
 
 def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
-    first: Changes = {"stage": stored(SCENES[FIRST].scene) or gr.skip()}
+    found = stored(SCENES[FIRST].scene)
+    first: Changes = {"stage": found or gr.skip()}
     try:
         scene = Scene.read(query)
-        if scene is None:
-            return first
+        if scene is None:  # a question instead of the answer, but for a talk
+            return {"stage": found | {"opening": "talk=1" not in query}} if found else first
         scene.settings  # noqa: B018  what cannot be run is refused before anything on the page changes
         known = open_scene(scene)
         return known if "stage" in known else known | {"pending": query}

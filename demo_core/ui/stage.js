@@ -1,12 +1,13 @@
 // The stage: plays, scrubs and draws a reel (demo_core/story/reel.py) without asking the server.
 // Runs as gr.HTML's js_on_load, which gives it: element, props, watch. All that it says comes with the page or the reel.
-const PACE = 220, TOUR_PACE = 320;
+const ACT_TIME = 3600, MOMENT = [220, 2600], REST = 900;  // ms: of an act, of one of its moments, and at its end
 const CIVIDIS = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]];
 const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
-let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "";
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", asking = false, at_work = false;
 const left = new Set(), drawn = {};
 
 // One of the page's own sentences, with the values in their places.
@@ -86,9 +87,9 @@ function layer(index) { return [reel.frames[index].values, reel.frames[index].sc
 function choose(select) { return select.value === "now" ? newest() : select.value; }
 function newest() { return latest(3) >= 0 ? "defended" : latest(1) >= 0 ? "attacked" : "clean"; }
 
-function paint(canvas, name) {
+function paint(canvas, name, label = "") {
   const found = photo && parts(name), context = canvas.getContext("2d"), side = page.side;
-  canvas.setAttribute("aria-label", say(found ? "picture" : "no_picture", { name }));
+  canvas.setAttribute("aria-label", label || say(found ? "picture" : "no_picture", { name }));
   canvas.classList.toggle("empty", !found);
   if (!found) return context.clearRect(0, 0, side, side);
   const size = reel.size, block = side / size, out = new ImageData(side, side), plane = size * size, grid = new Float32Array(plane * 3);
@@ -369,11 +370,13 @@ function buildTables() {
 
 function show() {
   if (!reel) return;
+  if (asking) return paintGuess();
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
-  text($(".say"), final ? reel.verdict.text : frame.say);
+  text($(".say"), at_work ? say("working") : final ? reel.verdict.text : frame.say);
   text($(".note"), stale ? say("stale") : reel.verdict.note);
+  $(".note").classList.toggle("stale", stale);
   const verdict = $(".verdict");
-  verdict.className = "verdict " + (final ? reel.verdict.tone : "wait");
+  verdict.className = "verdict " + (final && !at_work ? reel.verdict.tone : "wait");
   paint($(".left"), choose($(".pick-left")));
   paint($(".right"), choose($(".pick-right")));
   paintDelta();
@@ -398,18 +401,37 @@ function show() {
 function goTo(moment) { now = clamp(moment, 0, reel.frames.length - 1); show(); }
 
 function pause() {
-  clearInterval(timer);
+  clearTimeout(timer);
   timer = null;
-  $(".play").textContent = "▶";
+  $(".play").classList.remove("on");
   $(".play").setAttribute("aria-label", say("play"));
 }
 
-function play(from, to, pace) {
+// How long a moment is looked at: every act as long as it needs, whatever the number of its steps.
+function dwell(moment) {
+  const act = reel.frames[moment].act, ends = reel.frames[moment + 1]?.act !== act;
+  return clamp(ACT_TIME / reel.frames.filter((f) => f.act === act).length, ...MOMENT) + (ends ? REST : 0);
+}
+
+// Who wants nothing to move gets the end of the act, and of the next one with the next press.
+function play(from, to, then = () => {}) {
   pause();
+  if (calm.matches) return goTo(Math.min(to, latest(reel.frames[from].act, 1e9)));
   goTo(from);
-  $(".play").textContent = "⏸";
+  $(".play").classList.add("on");
   $(".play").setAttribute("aria-label", say("pause"));
-  timer = setInterval(() => (now >= to ? pause() : goTo(now + 1)), pace);
+  const next = () => {
+    if (now >= to) return pause(), then();
+    goTo(now + 1);
+    timer = setTimeout(next, dwell(now));
+  };
+  timer = setTimeout(next, dwell(now));
+}
+
+function playOn() {
+  if (timer) return pause();
+  const last = reel.frames.length - 1;
+  play(now === last ? 0 : calm.matches ? now + 1 : now, last);
 }
 
 // What came last, joined to what was there: a message holds the frames from `since` on, and of all else what has changed.
@@ -425,6 +447,7 @@ function joined(given) {
 
 async function receive(given) {
   if (given?.page && !page) furnish(given.page);
+  if (given?.work) return working(false);
   if (!given || !given.frames || (left.has(given.run) && !given.stopped)) return;  // a frame of a run that was left or stopped
   if (given.stopped) left.add(given.run);
   if (reel?.live && reel.run !== given.run) left.add(reel.run);
@@ -441,6 +464,10 @@ async function receive(given) {
   loadPhoto();
   now = reel.frames.length - 1;
   buildTables();
+  at_work = false;  // frames are sign enough on the stage itself
+  if (reel.done || given.stopped) working(false);
+  $(".invite").hidden = true;
+  ask(Boolean(given.opening));
   show();
   text($(".announced"), reel.done ? reel.verdict.text : "");
   if (touring >= 0) tour(-1);
@@ -451,6 +478,64 @@ let received = Promise.resolve();
 function listen() {
   const given = props.value;
   received = received.then(() => receive(given)).catch((error) => console.error(error));
+}
+
+// ---------------------------------------------------------------- the question at the start, and a sign of work
+
+// The page opens on a question instead of its answer; then the story plays once.
+function ask(on) {
+  asking = on;
+  $(".guess").hidden = !on;
+  $(".stage").classList.toggle("asking", on);
+  if (!on) return;
+  const attackedFirst = Math.random() < 0.5;
+  [...element.querySelectorAll(".guess-pick")].forEach((button, place) => {
+    button.dataset.name = (place === 0) === attackedFirst ? "attacked" : "clean";
+    button.setAttribute("aria-label", say("guess_picture", { number: place + 1 }));
+  });
+}
+
+function paintGuess() {
+  for (const button of element.querySelectorAll(".guess-pick")) paint(button.firstChild, button.dataset.name, button.getAttribute("aria-label"));
+}
+
+function guessed(chosen) {
+  if (chosen.dataset.picked) return;
+  const says = { clean: reel.frames[0], attacked: reel.frames[latest(1)] };
+  for (const button of element.querySelectorAll(".guess-pick")) {
+    const name = button.dataset.name, words = say("guess_" + name, { says: reel.labels[says[name].top[0][0]] });
+    button.dataset.picked = String(button === chosen);
+    text(button.querySelector(".guess-name"), words);
+    button.setAttribute("aria-label", words);
+  }
+  text($(".guess-said"), say(chosen.dataset.name === "attacked" ? "guess_right" : "guess_wrong"));
+  $(".guess-on").hidden = false;
+  $(".guess-on").focus({ preventScroll: true });
+  $(".guess-skip").hidden = true;
+}
+
+function tell() {
+  ask(false);
+  play(0, reel.frames.length - 1, () => { $(".invite").hidden = false; });
+  if (calm.matches) $(".invite").hidden = false;
+  $(".play").focus({ preventScroll: true });
+}
+
+// On a phone the columns that steer lie in sheets, one at a time; name: of the one that is to be seen.
+function openSheet(name) {
+  for (const button of element.querySelectorAll("[data-sheet]")) {
+    const on = button.dataset.sheet === name && button.getAttribute("aria-expanded") === "false";
+    button.setAttribute("aria-expanded", String(on));
+    document.querySelector(".lab > ." + button.dataset.sheet)?.classList.toggle("sheet", on);
+  }
+}
+
+// Of what was pressed, until something comes of it.
+function working(on) {
+  at_work = on;
+  $(".work").hidden = !on;
+  text($(".work"), on ? say("working") : "");
+  if (reel && !on) show();
 }
 
 // ---------------------------------------------------------------- the tour
@@ -468,7 +553,7 @@ function tour(stop) {
   $(".tour-back").disabled = stop === 0;
   text($(".tour-next"), say(stop === reel.tour.length - 1 ? "done" : "next"));
   const from = reel.frames.findIndex((f) => f.act === here.act), to = latest(here.act, 1e9);
-  if (from >= 0) play(from, to, TOUR_PACE);
+  if (from >= 0) play(from, to);
   $(".tour-title").focus({ preventScroll: true });
   element.querySelector(".lit")?.scrollIntoView({ block: "start" });
 }
@@ -480,7 +565,7 @@ function furnish(given) {
   page = given;
   for (const node of element.querySelectorAll("[data-words]")) text(node, say(node.dataset.words));
   for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
-  for (const canvas of element.querySelectorAll(".canvases canvas")) canvas.width = canvas.height = page.side;
+  for (const canvas of element.querySelectorAll(".canvases canvas, .guess canvas")) canvas.width = canvas.height = page.side;
   for (const name of ["drift", "signal"]) {
     const axes = fresh({ "aria-hidden": "true", "font-size": 10, "font-family": "system-ui, sans-serif" });
     $("." + name + " .axes").replaceChildren(axes, fresh({ role: "img", class: "above" }));
@@ -489,8 +574,8 @@ function furnish(given) {
   text($(".map .legend"), say("map_legend", { kept: percent(0) }));
   page.acts.forEach((title, act) => {
     const button = make("button", { type: "button", class: "act", "aria-pressed": "false", disabled: "" });
-    button.append(make("b", {}, act + 1), " " + title);
-    button.addEventListener("click", () => play(reel.frames.findIndex((f) => f.act === act), latest(act, 1e9), PACE));
+    button.append(make("b", {}, act + 1), make("span", {}, " " + title));
+    button.addEventListener("click", () => play(reel.frames.findIndex((f) => f.act === act), latest(act, 1e9)));
     $(".acts").append(button);
   });
   $(".acts").append(make("button", { type: "button", class: "start-tour" }, say("start_tour")));
@@ -501,6 +586,24 @@ function furnish(given) {
   buildPredictions(false);  // empty: the place of what will come
 }
 
+for (const button of element.querySelectorAll(".guess-pick")) button.addEventListener("click", () => guessed(button));
+for (const button of element.querySelectorAll("[data-sheet]")) button.addEventListener("click", () => openSheet(button.dataset.sheet));
+$(".bar-run").addEventListener("click", () => document.querySelector("#both")?.click());
+$(".guess-on").addEventListener("click", tell);
+$(".guess-skip").addEventListener("click", () => { ask(false); show(); });
+$(".own").addEventListener("click", () => {
+  const own = document.querySelector("#photo"), bar = $("[data-sheet=steer]");
+  if (bar.offsetParent && bar.getAttribute("aria-expanded") === "false") openSheet("steer");
+  own?.scrollIntoView({ block: "center" });
+  own?.querySelector(".source-selection button, button")?.focus({ preventScroll: true });
+});
+document.addEventListener("click", (event) => {
+  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, .watch");
+  if (!pressed || pressed.disabled) return;
+  openSheet("");
+  working(true);
+  if (reel && pressed.matches("#both, #attack, #counterattack, #control, .watch")) { ask(false); show(); } else at_work = false;
+}, true);
 $(".tour-next").addEventListener("click", () => tour(touring === reel.tour.length - 1 ? -1 : touring + 1));
 $(".tour-back").addEventListener("click", () => tour(touring - 1));
 $(".tour-end").addEventListener("click", () => tour(-1));
@@ -508,12 +611,12 @@ for (const side of ["left", "right"]) $(".pick-" + side).addEventListener("chang
 $(".sees").addEventListener("change", show);
 $(".mode").addEventListener("change", show);
 $(".scrub").addEventListener("input", (event) => { if (reel) { pause(); goTo(+event.target.value); } });
-$(".play").addEventListener("click", () => reel && (timer ? pause() : play(now === reel.frames.length - 1 ? 0 : now, reel.frames.length - 1, PACE)));
+$(".play").addEventListener("click", () => reel && playOn());
 $(".split").addEventListener("input", (event) => $(".canvases").style.setProperty("--split", event.target.value + "%"));
 $(".stage").addEventListener("stale", () => { if (reel) { stale = true; show(); } });
 document.addEventListener("input", (event) => { if (event.target.closest("#labels, #template")) $(".stage").dispatchEvent(new Event("stale")); });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && touring >= 0) tour(-1);
+  if (event.key === "Escape") { openSheet(""); if (touring >= 0) tour(-1); }
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || !reel || !(event.target === document.body || element.contains(event.target)) || event.altKey || event.ctrlKey || event.metaKey
     || event.target.closest?.("input, select, textarea, .scroll")) return;

@@ -23,6 +23,8 @@ def main(url: str, folder: Path) -> None:
             for theme in ("light", "dark"):
                 page = browser.new_page(viewport={"width": width, "height": height})
                 page.goto(f"{url}/?__theme={theme}{query}")
+                if not query:
+                    page.click(".guess-skip")
                 page.wait_for_selector(".stage[data-done=true]")
                 page.wait_for_timeout(1500)
                 page.click("#both")
