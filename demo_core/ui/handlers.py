@@ -354,12 +354,11 @@ def choose_example(title: str) -> Changes:
 
 def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
-    found = stored(SCENES[FIRST].scene)
-    first: Changes = {"stage": found or gr.skip()}
+    first: Changes = {"stage": stored(SCENES[FIRST].scene) or gr.skip()}
     try:
         scene = Scene.read(query)
-        if scene is None:  # a question instead of the answer, but for a talk
-            return {"stage": found | {"opening": "talk=1" not in query}} if found else first
+        if scene is None:
+            return first
         scene.settings  # noqa: B018  what cannot be run is refused before anything on the page changes
         known = open_scene(scene)
         return known if "stage" in known else known | {"pending": query}

@@ -370,6 +370,7 @@ function buildTables() {
 
 function show() {
   if (!reel) return;
+  $(".stage").dataset.done = reel.done;
   if (asking) return paintGuess();
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
   text($(".say"), at_work ? say("working") : final ? reel.verdict.text : frame.say);
@@ -395,7 +396,6 @@ function show() {
     button.disabled = !reel.frames.some((f) => f.act === act);
   });
   $(".stage").dataset.frame = now;
-  $(".stage").dataset.done = reel.done;
 }
 
 function goTo(moment) { now = clamp(moment, 0, reel.frames.length - 1); show(); }
@@ -457,6 +457,7 @@ async function receive(given) {
   const grown = reel && found.run === reel.run && found.frames.length > reel.frames.length;
   stale = false;
   pause();
+  if (reel) ask(false);
   if (reel && !grown && matchMedia("(max-width: 900px)").matches) element.scrollIntoView({ block: "start" });
   reel = found;
   $(".stage").classList.remove("waiting");
@@ -467,7 +468,6 @@ async function receive(given) {
   at_work = false;  // frames are sign enough on the stage itself
   if (reel.done || given.stopped) working(false);
   $(".invite").hidden = true;
-  ask(Boolean(given.opening));
   show();
   text($(".announced"), reel.done ? reel.verdict.text : "");
   if (touring >= 0) tour(-1);
@@ -496,11 +496,15 @@ function ask(on) {
 }
 
 function paintGuess() {
-  for (const button of element.querySelectorAll(".guess-pick")) paint(button.firstChild, button.dataset.name, button.getAttribute("aria-label"));
+  if (!photo) return;
+  for (const button of element.querySelectorAll(".guess-pick")) {
+    paint(button.firstChild, button.dataset.name, button.getAttribute("aria-label"));
+    button.disabled = false;
+  }
 }
 
 function guessed(chosen) {
-  if (chosen.dataset.picked) return;
+  if (chosen.dataset.picked || !reel) return;
   const says = { clean: reel.frames[0], attacked: reel.frames[latest(1)] };
   for (const button of element.querySelectorAll(".guess-pick")) {
     const name = button.dataset.name, words = say("guess_" + name, { says: reel.labels[says[name].top[0][0]] });
@@ -584,13 +588,15 @@ function furnish(given) {
     for (const [value, words] of [...page.pictures.map((name) => [name, name]), ["now", say("now")]])
       $(".pick-" + side).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
   buildPredictions(false);  // empty: the place of what will come
+  const asked = new URLSearchParams(location.search);
+  ask(!asked.has("picture") && asked.get("talk") !== "1");  // a link and a talk begin with their run
 }
 
 for (const button of element.querySelectorAll(".guess-pick")) button.addEventListener("click", () => guessed(button));
 for (const button of element.querySelectorAll("[data-sheet]")) button.addEventListener("click", () => openSheet(button.dataset.sheet));
 $(".bar-run").addEventListener("click", () => document.querySelector("#both")?.click());
 $(".guess-on").addEventListener("click", tell);
-$(".guess-skip").addEventListener("click", () => { ask(false); show(); });
+$(".guess-skip").addEventListener("click", () => { ask(false); if (reel) show(); });
 $(".own").addEventListener("click", () => {
   const own = document.querySelector("#photo"), bar = $("[data-sheet=steer]");
   if (bar.offsetParent && bar.getAttribute("aria-expanded") === "false") openSheet("steer");

@@ -13,6 +13,8 @@ CSS = (Path(__file__).parent / "style.css").read_text()
 HEAD = (
     '<script>if (new URLSearchParams(location.search).get("talk") === "1")'
     ' document.documentElement.classList.add("talk");</script>'
+    # Gradio's container would be what things stick to; its own rules reach no further up than its inside.
+    "<style>@media (max-width: 900px) { .gradio-container { overflow: clip !important; } }</style>"
 )
 BLUE, LIGHT = "#005b8f", "#8fd0f5"  # on white and on black with a contrast of 4.5 and more, as all words need
 

@@ -156,9 +156,8 @@ def test_the_page_opens_on_a_question_and_then_tells_its_story_once(browser, url
     expect(tab.locator(".guess h2")).to_be_in_viewport()
     expect(tab.locator(".verdict")).to_be_hidden()  # it gives nothing away
     tab.wait_for_function("document.querySelector('.guess-pick').dataset.name")
-    assert painted(tab, ".guess-pick:nth-of-type(1) canvas") and painted(
-        tab, ".guess-pick:nth-of-type(2) canvas"
-    )
+    expect(tab.locator(".guess-pick >> nth=1")).to_be_enabled(timeout=PATIENCE)
+    assert all(painted(tab, f".guess-pick:nth-of-type({place}) canvas") for place in (1, 2))
     looks = tab.locator(".guess-pick canvas").evaluate_all("all => all.map((c) => c.toDataURL())")
     assert looks[0] != looks[1]
     tab.click(f".guess-pick[data-name={choice}]")
@@ -198,8 +197,8 @@ def test_a_press_is_answered_at_once(page):
     say(page, "Recovered")
     page.evaluate("""() => {
       window.since = null;
-      document.querySelector("#both").addEventListener("click", () => { window.pressed = performance.now(); }, true);
-      new MutationObserver(() => { if (window.pressed && !window.since) window.since = performance.now() - window.pressed; })
+      window.addEventListener("click", () => { window.pressed = performance.now(); }, true);
+      new MutationObserver(() => { window.since ??= window.pressed && performance.now() - window.pressed; })
         .observe(document.querySelector(".say"), { childList: true, characterData: true, subtree: true });
     }""")
     page.click("#both")
@@ -468,7 +467,7 @@ def test_the_page_brings_no_run_and_keeps_its_place_free(browser, url):
     """The first run is asked for by the page; nothing moves when it comes."""
     with urllib.request.urlopen(url) as page:
         assert len(page.read()) < 500_000
-    for width, height in ((1440, 900), (390, 844)):
+    for width, height, query in ((1440, 900, ""), (390, 844, ""), (1440, 900, "?picture=cat")):
         tab = browser.new_page(viewport={"width": width, "height": height})
         tab.add_init_script("""
           window.places = new Set();
@@ -477,7 +476,7 @@ def test_the_page_brings_no_run_and_keeps_its_place_free(browser, url):
               n.offsetTop - n.parentNode.offsetTop + ":" + n.offsetHeight);
             if (parts.length) window.places.add(parts.join());
           }).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });""")
-        opened(tab, url)
+        tab.goto(f"{url}/{query}")
         settle(tab)
         tab.wait_for_timeout(800)
         assert tab.evaluate("window.places.size") == 1
