@@ -137,10 +137,11 @@ class LabelError(ValueError):
 
 
 def list_labels(text: str) -> tuple[str, ...]:
-    """One label a line, its spaces tidied; empty lines and repeated labels (whatever their case) are
-    dropped."""
+    """One label a line, or on a single line between commas, its spaces tidied; empty ones and repeated labels
+    (whatever their case) are dropped."""
     unique: dict[str, str] = {}
-    for line in (text or "").splitlines():
+    lines = [line for line in (text or "").splitlines() if line.strip()]
+    for line in lines[0].split(",") if len(lines) == 1 else lines:
         if line.strip():
             unique.setdefault(" ".join(line.split()).casefold(), " ".join(line.split()))
     return tuple(unique.values())

@@ -88,7 +88,10 @@ def test_a_run_grows_and_ends(client):
             later["drift"] == earlier["drift"] and later["signal"] == earlier["signal"]
         )  # the axes hold still
     clean = last["labels"][last["frames"][0]["top"][0][0]]
-    assert f"“{clean}”" in last["verdict"]["text"] and "counterattack engaged" in last["verdict"]["text"]
+    assert (
+        f"“{clean}”" in last["verdict"]["text"]
+        and "suspicious, so CLIP fights back" in last["verdict"]["text"]
+    )
     assert len(last["map"]["points"]) == len(last["frames"])
     assert (
         "ms a step" in last["verdict"]["note"]
@@ -99,7 +102,7 @@ def test_a_run_grows_and_ends(client):
 def test_attack_then_counterattack_by_two_calls(client):
     assert "The attack turned" in reels(client, *arguments(), name="/lab_attack")[-1]["verdict"]["text"]
     found = reels(client, *arguments(), name="/lab_counterattack")[-1]["verdict"]["text"]
-    assert "counterattack engaged" in found and "ecovered" in found
+    assert "suspicious, so CLIP fights back" in found and "ecovered" in found
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
@@ -211,7 +214,7 @@ def test_clean_control_keeps_the_attack(client):
     reels(client, *arguments(), name="/lab_attack")
     reels(client, *arguments(), name="/lab_control")
     assert (
-        "counterattack engaged"
+        "suspicious, so CLIP fights back"
         in reels(client, *arguments(), name="/lab_counterattack")[-1]["verdict"]["text"]
     )
 

@@ -1,6 +1,6 @@
 import pytest
 
-from demo_core.labels import PRESETS, LabelError, check_template, parse_labels
+from demo_core.labels import PRESETS, LabelError, check_template, list_labels, parse_labels
 
 
 def test_lines_are_trimmed_and_repeats_dropped():
@@ -28,3 +28,9 @@ def test_templates_need_one_place_for_the_label(template):
 def test_presets_are_lists_that_parse_to_themselves():
     for words in PRESETS.values():
         assert parse_labels("\n".join(words)) == words and 8 <= len(words) <= 12
+
+
+def test_labels_on_one_line_stand_between_commas():
+    assert list_labels("cat, dog, lion") == ("cat", "dog", "lion") == parse_labels("cat,dog , lion,")
+    assert list_labels("a cat, asleep\na dog") == ("a cat, asleep", "a dog")  # of several lines each is one
+    assert list_labels("cat") == ("cat",) and list_labels(", ,") == ()

@@ -58,7 +58,10 @@ def fought(
 
 
 HIGH, LOW = Reading(VIEW_DRIFT, 0.9, 1.0), Reading(VIEW_DRIFT, 0.1, 0.0)
-ENGAGED = "Unsteady under small views (view drift 0.90 > 0.30): counterattack engaged."
+ENGAGED = (
+    "Nudge the picture by one pixel, and CLIP’s view of it jumps (view drift 0.90 > 0.30):"
+    " suspicious, so CLIP fights back."
+)
 SHUT = "Looks clean (view drift 0.10 < 0.30): no counterattack."
 CLOSED = replace(clean(), control=True)
 CASES = {
@@ -83,7 +86,7 @@ CASES = {
         fought(attacked(), DOG, LOW, steps=0),
         f"{SHUT} Not recovered: the defended prediction is “dog”, not “cat”.",
     ),
-    "recovered": (fought(attacked(), CAT, HIGH), f"{ENGAGED} Recovered: “dog” is “cat” again."),
+    "recovered": (fought(attacked(), CAT, HIGH), f"{ENGAGED} Recovered: CLIP says “cat” again, not “dog”."),
     "not recovered": (
         fought(attacked(), LION, HIGH),
         f"{ENGAGED} Not recovered: the defended prediction is “lion”, not “cat”.",
@@ -122,12 +125,13 @@ CASES = {
     ),
     "tau": (
         fought(attacked(clean(Profile())), CAT, Reading(TAU, 0.1, 1.0)),
-        "Falsely stable (tau 0.10 < 0.20): counterattack engaged. Recovered: “dog” is “cat” again.",
+        "A little noise hardly moves CLIP’s view of it (tau 0.10 < 0.20): suspicious, so"
+        " CLIP fights back. Recovered: CLIP says “cat” again, not “dog”.",
     ),
     "tau, shut": (
         fought(attacked(clean(Profile())), CAT, Reading(TAU, 0.5, 0.0), 0),
         "Looks clean (tau 0.50 > 0.20): no counterattack, only the probing noise. Recovered by the probing"
-        " noise alone: “dog” is “cat” again.",
+        " noise alone: CLIP says “cat” again, not “dog”.",
     ),
 }
 
@@ -138,7 +142,7 @@ def test_the_verdict(run, said):
 
 
 NO_GATE = "This defence has no gate: it acts on every picture."
-AGAIN = "Recovered: “dog” is “cat” again."
+AGAIN = "Recovered: CLIP says “cat” again, not “dog”."
 PUSHED = "the same frozen model pushes the picture’s embedding away from where the attacker left it."
 UNSTEADY_TEST = "Nudged by one pixel or mirrored, its embedding moves by 0.90 of its length: over 0.30 it is"
 # For each row: what its gate read, the test, the first step, and the verdict but for how it ended.
@@ -177,13 +181,14 @@ ROWS = {
         "Does it hold still? A little noise moves its embedding by 0.10 of its length: below 0.20 it is"
         " suspiciously still.",
         f"Step 0 of 2: {PUSHED}",
-        "Falsely stable (tau 0.10 < 0.20): counterattack engaged.",
+        "A little noise hardly moves CLIP’s view of it (tau 0.10 < 0.20): suspicious, so CLIP fights back.",
     ),
     "doc": (
         Reading("tau_hat", 0.005, 0.9),
         "Does it hold still? DOC looks how far a little noise turns it: below 0.01 it is suspiciously still.",
         f"Step 0 of 4: {PUSHED}",
-        "Falsely stable (tau hat 0.0050 < 0.0100): 90 % of the counterattack is added.",
+        "A little noise hardly moves CLIP’s view of it (tau hat 0.0050 < 0.0100): 90 % of"
+        " the counterattack is added.",
     ),
     "mac": (
         Reading("corruption degree", 0.69, 0.27),
@@ -198,7 +203,7 @@ ROWS = {
         "Step 0 of 3: every pixel is pushed a little so that the embedding goes where its low frequencies"
         " are.",
         "The picture and its low frequencies tell different stories (low-pass cosine 0.46 < 0.85):"
-        " counterattack engaged.",
+        " suspicious, so CLIP fights back.",
     ),
     "dbd": (
         Reading(AGREEMENT, 0.95, 1.0),
@@ -213,7 +218,7 @@ ROWS = {
         HIGH,
         f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",
         "",
-        ENGAGED.replace("counterattack engaged", "the embedding is shifted further"),
+        ENGAGED.replace("suspicious, so CLIP fights back", "the embedding is shifted further"),
     ),
     "default": (
         HIGH,

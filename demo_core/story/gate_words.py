@@ -19,11 +19,12 @@ class GateWords:
     suspect: str
     moves: str
     state: str
-    acts: str = "counterattack engaged"
+    acts: str = "suspicious, so CLIP fights back"
     rests: str = "no counterattack"
 
 
-_STILL, _UNSTEADY = ("Falsely stable", "still"), ("Unsteady under small views", "unsteady")
+_STILL = ("A little noise hardly moves CLIP’s view of it", "still")
+_UNSTEADY = ("Nudge the picture by one pixel, and CLIP’s view of it jumps", "unsteady")
 GATES = {
     TAU: GateWords(
         "tau",
@@ -41,7 +42,7 @@ GATES = {
     TAU_HAT: GateWords("tau hat", _STILL[0], "{} looks how far a little noise turns it", _STILL[1]),
     CORRUPTION: GateWords(
         "corruption degree",
-        "Unsteady under a random view",
+        "Change the picture a little, and CLIP’s view of it jumps",
         "{} looks how far a random view moves it",
         "unsteady",
     ),

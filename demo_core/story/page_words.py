@@ -40,6 +40,10 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "bar_run": "Attack and defend",
         "bar_picture": "Picture",
         "bar_settings": "Settings",
+        # whether the first answer is right, which nobody knows of a visitor's picture
+        "asks": "Is CLIP’s first answer, “{says}”, right?",
+        "yes": "Yes",
+        "no": "No",
         # a sign of work
         "working": "Working …",
         "replay": "replay",
@@ -86,8 +90,9 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "signal_numbers": "numbers of the signal plot",
         "map": "Which way it goes",
         "map_later": "drawn when the run has ended",
-        "map_legend": "Two dimensions that hold {kept} of the way. Arrows: where a label’s text lies. The"
-        " counterattack leads out of the attacker’s corner, not back to the start.",
+        "map_legend": "A flat map, which shows {kept} of the way; the rest lies in other dimensions."
+        " Arrows: where a label’s text lies. The way need not lead back to the blue dot: to leave the wrong"
+        " word’s corner is enough.",
         "map_summary": "Numbers of the map",
         "map_numbers": "numbers of the map",
         # heads of the tables
@@ -201,8 +206,9 @@ def _attack(found: Told) -> str:
 
 _TEST = (
     "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little"
-    " noise, and we look how far its embedding moves. An attacked picture stands on a needle’s point, and it"
-    " shows. Below: this picture’s point, before the hills that other photographs make, clean and attacked."
+    " noise, and we look how far its embedding moves. An attacked picture is fragile: move it by one pixel,"
+    " and CLIP’s description of it jumps. The points are this picture; the hills are other photographs, clean"
+    " (blue) and attacked (orange)."
 )
 _YOURS = (
     "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the"

@@ -70,6 +70,7 @@ def reel(
         "signals": _signals(run),
         "map": path_map(run) if done else None,
         "verdict": {"text": words.verdict(run), "tone": words.tone(run), "note": note},
+        "asks": run.asks,
         "said": words.described(run),
         "tour": tour(told(run)),
         "done": done,

@@ -3,7 +3,8 @@ it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -67,7 +68,8 @@ class Run:
     whether it acts, None until it has begun. defended: the defended answer [K], and defence_delta what the
     defence added in the end, which is the weighted sum of its steps. looks: at how many pictures the
     defence looked for its answer, None where at one, as it was in the end. fit: the chance that any of the
-    labels fits the clean picture; None where the model was not calibrated for it.
+    labels fits the clean picture; None where the model was not calibrated for it. doubted: the visitor says
+    that the model's first answer is wrong, where nobody knows the right one.
     """
 
     settings: Settings
@@ -87,6 +89,7 @@ class Run:
     defended: torch.Tensor | None = None
     fit: float | None = None
     looks: int | None = None
+    doubted: bool = False
 
     @property
     def defense(self) -> Defense:
@@ -196,7 +199,20 @@ class Run:
         it had not."""
         if self.true_label is not None:
             return self.label(self.clean) == self.true_label
-        return not (self.no_label_fits or self.unsure)
+        return not (self.no_label_fits or self.unsure or self.doubted)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the visitor may say if the first answer is right: nobody has, and nothing else has shown
+        it."""
+        return self.true_label is None and not self.doubted
+
+    def judged(self, right: bool) -> Run:
+        """The same, with what the visitor says of the first answer."""
+        settings: Any = self.settings
+        if right:
+            return replace(self, settings=replace(settings, truth=int(self.clean.argmax())), doubted=False)
+        return replace(self, settings=replace(settings, truth=None), doubted=True)
 
     @property
     def no_label_fits(self) -> bool:

@@ -152,6 +152,8 @@ def caveat(run: Run) -> str:
     if run.true_label is not None and run.true_label != clean:
         wrong = "CLIP had this picture wrong before any attack"
         return f"{wrong}: it is “{run.true_label}”, and CLIP said “{clean}”."
+    if run.doubted:
+        return f"CLIP’s first answer, “{clean}”, is wrong, you say: then to say it again is no recovery."
     if run.true_label is None and run.no_label_fits:
         return (
             f"None of these labels seems to fit the picture (a chance of {run.fit:.0%} that one does):"
@@ -246,7 +248,9 @@ def _judged(truth: str, clean: str, final: str, attacked: str, by: str) -> str:
         if clean != truth:
             return f"The defended prediction, “{truth}”, is right."
         return (
-            f"Recovered{by}: “{attacked}” is “{truth}” again." if attacked != truth else f"“{truth}” stands."
+            f"Recovered{by}: CLIP says “{truth}” again, not “{attacked}”."
+            if attacked != truth
+            else f"“{truth}” stands."
         )
     if clean == truth:
         return f"Not recovered: the defended prediction is “{final}”, not “{truth}”."

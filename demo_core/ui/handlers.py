@@ -38,6 +38,7 @@ from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
+from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import TAKEAWAYS, NotThere
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
 
@@ -308,6 +309,16 @@ def sent_again(session: Session | None) -> Changes:
     return {"stage": _whole_reel(session) if session and session.run else gr.skip()}
 
 
+def judged(session: Session | None, right: bool) -> Changes:
+    """What the visitor says of the first answer: the verdict is another, and nothing is computed."""
+    if session is None or session.run is None:
+        return {"stage": gr.skip()}
+    session = replace(session, run=session.run.judged(right))
+    note = page_words.note(session.run.milliseconds, device_name(model(session.run.settings.model)))
+    found = reel(session.run, study_of(session.run.settings.model), note, True, session.name)
+    return {"session": session, "stage": found, "arena": arena_html(session.run, session.races)}
+
+
 def _whole_reel(session: Session) -> dict:
     return reel(session.run, study_of(session.run.settings.model), name=session.name)
 
@@ -388,7 +399,19 @@ def choose_picture(path: str | None) -> Changes:
             open_picture(path)
     except PictureError as error:
         gr.Warning(str(error), title="Not yet")
-    return {"title": None, "preset": gr.update(value=None, info=NO_PRESET)}
+    return {
+        "title": None,
+        "preset": gr.update(value=None, info=NO_PRESET),
+        "label_box": gr.update(open=True),
+    }
+
+
+def suggest(visit: Visit) -> Iterator[Changes]:
+    """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
+    if not visit.photo:
+        raise PictureError("Choose a picture first: upload one, or press one of the examples.")
+    photo = to_photo(open_picture(visit.photo))
+    yield {"labels": "\n".join(likeliest(model(visit.values["model"]), photo))} | IDLE
 
 
 def choose_label_list(name: str) -> Changes:

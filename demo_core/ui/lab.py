@@ -63,6 +63,8 @@ class Controls:
     photo: gr.Image
     examples: gr.HTML
     label_list: gr.Dropdown
+    label_box: gr.Accordion
+    suggest: gr.Button
     stage: gr.HTML
     gate: gr.HTML
     arena_knows: gr.Checkbox
@@ -103,8 +105,8 @@ def setting_control(setting: Setting, **options) -> Component:
     return gr.Number(precision=0 if setting.kind is int else None, **options)
 
 
-def _setting_controls(first: Scene) -> tuple[dict[str, Component], gr.Dropdown]:
-    """A control for each setting, as the page opens; and the lists of labels."""
+def _setting_controls(first: Scene) -> tuple[dict[str, Component], dict[str, Component]]:
+    """A control for each setting, as the page opens; and what else steers the labels, by its name."""
     special = {
         "labels": {"value": first.labels, "lines": 6, "max_lines": 10, "elem_id": "labels"},
         "template": {"elem_id": "template"},
@@ -119,7 +121,8 @@ def _setting_controls(first: Scene) -> tuple[dict[str, Component], gr.Dropdown]:
         for title, group in (("Labels", "labels"), ("Attack settings", "attack"))
     }
     made: dict[str, Component] = {}
-    with gr.Accordion("Labels", open=False):
+    with gr.Accordion("Labels", open=False) as label_box:
+        suggest = gr.Button("What could it be?", elem_id="suggest", size="sm")
         label_list = gr.Dropdown(
             [*PRESETS, handlers.OTHER_LABELS],
             value=first.example.preset,
@@ -136,7 +139,8 @@ def _setting_controls(first: Scene) -> tuple[dict[str, Component], gr.Dropdown]:
                 made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
     for name in (name for name in SETTINGS if name not in made):
         made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
-    return {name: made[name] for name in SETTINGS}, label_list
+    others = {"label_list": label_list, "label_box": label_box, "suggest": suggest}
+    return {name: made[name] for name in SETTINGS}, others
 
 
 def _target_control(labels: tuple[str, ...]) -> gr.Dropdown:
@@ -264,20 +268,20 @@ def _arena() -> dict[str, Component]:
 def _layout(first: Scene) -> Controls:
     """Everything on the page: steer | show, with the settings below steer (style.css lays them out)."""
     gr.HTML(
-        "<header class='head'><h1>CLIP fights back</h1><p>A change that no eye can see makes CLIP wrong. Its"
-        " own frozen image encoder can undo it at test time: a few gradient steps push the picture’s"
-        " embedding away from where the attacker left it. Attack a picture and watch.</p></header>"
+        "<header class='head'><h1>CLIP fights back</h1><p>CLIP names what a picture shows. A change that is"
+        " hard to see makes it wrong, and CLIP itself can undo it: it nudges the pixels until its own"
+        " description of the picture leaves the attacker’s trap. Nothing is trained.</p></header>"
     )
     with gr.Row(equal_height=False, elem_classes="lab"):
         with gr.Column(min_width=280, elem_classes="steer"):
             steering = _steering(first)
         with gr.Column(min_width=280, elem_classes="settings"):
-            settings, label_list = _setting_controls(first)
+            settings, others = _setting_controls(first)
         with gr.Column(min_width=300, elem_classes="show"):
             showing = _showing(first)
     return Controls(
         settings=settings,
-        label_list=label_list,
+        **others,
         session=gr.State(Session(scene=first)),
         title=gr.State(first.picture),
         pending=gr.Textbox(visible="hidden"),
@@ -323,6 +327,7 @@ def _wire_runs(controls: Controls) -> list:
         ("control_button", handlers.clean_control, "lab_control", run),
         ("arena_button", arena.compare, "lab_arena", ("session", "stage", "arena", "arena_knows")),
         ("eps_button", arena.smallest_eps, "lab_smallest_eps", ("session", "stage", "arena")),
+        ("suggest", handlers.suggest, "lab_suggest", ("stage", "labels")),
         ("views_button", handlers.measure, "lab_views", ("stage", "views")),
     )
     inputs = _visit_parts(controls)
@@ -424,7 +429,7 @@ def _wire_settings(controls: Controls) -> None:
     controls.photo.input(
         _changing(controls, handlers.choose_picture),
         controls.photo,
-        controls.all_of("title", "preset"),
+        controls.all_of("title", "preset", "label_box"),
         **SPEAKING,
     )
     controls["model"].select(
@@ -456,6 +461,11 @@ def build() -> gr.Blocks:
         for stop in (controls.stop, controls.arena_stop):
             stop.click(stopped, controls.session, stage, cancels=running, **QUIET)
         controls.stage.submit(again, controls.session, stage, **QUIET)
+
+        def judge(event: gr.EventData, session: Session) -> dict:
+            return _by_component(controls, handlers.judged(session, bool((event._data or {}).get("right"))))
+
+        controls.stage.click(judge, controls.session, controls.all_of("session", "stage", "arena"), **QUIET)
         _wire_files(controls)
         _wire_scenes(page, controls, running)
         _wire_settings(controls)

@@ -376,6 +376,8 @@ function show() {
   text($(".say"), at_work ? say("working") : final ? reel.verdict.text : frame.say);
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
+  $(".asks").hidden = !(final && reel.asks);
+  text($(".asks span"), say("asks", { says: reel.labels[reel.frames[0].top[0][0]] }));
   const verdict = $(".verdict");
   verdict.className = "verdict " + (final && !at_work ? reel.verdict.tone : "wait");
   paint($(".left"), choose($(".pick-left")));
@@ -596,6 +598,7 @@ for (const button of element.querySelectorAll(".guess-pick")) button.addEventLis
 for (const button of element.querySelectorAll("[data-sheet]")) button.addEventListener("click", () => openSheet(button.dataset.sheet));
 $(".bar-run").addEventListener("click", () => document.querySelector("#both")?.click());
 $(".guess-on").addEventListener("click", tell);
+for (const button of element.querySelectorAll("[data-right]")) button.addEventListener("click", () => trigger("click", { right: button.dataset.right === "yes" }));
 $(".guess-skip").addEventListener("click", () => { ask(false); if (reel) show(); });
 $(".own").addEventListener("click", () => {
   const own = document.querySelector("#photo"), bar = $("[data-sheet=steer]");

@@ -351,7 +351,7 @@ def test_upload_attack_counterattack_verdict(page):
     page.click("#attack")
     say(page, "The attack turned “.+” into")
     page.click("#counterattack")
-    say(page, "counterattack engaged.*CLIP (now )?says")  # what is right nobody told
+    say(page, "suspicious, so CLIP fights back.*CLIP (now )?says")  # what is right nobody told
     settle(page)
     expect(page.locator(".announced")).to_contain_text(re.compile("CLIP (now )?says"))
     open_tab(page, "Share and take away")
