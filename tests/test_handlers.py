@@ -150,7 +150,7 @@ def test_stop_says_where_and_a_finished_run_is_left_alone():
     half = replace(run, attack=run.attack[:2], attacked_signals=None)
     stage = handlers.stopped(Session(half, (), name="this"))["stage"]
     assert stage["stopped"] and stage["verdict"]["text"] == "Stopped after step 1 of 2 of the attack."
-    assert handlers.stopped(Session(run))["stage"] == handlers.gr.skip()
+    assert handlers.stopped(Session(run)) == handlers.IDLE
 
 
 def test_lists_of_labels_and_what_is_typed_know_each_other():
@@ -174,3 +174,23 @@ def test_building_the_page_writes_nothing_into_the_source_tree(tmp_path):
     code = "from demo_core.ui import lab; lab.build()"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=200)
     assert {p for p in (ROOT / "demo_core").rglob("*") if "__pycache__" not in p.parts} == before
+
+
+def test_an_upload_opens_its_labels_and_its_words_are_suggested():
+    assert handlers.choose_picture(EXAMPLES[1].path)["label_box"]["open"] is True
+    found = after(handlers.told(handlers.suggest, visit()))
+    assert "tabby cat" in found["labels"].split("\n") and found["stage"] == handlers.IDLE["stage"]
+    refused = after(handlers.told(handlers.suggest, replace(visit(), photo=None)))
+    assert "labels" not in refused and refused["stage"] == handlers.IDLE["stage"]
+
+
+def test_the_visitor_s_word_changes_the_verdict_and_computes_nothing(monkeypatch):
+    session = after(handlers.told(handlers.attack_and_counterattack, visit()))["session"]
+    unknown = replace(session, run=replace(session.run, settings=replace(session.run.settings, truth=None)))
+    monkeypatch.setattr(
+        handlers.model(SETTINGS["model"].default), "encode", None
+    )  # would fail if it were asked
+    right, wrong = (handlers.judged(unknown, said) for said in (True, False))
+    assert right["stage"]["verdict"]["tone"] == "good" and not right["stage"]["asks"]
+    assert "you say" in wrong["stage"]["verdict"]["text"] and right["session"].run.true_label
+    assert handlers.judged(Session(), True).keys() == {"stage"}

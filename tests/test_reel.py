@@ -194,6 +194,7 @@ SPACED = {
     "defended from",
     "clean mark",
     "attacked mark",
+    "nudge turned",
     "system-ui, sans-serif",
 }  # of classes, and of fonts
 KEYS = {"Escape"}  # of a keyboard
@@ -209,7 +210,9 @@ def test_the_page_s_script_holds_no_english():
     """All that the page says comes with the reel."""
     script = (UI / "stage.js").read_text()
     spaced = {found for found in literals(script) if re.search(r"[A-Za-z]\W* \W*[A-Za-z]", found)}
-    queries = set(re.findall(r'(?:\$|closest|querySelector(?:All)?|closest\?\.)\("([^"]+)"', script))
+    queries = set(
+        re.findall(r'(?:\$|closest|matches|matchMedia|querySelector(?:All)?|closest\?\.)\("([^"]+)"', script)
+    )
     assert spaced - queries == SPACED
     assert not [found for found in literals(script) if re.match(r"[A-Z][a-z]+$", found) and found not in KEYS]
     given = page()["words"]

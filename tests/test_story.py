@@ -194,7 +194,9 @@ def test_verdicts_tell_what_happened(clip, photo):
 
     right, wrong = sure, sure.roll(1)
 
-    assert "Falsely stable" in say(defended=None) and "suspicious, so CLIP fights back" in say(defended=None)
+    assert "hardly moves CLIP’s view" in say(defended=None) and "suspicious, so CLIP fights back" in say(
+        defended=None
+    )
     assert "Recovered" in say(3, attacked=wrong, defended=right)
     assert "Not recovered" in say(3, attacked=wrong, defended=wrong)
     assert "again, as before the attack" in say(attacked=wrong, defended=right) and "Recovered" not in say(

@@ -335,3 +335,16 @@ def test_the_tour_before_the_end():
     assert "has not been run" in tour(told(attacked()))[3]["text"]
     assert tour(told(fought(CLOSED, CAT, LOW, 0)))[3]["text"].startswith("The gate stayed shut")
     assert tour(told(CLOSED))[1]["text"] == "In this run nobody attacks: it is the control."
+
+
+def test_what_the_visitor_says_of_the_first_answer():
+    """Nobody knows the truth of an own picture: he may say whether the first answer is right."""
+    run = fought(attacked(clean(truth=None)), CAT, HIGH)
+    assert run.asks and words.tone(run) == "same" and "as before the attack" in words.verdict(run)
+    right = run.judged(True)
+    assert not right.asks and words.tone(right) == "good" and words.verdict(right).endswith(AGAIN)
+    wrong = run.judged(False)
+    assert not wrong.asks and not wrong.understood and words.tone(wrong) != "good"
+    assert words.verdict(wrong).startswith("CLIP’s first answer, “cat”, is wrong, you say")
+    assert wrong.judged(True).true_label == "cat" and not wrong.judged(True).doubted
+    assert not fought(attacked(clean(truth=0)), CAT, HIGH).asks

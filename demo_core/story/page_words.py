@@ -76,6 +76,20 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         # the moment
         "step": "{act}, step {step} of {of}",
         "end": "{act}, the end",
+        # what CLIP compares
+        "strips": "What CLIP compares",
+        "strip_picture": "This picture, in numbers",
+        "strip_label": "The label",
+        "strip_agree": "Where they agree",
+        "strip_said": "The picture is {count} numbers to CLIP, and so is every label: blue below nought,"
+        " orange above. Where both have the same sign they agree (green), else not (grey). All in all they"
+        " agree by {cosine}, the cosine; “{best}” agrees best, by {most}. Press a label in the bars to see"
+        " its numbers.",
+        "strip_name": "the embedding of {name}",
+        # what the test looks at
+        "nudges": "The test, seen: small changes, and what CLIP says of each",
+        "nudge_picture": "{name} picture",
+        "nudge": "{name}: “{says}”, moved by {drift}",
         # plots
         "drift": "How far the embedding moves",
         "drift_attack": "● attack, from clean",

@@ -20,7 +20,7 @@ from demo_core.defenses.drift import TAU_STRENGTH, noise_drifts, view_drifts
 from demo_core.fit import Fit
 from demo_core.moments import Defended, Looked, Measured, Moved, watched
 from demo_core.pictures import to_pixels
-from demo_core.story.run import UNMOVED, Drifts, Moment, Reading, Run, Signals
+from demo_core.story.run import NOISE, UNMOVED, Drifts, Moment, Nudge, Reading, Run, Signals
 from demo_core.story.settings import Settings
 
 DRAWS = 4  # of the dice of a defence in the arena, the first being the one that is shown
@@ -43,12 +43,19 @@ class _Clock:
 
 
 @torch.no_grad()
-def seen(clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int) -> tuple[torch.Tensor, Signals]:
-    """The features [1,D] of one picture [1,3,S,S], and what clip's probe says of it, in one batch."""
+def seen(
+    clip: ZeroShotCLIP, pixels: torch.Tensor, seed: int, text: torch.Tensor
+) -> tuple[torch.Tensor, Signals]:
+    """The features [1,D] of one picture [1,3,S,S], and what clip's probe says of it beside text [K,D], in one
+    batch."""
     noisy = (pixels + _unit_noise(pixels, seed) * TAU_STRENGTH / 255).clamp(0, 1)
     stack = torch.cat([pixels, noisy, *(view(pixels) for view in VIEWS.values())])
     own, moved, *views = clip.probe(stack).split(1)
-    signals = Signals(relative_drift(moved, own).item(), view_drift(torch.stack([own, *views])).item())
+    nudges = tuple(
+        Nudge(name, relative_drift(found, own).item(), int(clip.logits(found, text).argmax()))
+        for name, found in ((NOISE, moved), *zip(VIEWS, views))
+    )
+    signals = Signals(nudges[0].drift, view_drift(torch.stack([own, *views])).item(), nudges)
     return clip.encode(pixels) if clip.original else own, signals
 
 
@@ -83,7 +90,7 @@ def begin(
     """The clean picture: its prediction and its signals. fit: tells whether any of the labels fits it."""
     pixels = to_pixels(photo, clip.image_size).to(clip.device)
     text = clip.text_features(settings.labels, settings.template)
-    features, signals = seen(clip, pixels, settings.seed)
+    features, signals = seen(clip, pixels, settings.seed, text)
     start = _moment(clip, text, torch.zeros_like(pixels), features)
     best = F.cosine_similarity(features, text, dim=-1).max()
     chance = fit.chance(best).item() if fit else None
@@ -139,7 +146,7 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
             yield run
             continue
         if step.output is None:  # the last one: nobody has looked at it yet
-            features, signals = seen(clip, run.pixels + step.delta, settings.seed)
+            features, signals = seen(clip, run.pixels + step.delta, settings.seed, text)
             run = replace(run, attacked_signals=signals)
         elif ATTACKS[settings.attack].rule.black_box:  # what it asked about last is not what it holds
             with torch.no_grad():

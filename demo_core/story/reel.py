@@ -47,6 +47,7 @@ from demo_core.story.axes import (
 from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 from demo_core.story.scenes import SCENES, Scene, scene_of
+from demo_core.story.strips import label_strips, strip
 
 FOLDER = ASSETS / "runs"
 SHOWN_LABELS = 6
@@ -71,6 +72,8 @@ def reel(
         "map": path_map(run) if done else None,
         "verdict": {"text": words.verdict(run), "tone": words.tone(run), "note": note},
         "asks": run.asks,
+        "nudges": _nudges(run),
+        "strips": label_strips(run),
         "said": words.described(run),
         "tour": tour(told(run)),
         "done": done,
@@ -215,6 +218,7 @@ def _written(run: Run, frame: _Frame, packed: bool) -> dict[str, Any]:
         "delta": told_beyond(moment, grid, frame.before, frame.weights) if told else "",
         "drift": round(run.drift(moment), 5),
         "push": round(run.push(moment), 5) if act == 3 else None,
+        "strip": strip(moment.features[0]),
         "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
     }
 
@@ -226,6 +230,17 @@ def _signals(run: Run) -> dict[str, Any]:
         "names": [SIGNAL_NAMES[name] for name in names],
         "clean": [run.clean_signals[name] for name in names],
         "attacked": [attacked[name] for name in names] if attacked and not run.control else None,
+    }
+
+
+def _nudges(run: Run) -> dict[str, list[list[Any]]]:
+    """The small changes that the test makes: [name, drift, label] of each, on the pictures it has seen."""
+    found = {"clean": run.clean_signals}
+    if run.attacked_signals and not run.control:
+        found["attacked"] = run.attacked_signals
+    return {
+        picture: [[n.name, round(n.drift, 3), n.label] for n in signals.nudges]
+        for picture, signals in found.items()
     }
 
 

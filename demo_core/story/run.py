@@ -26,12 +26,26 @@ def signal_of(key: str, profile: Profile) -> str | None:
 
 
 @dataclass(frozen=True)
+class Nudge:
+    """One small change of a picture and what came of it. name: of VIEWS, or NOISE; drift: of the embedding,
+    in parts of its length; label: the index of the likeliest then."""
+
+    name: str
+    drift: float
+    label: int
+
+
+NOISE = "a little noise"
+
+
+@dataclass(frozen=True)
 class Signals:
     """Both stability signals of one picture, whichever of them gates: tau under the paper's noise, and the
-    drift under the exact views."""
+    drift under the exact views. nudges: each of those small changes, the noise first."""
 
     tau: float
     view_drift: float
+    nudges: tuple[Nudge, ...] = ()
 
     def __getitem__(self, gate: str) -> float:
         return {TAU: self.tau, VIEW_DRIFT: self.view_drift}[gate]

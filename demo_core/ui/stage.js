@@ -188,6 +188,68 @@ function buildPredictions(control) {
   }));
 }
 
+// ---------------------------------------------------------------- embeddings, and the test
+
+const COLUMNS = 160, NUDGE = 44;
+const BELOW = [0, 114, 178], ABOVE = [213, 94, 0], AGREE = [0, 158, 115], NOT = [120, 120, 120];
+
+function numbersOf({ bytes, largest }) {
+  return Float32Array.from(Int8Array.from(atob(bytes), (c) => c.charCodeAt(0)), (level) => level * largest / 127);
+}
+
+// Numbers as small squares, the stronger the further from nought; colours: of those below and of those above.
+function paintStrip(canvas, numbers, below, above, label) {
+  const rows = Math.ceil(numbers.length / COLUMNS), most = numbers.reduce((top, v) => Math.max(top, Math.abs(v)), 1e-9);
+  canvas.width = COLUMNS;
+  canvas.height = rows;
+  canvas.setAttribute("aria-label", label);
+  const out = new ImageData(COLUMNS, rows);
+  numbers.forEach((value, i) => out.data.set([...(value < 0 ? below : above), 255 * Math.sqrt(Math.abs(value) / most)], 4 * i));
+  canvas.getContext("2d").putImageData(out, 0, 0);
+}
+
+function showStrips() {
+  const known = Object.keys(reel.strips), frame = reel.frames[now], select = $(".strip-label"), best = String(frame.top[0][0]);
+  if (select.dataset.labels !== known.join()) {
+    select.dataset.labels = known.join();
+    const kept = select.value;
+    select.replaceChildren(make("option", { value: "" }, say("now")), ...known.map((i) => make("option", { value: i }, reel.labels[i])));
+    select.value = known.includes(kept) ? kept : "";
+  }
+  const chosen = select.value || best, mine = numbersOf(frame.strip), cosine = {};
+  for (const i of known) cosine[i] = numbersOf(reel.strips[i]).reduce((sum, v, d) => sum + v * mine[d], 0);
+  const its = numbersOf(reel.strips[chosen]), nearest = known.reduce((a, b) => (cosine[a] >= cosine[b] ? a : b));
+  paintStrip($(".strip-picture"), mine, BELOW, ABOVE, say("strip_name", { name: say("strip_picture") }));
+  paintStrip($(".strip-text"), its, BELOW, ABOVE, say("strip_name", { name: reel.labels[chosen] }));
+  paintStrip($(".strip-product"), its.map((v, d) => v * mine[d]), NOT, AGREE, say("strip_agree"));
+  const values = { count: mine.length, cosine: cosine[chosen].toFixed(3), best: reel.labels[nearest], most: cosine[nearest].toFixed(3) };
+  text($(".strip-said"), say("strip_said", values));
+}
+
+// The pictures that the test looks at, small, with what CLIP says of each.
+function showNudges() {
+  const rows = $(".nudge-rows"), tested = latest(2) >= 0 || reel.control;
+  const names = Object.keys(reel.nudges).filter((name) => name === "clean" || tested);
+  const key = photoSource.length + names.join() + JSON.stringify(reel.nudges) + Boolean(photo);
+  if (rows.dataset.key === key || !photo) return;
+  rows.dataset.key = key;
+  rows.replaceChildren(...names.map((name) => {
+    const row = make("div", { class: "nudge-row" }), own = make("canvas", { width: page.side, height: page.side });
+    const first = reel.frames[name === "clean" ? 0 : latest(1)].top[0][0];
+    paint(own, name);
+    row.append(make("b", { class: "key " + name }, say("nudge_picture", { name })));
+    for (const [view, drift, label] of reel.nudges[name]) {
+      const part = make("span", { class: label === first ? "nudge" : "nudge turned" }), small = make("canvas", { width: NUDGE, height: NUDGE, "aria-hidden": "true" });
+      const context = small.getContext("2d"), by = NUDGE / reel.size * 4, [dx, dy] = view.includes("left") ? [-by, 0] : view.includes("right") ? [by, 0] : view.includes("up") ? [0, -by] : view.includes("down") ? [0, by] : [0, 0];
+      if (view === "mirrored") context.setTransform(-1, 0, 0, 1, NUDGE, 0);
+      context.drawImage(own, dx, dy, NUDGE, NUDGE);
+      part.append(small, make("span", {}, say("nudge", { name: view, says: reel.labels[label], drift: drift.toFixed(2) })));
+      row.append(part);
+    }
+    return row;
+  }));
+}
+
 // ---------------------------------------------------------------- plots
 
 function fresh(attributes) {
@@ -384,6 +446,8 @@ function show() {
   paint($(".right"), choose($(".pick-right")));
   paintDelta();
   showPredictions();
+  showStrips();
+  showNudges();
   drawDrift();
   drawSignal();
   drawMap();
@@ -509,7 +573,7 @@ function guessed(chosen) {
   if (chosen.dataset.picked || !reel) return;
   const says = { clean: reel.frames[0], attacked: reel.frames[latest(1)] };
   for (const button of element.querySelectorAll(".guess-pick")) {
-    const name = button.dataset.name, words = say("guess_" + name, { says: reel.labels[says[name].top[0][0]] });
+    const name = button.dataset.name, words = say(name === "clean" ? "guess_clean" : "guess_attacked", { says: reel.labels[says[name].top[0][0]] });
     button.dataset.picked = String(button === chosen);
     text(button.querySelector(".guess-name"), words);
     button.setAttribute("aria-label", words);
@@ -619,6 +683,11 @@ $(".tour-end").addEventListener("click", () => tour(-1));
 for (const side of ["left", "right"]) $(".pick-" + side).addEventListener("change", show);
 $(".sees").addEventListener("change", show);
 $(".mode").addEventListener("change", show);
+$(".strip-label").addEventListener("change", () => reel && show());
+for (const event of ["click", "mouseover"]) $(".predictions").addEventListener(event, ({ target }) => {
+  const place = reel && reel.labels.indexOf(target.closest(".row")?.querySelector(".name").textContent);
+  if (place >= 0 && reel.strips[place] && $(".strip-label").value !== String(place)) { $(".strip-label").value = place; showStrips(); }
+});
 $(".scrub").addEventListener("input", (event) => { if (reel) { pause(); goTo(+event.target.value); } });
 $(".play").addEventListener("click", () => reel && playOn());
 $(".split").addEventListener("input", (event) => $(".canvases").style.setProperty("--split", event.target.value + "%"));

@@ -323,6 +323,27 @@ def test_pictures_compare_and_the_perturbation_has_three_looks(page):
     assert page.locator(".canvases").evaluate("c => c.style.getPropertyValue('--split')") == "100%"
 
 
+def test_the_embedding_is_shown_and_a_label_s_numbers_beside_it(page):
+    say(page, "Recovered")
+    said = page.locator(".strip-said")
+    best = FIRST_RUN["labels"][FIRST_RUN["frames"][-1]["top"][0][0]]
+    expect(said).to_contain_text(f"“{best}” agrees best")
+    strips = page.locator(".strips canvas").evaluate_all("all => all.map((c) => c.toDataURL())")
+    assert len(set(strips)) == 3
+    before = said.inner_text()
+    page.locator(".predictions .attacked .row").first.click()
+    fooled = FIRST_RUN["labels"][FIRST_RUN["frames"][11]["top"][0][0]]
+    assert page.locator(".strip-label option:checked").inner_text() == fooled
+    assert said.inner_text() != before and f"“{best}” agrees best" in said.inner_text()
+    page.locator(".acts .act").nth(1).click()
+    page.keyboard.press("Escape")
+    rows = page.locator(".nudge-row")
+    expect(rows.first).to_contain_text("mirrored: “")
+    page.locator(".scrub").focus()
+    page.keyboard.press("End")
+    assert rows.count() == 2 and page.locator(".nudge").count() == 12
+
+
 def test_numbers_stand_beside_every_plot(page):
     page.wait_for_selector(".stage[data-done=true]")
     for plot, rows in (("drift", len(FIRST_RUN["frames"])), ("signal", 2), ("map", len(FIRST_RUN["frames"]))):
