@@ -163,11 +163,12 @@ def streamed(
     messages, then, run, also = Messages(token_hex(4), study), 0.0, None, also or {}
 
     def changed(run: Run, done: bool = False) -> Changes:
-        new: Changes = {
-            "session": Session(run, made_from, name=messages.name),
-            "stage": messages.next(run, page_words.note(run.milliseconds, device_name(clip)), done),
-        }
-        return new | {"link": share_html(link_to(picture, run))} if done else new
+        stage = messages.next(run, page_words.note(run.milliseconds, device_name(clip)), done)
+        new: Changes = {"session": Session(run, made_from, name=messages.name), "stage": stage}
+        if not done:
+            return new
+        query = link_to(picture, run)
+        return new | {"stage": stage | {"query": query}, "link": share_html(query)}
 
     for newer in runs:
         if run and time.monotonic() - then >= PAUSE:
@@ -346,8 +347,9 @@ def controls_of(scene: Scene) -> Changes:
 def open_scene(scene: Scene) -> Changes:
     """Controls and stage of a scene, at once where its finished run came with the demo."""
     known = stored(scene)
-    on_stage: Changes = {"session": Session(scene=scene), "stage": known} if known else {"session": Session()}
-    return controls_of(scene) | on_stage
+    if known is None:
+        return controls_of(scene) | {"session": Session()}
+    return controls_of(scene) | {"session": Session(scene=scene), "stage": known | {"query": scene.query()}}
 
 
 def choose_preset(key: str | None) -> Changes:

@@ -105,8 +105,9 @@ def setting_control(setting: Setting, **options) -> Component:
     return gr.Number(precision=0 if setting.kind is int else None, **options)
 
 
-def _setting_controls(first: Scene) -> tuple[dict[str, Component], dict[str, Component]]:
-    """A control for each setting, as the page opens; and what else steers the labels, by its name."""
+def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component], dict[str, Component]]:
+    """A control for each setting, as the page opens; and what else steers the labels, by its name. eps: its
+    control, which lies elsewhere."""
     special = {
         "labels": {"value": first.labels, "lines": 6, "max_lines": 10, "elem_id": "labels"},
         "template": {"elem_id": "template"},
@@ -120,7 +121,7 @@ def _setting_controls(first: Scene) -> tuple[dict[str, Component], dict[str, Com
         title: [name for name, setting in SETTINGS.items() if setting.group == group]
         for title, group in (("Labels", "labels"), ("Attack settings", "attack"))
     }
-    made: dict[str, Component] = {}
+    made: dict[str, Component] = {"eps": eps}
     with gr.Accordion("Labels", open=False) as label_box:
         suggest = gr.Button("What could it be?", elem_id="suggest", size="sm")
         label_list = gr.Dropdown(
@@ -133,6 +134,8 @@ def _setting_controls(first: Scene) -> tuple[dict[str, Component], dict[str, Com
             made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
     with gr.Accordion("Attack settings", open=False):
         for name in dict.fromkeys(("attack", "target", *groups["Attack settings"])):
+            if name == "eps":  # beside the buttons
+                continue
             if name == "target":  # its choices are the labels of the moment
                 made[name] = _target_control(parse_labels(first.labels))
             else:
@@ -184,6 +187,7 @@ def _steering(first: Scene) -> dict[str, Component]:
         )
     with gr.Row(elem_classes="essential"):
         parts["both"] = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
+    parts["eps"] = setting_control(SETTINGS["eps"], elem_id="eps")
     with gr.Row():
         parts["attack_button"] = gr.Button("Attack", elem_id="attack", **small)
         parts["defend_button"] = gr.Button("Counterattack", elem_id="counterattack", **small)
@@ -276,7 +280,7 @@ def _layout(first: Scene) -> Controls:
         with gr.Column(min_width=280, elem_classes="steer"):
             steering = _steering(first)
         with gr.Column(min_width=280, elem_classes="settings"):
-            settings, others = _setting_controls(first)
+            settings, others = _setting_controls(first, steering.pop("eps"))
         with gr.Column(min_width=300, elem_classes="show"):
             showing = _showing(first)
     return Controls(

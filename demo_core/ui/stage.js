@@ -533,10 +533,20 @@ async function receive(given) {
   buildTables();
   at_work = false;  // frames are sign enough on the stage itself
   if (reel.done || given.stopped) working(false);
+  if (given.query !== undefined) follow(given.query);
   $(".invite").hidden = true;
   show();
   text($(".announced"), reel.done ? reel.verdict.text : "");
   if (touring >= 0) tour(-1);
+}
+
+// The address makes the run on the stage again, so that Back and reload return to it; what it says besides stays. An
+// own picture has no address.
+function follow(query) {
+  const before = new URLSearchParams(location.search), after = new URLSearchParams(query);
+  for (const name of ["talk", "__theme"]) if (before.has(name)) after.set(name, before.get(name));
+  const next = location.pathname + (after.size ? "?" + after : "");
+  if (next !== location.pathname + location.search && (query || before.has("picture"))) history.pushState(null, "", next);
 }
 
 // One after the other: unpacking takes a moment.
@@ -702,6 +712,7 @@ document.addEventListener("keydown", (event) => {
   pause();
   goTo(now + step);
 });
+addEventListener("popstate", () => location.reload());
 if (props.value?.page) furnish(props.value.page);  // at once, so that nothing moves when the run comes
 watch("value", listen);
 listen();

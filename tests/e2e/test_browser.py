@@ -433,6 +433,27 @@ def test_a_link_makes_the_run_again(browser, url):
     tab.close()
 
 
+def test_the_address_follows_and_back_returns(browser, url):
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened(tab, url)
+    assert "picture=" not in tab.url
+    tab.locator('#examples button[data-title="rocket"]').click()
+    tab.wait_for_url("**picture=rocket**")
+    tab.get_by_label("number input for eps").fill("2")
+    tab.get_by_label("number input for eps").press("Tab")
+    tab.click("#both")
+    tab.wait_for_url("**eps=2**", timeout=PATIENCE)
+    settle(tab)
+    verdict = tab.locator(".say").inner_text()
+    tab.reload()
+    expect(tab.locator(".say")).to_have_text(verdict, timeout=PATIENCE)
+    tab.go_back()
+    tab.wait_for_url("**picture=rocket**eps=4**")
+    say(tab, "rocket")
+    expect(tab.get_by_label("number input for eps")).to_have_value("4")
+    tab.close()
+
+
 @pytest.mark.parametrize("key", TAKEAWAYS)
 def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
