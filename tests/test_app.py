@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import gzip
 import html
 import json
 import re
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -364,3 +366,25 @@ def test_the_callers_words_come_back_as_text(client):
     lanes = (f[1] for f in frames(client, *arguments(labels=names, steps=1), name="/lab_arena"))
     *_, found = (lane for lane in lanes if isinstance(lane, str))
     assert "<img src=x" not in found and "<b>cat" not in found and "&lt;" in found
+
+
+def fetched(url: str, **headers: str):
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30)
+
+
+def test_the_page_is_light_on_the_wire(server):
+    with fetched(server, **{"Accept-Encoding": "gzip"}) as page:
+        packed = page.read()
+        assert page.headers["Content-Encoding"] == "gzip"
+    assert len(packed) < 150_000
+    with fetched(server) as page:  # who cannot unpack gets it plain
+        assert page.headers["Content-Encoding"] is None and page.read() == gzip.decompress(packed)
+
+
+def test_streams_are_not_held_back(server):
+    """What is sent step by step, as a run's frames are, is not compressed, and so not collected first."""
+    events = f"{server}gradio_api/heartbeat/none"
+    with fetched(events, **{"Accept-Encoding": "gzip"}) as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        assert stream.headers["Content-Encoding"] is None
+        assert stream.read(4)  # though it has no end

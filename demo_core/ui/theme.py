@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from demo_core.examples import EXAMPLES
 
@@ -57,8 +59,8 @@ def theme() -> gr.themes.Base:
 
 
 def launch_options() -> dict:
-    """What the page needs of launch(): its look, the example files, an MCP server beside the API, and no
-    history of runs in visitors' browsers."""
+    """What the page needs of launch(): its look, the example files, an MCP server beside the API, no history
+    of runs in visitors' browsers, and compression of all that is no stream and no picture."""
     return {
         "theme": theme(),
         "css": CSS,
@@ -67,4 +69,5 @@ def launch_options() -> dict:
         "run_history": False,
         "max_file_size": "50mb",
         "mcp_server": True,
+        "app_kwargs": {"middleware": [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6)]},
     }
