@@ -14,7 +14,7 @@ SNIPPETS = re.findall(r"```python\n(.+?)```", (Path(__file__).parents[1] / "READ
 
 def test_the_library_snippet(capsys):
     exec(SNIPPETS[0], {})
-    assert "counterattack engaged" in capsys.readouterr().out
+    assert "so CLIP fights back" in capsys.readouterr().out
 
 
 @pytest.fixture
