@@ -130,7 +130,7 @@ def painted(page, selector: str) -> bool:
 
 def open_tab(page, name: str):
     """Where there is no room for all tabs, some are in a menu."""
-    expect(page.get_by_role("tab", name="Why this gate")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("tab", name="Is it attacked?")).to_be_visible(timeout=PATIENCE)
     tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():
         page.get_by_role("button", name="More tabs").click()
