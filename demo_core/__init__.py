@@ -18,9 +18,9 @@ clip            pixels -> raw features -> logits
 models          the table MODELS: how each loads, its profile, its study
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
 story           one picture: settings, play, run (a snapshot a step), words, axes, scenes (the presets, and
-                links), race (the arena: who stands, in which order), reel (the frames that the page plays;
-                the finished runs in assets/runs), figures from the numbers that the page draws, takeaway (a
-                run as files)
+                links), race (the arena: who stands, in which order), suspicion (is a picture
+                attacked?), reel (the frames that the page plays; the finished runs in assets/runs), figures
+                from the numbers that the page draws, takeaway (a run as files)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials, datasets, piles, records (SQLite), run, report, the command line
 ui              the page: lab wires it, handlers answer it, stage.js plays a reel, api serves programs, bench

@@ -307,6 +307,20 @@ def test_arena_as_an_endpoint(client):
     assert rows["Hedge"]["rerolls"][1] == 4
 
 
+def test_a_friends_picture_is_suspected_by_the_endpoint(client):
+    """As it comes from the other endpoint; and a plain photograph is not."""
+    _, attacked = client.predict(picture=handle_file(EXAMPLES[1].path), labels=ANIMALS, api_name="/attack")
+    found, defended = client.predict(picture=handle_file(attacked), labels=ANIMALS, api_name="/suspect")
+    assert found["state"] == "suspicious" and found["tests"][0]["suspicious"] and found["chance"] > 0.9
+    assert next(iter(found["before"])) != next(iter(found["after"])) == "tabby cat"
+    assert Image.open(defended).size == (448, 448)
+    found, defended = client.predict(
+        picture=handle_file(EXAMPLES[1].path), labels=ANIMALS, api_name="/suspect"
+    )
+    assert found["state"] == "calm" and found["chance"] < 0.1 and defended is None
+    assert not found["after_jpeg"]["suspicious"] and next(iter(found["after_jpeg"]["answer"])) == "tabby cat"
+
+
 @pytest.mark.parametrize(
     "changes, why",
     [
@@ -325,7 +339,7 @@ def test_endpoints_say_what_is_wrong(client, changes, why):
 
 def test_endpoints_are_documented(client):
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(named) == {"/attack", "/counterattack", "/arena"}
+    assert set(named) == {"/attack", "/counterattack", "/arena", "/suspect"}
     assert [p["parameter_name"] for p in named["/counterattack"]["parameters"]] == [
         "picture",
         "labels",
@@ -355,7 +369,12 @@ def test_the_mcp_server_offers_the_same_tools(server):
             return tools, answer
 
     tools, answer = asyncio.run(ask())
-    assert sorted(name.rsplit("_", 1)[-1] for name in tools) == ["arena", "attack", "counterattack"]
+    assert sorted(name.rsplit("_", 1)[-1] for name in tools) == [
+        "arena",
+        "attack",
+        "counterattack",
+        "suspect",
+    ]
     assert all("Candidate labels" in json.dumps(tool.inputSchema) for tool in tools.values())
     assert not answer.isError and "engaged" in answer.content[0].text
 

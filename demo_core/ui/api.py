@@ -1,5 +1,5 @@
-"""The demo for programs: attack, counterattack and arena as named endpoints, for gradio_client and as tools
-of an MCP server. They keep nothing between two calls. What they take is described in settings.py."""
+"""The demo for programs: attack, counterattack, arena and suspect as named endpoints, for gradio_client and
+as tools of an MCP server. They keep nothing between two calls. What they take is described in settings.py."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from PIL import Image
 from demo_core import story
 from demo_core.defenses import DEFENSES
 from demo_core.moments import step_by_step
-from demo_core.story import Run, words
+from demo_core.story import Run, suspicion_words, words
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
+from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
-from demo_core.ui import handlers
+from demo_core.ui import handlers, suspicion
 
 OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")
 OF_A_DEFENCE = ("labels", "seed", "model", "template", "defense")  # what a counterattack alone depends on
@@ -143,6 +144,46 @@ def _gate_of(run: Run, bout: story.Bout) -> dict[str, str | float | bool | None]
     }
 
 
+def suspect(picture: str, **given) -> Iterator[tuple[dict, Image.Image | None] | None]:
+    """Tell whether a picture seems to be attacked, as it is: nothing is attacked here.
+
+    Args:
+        picture: The picture, as a file; for instance one that `attack` gave.
+
+    Returns:
+        A report with the verdict in words; its state, suspicious, calm or unclear; the chance of an attack if
+        half of all such pictures were attacked, null where no study of the model knows; each test with its
+        value and threshold, the deciding one first; the probabilities without and with the defence; and what
+        the deciding test says of the picture after JPEG. And the defended picture as PNG, null where the
+        defence moved no pixel.
+    """
+    found = yield from step_by_step(suspicion.looked_at(picture, read_settings(choose(**given))))
+    run, chance = found.run, found.chance
+    yield (
+        {
+            "verdict": suspicion_words.headline(found),
+            "limits": suspicion_words.limits(found),
+            "state": found.state,
+            "chance": chance.share if chance else None,
+            **_doubts(run),
+            "tests": [_test(sign) for sign in found.signs],
+            "before": _named(run, run.clean),
+            "after": _named(run, run.defended),
+            "after_jpeg": _test(found.stored.sign) | {"answer": _named(run, found.stored.probabilities)},
+        },
+        defended_picture(run) if words.moved(run) else None,
+    )
+
+
+def _test(sign: Sign) -> dict[str, str | float | bool | None]:
+    return {
+        "signal": sign.signal,
+        "value": sign.value,
+        "threshold": sign.gate.threshold if sign.gate else None,
+        "suspicious": sign.suspicious,
+    }
+
+
 def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable:
     """One of the above as gradio calls it: by position, and with the settings of these names as arguments,
     typed and documented; what cannot be used comes back as one sentence. At each None that it yields gradio
@@ -190,6 +231,7 @@ def add(queue: dict) -> None:
         (attack, tuple(SETTINGS), [report, result]),
         (counterattack, OF_A_DEFENCE, [report, result]),
         (arena, OF_ALL_DEFENCES, [report]),
+        (suspect, OF_A_DEFENCE, [report, result]),
     ):
         inputs = [picture, *(arguments[name] for name in names)]
         press.click(endpoint(answer, names, len(outputs)), inputs, outputs, api_name=answer.__name__, **queue)

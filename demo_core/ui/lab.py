@@ -22,7 +22,7 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
 from demo_core.story.takeaway import TAKEAWAYS
-from demo_core.ui import api, arena, bench, handlers
+from demo_core.ui import api, arena, bench, handlers, suspicion
 from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.render import (
     ABOUT,
@@ -66,6 +66,10 @@ class Controls:
     label_box: gr.Accordion
     suggest: gr.Button
     stage: gr.HTML
+    suspect_photo: gr.Image
+    suspect_button: gr.Button
+    suspicion: gr.HTML
+    suspect_take: gr.DownloadButton
     gate: gr.HTML
     arena_knows: gr.Checkbox
     eps_button: gr.Button
@@ -158,7 +162,7 @@ def _target_control(labels: tuple[str, ...]) -> gr.Dropdown:
     )
 
 
-def picture_input(value: str, **options) -> gr.Image:
+def picture_input(value: str | None, **options) -> gr.Image:
     """A picture input that hands over the uploaded file as it is: what cannot be read gets our own
     sentence. (A subclass would do too, but for each of these Gradio writes a file beside the source.)"""
     photo = gr.Image(value, type="filepath", image_mode=None, format="png", **options)
@@ -225,6 +229,8 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         label="stage",
     )
     with gr.Tabs(elem_classes="more"):
+        with gr.Tab("Is it attacked?"):
+            parts |= suspicion.parts(picture_input)
         with gr.Tab("Why this gate"):
             parts["gate"] = gr.HTML(gate_html(DEFAULT_MODEL), elem_id="gate")
         with gr.Tab("Arena"):
@@ -356,6 +362,22 @@ def _wire_runs(controls: Controls) -> list:
     return [*running, controls.pending.change(run_link, controls.pending, controls.all_of(*run), **private)]
 
 
+def _wire_suspicion(controls: Controls):
+    """The tab that looks at a picture as it is. Gives its event, which Stop and a new choice cancel."""
+    found = controls.all_of("suspicion", "suspect_take")
+    controls.suspect_photo.input(
+        _changing(controls, suspicion.choose), controls.suspect_photo, found, **SPEAKING
+    )
+    inputs = [*controls.all_of("session", "title", "suspect_photo"), *controls.settings.values()]
+    return controls.suspect_button.click(
+        _pressing(controls, suspicion.look),
+        inputs,
+        [controls.stage, *found],
+        api_name="lab_suspect",
+        **STREAMING,
+    )
+
+
 def _wire_files(controls: Controls) -> None:
     for key, button in controls.files.items():
         handed = button.click(
@@ -459,7 +481,7 @@ def build() -> gr.Blocks:
         delete_cache=(600, 3600),  # visitors' pictures are kept for an hour
     ) as page:
         controls = _layout(SCENES[FIRST].scene)
-        running = _wire_runs(controls)
+        running = [*_wire_runs(controls), _wire_suspicion(controls)]
         stage = controls.all_of("stage")
         stopped, again = (_changing(controls, h) for h in (handlers.stopped, handlers.sent_again))
         for stop in (controls.stop, controls.arena_stop):

@@ -16,7 +16,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
-from demo_core.story import Bout, Drifts, Run, arena_words, page_words
+from demo_core.story import Bout, Drifts, Run, arena_words, page_words, suspicion_words
 from demo_core.story.axes import gauge
 from demo_core.story.race import CONTROL, Races, ranking, stands
 from demo_core.story.views_figure import views_figure
@@ -143,6 +143,11 @@ def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
     study = study_of(key)
     figure = to_svg(views_figure(drifts, profile_of(key), study, eps), page_words.drifts(drifts))
     return _filled("views", study=study, figure=Markup(figure))
+
+
+def suspicion_html(**shown: object) -> str:
+    """Whether a picture is attacked; shown: see suspicion.py, nothing before one was looked at."""
+    return _filled("suspicion", first=suspicion_words.FIRST, **shown)
 
 
 def gate_html(key: str) -> str:

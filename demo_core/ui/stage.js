@@ -681,7 +681,7 @@ $(".own").addEventListener("click", () => {
   own?.querySelector(".source-selection button, button")?.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => {
-  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, .watch");
+  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, #suspect, #suggest, .watch");
   if (!pressed || pressed.disabled) return;
   openSheet("");
   working(true);

@@ -136,7 +136,7 @@ def painted(page, selector: str) -> bool:
 
 def open_tab(page, name: str):
     """Where there is no room for all tabs, some are in a menu."""
-    expect(page.get_by_role("tab", name="Why this gate")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("tab", name="Is it attacked?")).to_be_visible(timeout=PATIENCE)
     tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():
         page.get_by_role("button", name="More tabs").click()
@@ -467,6 +467,29 @@ def test_every_file_is_downloaded(browser, url, tmp_path, key):
     start = {"json": b"{", "npz": b"PK", "gif": b"GIF8", "pdf": b"%PDF", "svg": b"<?xml"}.get(key, b"\x89PNG")
     assert (tmp_path / "file").read_bytes().startswith(start)
     tab.close()
+
+
+def test_a_picture_taken_away_is_suspected_when_it_comes_back(page, tmp_path):
+    """By the door beside the Lab; its defended picture can be taken, and another picture clears all."""
+    open_tab(page, "Share and take away")
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.click("#take-attacked")
+    download.value.save_as(tmp_path / "friend.png")
+    open_tab(page, "Is it attacked?")
+    page.locator("#suspect-photo input[type=file]").set_input_files(tmp_path / "friend.png")
+    page.wait_for_selector("#suspect-photo img")
+    page.click("#suspect")
+    expect(page.locator("#suspicion .headline")).to_contain_text("Suspicious:", timeout=PATIENCE)
+    expect(page.locator("#suspect-take")).to_be_visible(timeout=PATIENCE)
+    assert fits(page)
+    found = Axe().run(page, options={"resultTypes": ["violations"]})
+    assert not [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.click("#suspect-take")
+    assert download.value.suggested_filename == TAKEAWAYS["defended"].file
+    page.locator("#suspect-photo").get_by_role("button", name=re.compile("Clear|Remove")).click()
+    expect(page.locator("#suspicion")).to_contain_text("Put a picture in", timeout=PATIENCE)
+    expect(page.locator("#suspect-take")).not_to_be_visible()
 
 
 def test_a_refused_file_is_not_an_earlier_one(browser, url):

@@ -1,0 +1,146 @@
+"""“Is it attacked?”, a tab of the Lab: its parts, what they do (functions of a visit that give what changes
+on the page, as in handlers), and what is shown of what was found."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+from gradio.components import Component
+
+from demo_core.models import MODELS, fit_of, profile_of, study_of
+from demo_core.pictures import PictureError, as_url, open_picture, to_image, to_photo
+from demo_core.story import suspicion_words, words
+from demo_core.story.axes import own_top
+from demo_core.story.settings import Settings, read_settings
+from demo_core.story.suspicion import Sign, Suspicion, suspect
+from demo_core.story.takeaway import TAKEAWAYS
+from demo_core.ui.handlers import PAUSE, Changes, Visit, model
+from demo_core.ui.render import suspicion_html
+
+MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
+THUMBNAIL = 96  # pixels a side
+NOTHING_TO_TAKE = {"visible": False, "value": None}
+
+
+def parts(picture_input: Callable[..., gr.Image]) -> dict[str, Component]:
+    """A picture to be looked at as it is, and what is found, by the names that `look` and `choose` use."""
+    made: dict[str, Component] = {}
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=220, scale=1):
+            made["suspect_photo"] = picture_input(
+                None,
+                label="Picture",
+                height=220,
+                sources=["upload", "clipboard", "webcam"],
+                elem_id="suspect-photo",
+                alt_text="the picture to look at",
+            )
+            made["suspect_button"] = gr.Button("Is this picture attacked?", elem_id="suspect")
+            made["suspect_take"] = gr.DownloadButton(
+                "Take the defended picture", elem_id="suspect-take", visible=False
+            )
+        with gr.Column(min_width=280, scale=3):
+            made["suspicion"] = gr.HTML(suspicion_html(), elem_id="suspicion", label="is it attacked?")
+    return made
+
+
+# ---------------------------------------------------------------- what the parts do
+
+
+def looked_at(photo: str | None, settings: Settings) -> Iterator[Suspicion]:
+    """What is found of a picture's file, piece by piece. Raises one of handlers.BAD_INPUT."""
+    if not photo:
+        raise PictureError(suspicion_words.NO_PICTURE)
+    picture, key = to_photo(open_picture(photo)), settings.model
+    return suspect(model(key), picture, settings, profile_of(key), study_of(key), fit_of(key))
+
+
+def look(visit: Visit) -> Iterator[Changes]:
+    """Is the picture attacked? What is found so far, at most every PAUSE seconds, and in the end the defended
+    picture to take away where the defence moved pixels."""
+    found, then = None, 0.0
+    yield {"suspect_take": gr.update(**NOTHING_TO_TAKE)}
+    for found in looked_at(visit.photo, read_settings(visit.chosen)):
+        if time.monotonic() - then >= PAUSE:
+            yield {"suspicion": shown(found)}
+            then = time.monotonic()
+        else:
+            yield {"stage": gr.skip()}  # a place to stop at
+    yield {"suspicion": shown(found)}
+    if words.moved(found.run):
+        with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
+            path = Path(folder) / TAKEAWAYS["defended"].file
+            path.write_bytes(TAKEAWAYS["defended"].make(found.run, None))
+            yield {"suspect_take": gr.update(visible=True, value=str(path))}
+
+
+def choose(photo: str | None) -> Changes:
+    """Another picture: what was found of the last one goes."""
+    try:
+        if photo:
+            open_picture(photo)
+    except PictureError as error:
+        gr.Warning(str(error), title="Not yet")
+    return {"suspicion": suspicion_html(), "suspect_take": gr.update(**NOTHING_TO_TAKE)}
+
+
+# ---------------------------------------------------------------- on the page
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A test as a drawing, each number a share of its scale, from 0 to 1. value: the picture's; line: the
+    threshold; clean, attacked: where the middle of the study's pictures lies (see MIDDLE)."""
+
+    value: float
+    line: float | None
+    clean: tuple[float, ...]
+    attacked: tuple[float, ...]
+
+
+def strip(sign: Sign) -> Strip | None:
+    """None where there is nothing to compare with."""
+    if sign.gate is None and sign.known is None:
+        return None
+    piles = (sign.known.clean, sign.known.attacked) if sign.known else ()
+    bars = [tuple(pile.quantile(level) for level in MIDDLE) for pile in piles]
+    far = max([sign.value, *(end for bar in bars for end in bar)])
+    top = own_top(sign.gate, far) if sign.gate else far
+    line = sign.gate.threshold / top if sign.gate else None
+    clean, attacked = [tuple(end / top for end in bar) for bar in bars] or [(), ()]
+    return Strip(max(sign.value, 0) / top, line, clean, attacked)
+
+
+def shown(found: Suspicion) -> str:
+    """All that is known of the picture so far, as HTML."""
+    side = (THUMBNAIL, THUMBNAIL)
+    return suspicion_html(
+        state=found.state,
+        picture=as_url(to_image(found.run.photo).resize(side), quality=85),
+        headline=suspicion_words.headline(found),
+        likelihood=suspicion_words.likelihood(found),
+        limits=suspicion_words.limits(found),
+        answers=suspicion_words.answers(found),
+        caveat=suspicion_words.caveat(found),
+        stored=suspicion_words.stored(found),
+        takeaway=suspicion_words.takeaway(found),
+        model=MODELS[found.run.settings.model].title,
+        signs=[_shown_sign(sign, place == 0) for place, sign in enumerate(found.signs)],
+    )
+
+
+def _shown_sign(sign: Sign, decides: bool) -> dict[str, object]:
+    said = suspicion_words.sign_words(sign.signal)
+    return {
+        "title": said.title,
+        "how": said.how,
+        "decides": decides,
+        "reading": suspicion_words.reading(sign),
+        "worth": suspicion_words.worth(sign),
+        "strip": strip(sign),
+    }
