@@ -186,7 +186,7 @@ def _table_signs(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Iterator[
 def _stored(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Stored:
     """All of the photo is stored, as a messenger or a web site would do it, not the model's small grid."""
     pixels = to_pixels(jpeg(run.photo[None], QUALITY)[0], clip.image_size).to(clip.device)
-    features, signals = seen(clip, pixels, run.settings.seed)
+    features, signals = seen(clip, pixels, run.settings.seed, run.text)
     own = run.profile.own.gate
     sign = Sign(own.signal, signals[own.signal], own, known_of(study, own.signal))
     return Stored(sign, clip.logits(features, run.text).softmax(-1)[0].cpu())

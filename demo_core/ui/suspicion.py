@@ -77,6 +77,7 @@ def look(visit: Visit) -> Iterator[Changes]:
             path = Path(folder) / TAKEAWAYS["defended"].file
             path.write_bytes(TAKEAWAYS["defended"].make(found.run, None))
             yield {"suspect_take": gr.update(visible=True, value=str(path))}
+    yield IDLE
 
 
 def choose(photo: str | None) -> Changes:
