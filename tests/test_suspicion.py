@@ -131,7 +131,7 @@ def test_the_picture_is_stored_whole_as_jpeg(clip, cat, settings):
     levels = (cat * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     Image.fromarray(levels).save(file, "JPEG", quality=75)
     pixels = to_pixels(to_photo(open_picture(Image.open(file))), clip.image_size)
-    features, signals = story.seen(clip, pixels, settings.seed)
+    features, signals = story.seen(clip, pixels, settings.seed, found.run.text)
     assert found.stored.sign.value == pytest.approx(signals.view_drift, abs=1e-5)
     answer = clip.logits(features, found.run.text).softmax(-1)[0]
     torch.testing.assert_close(found.stored.probabilities, answer, atol=1e-4, rtol=0)

@@ -19,7 +19,7 @@ from demo_core.story.axes import own_top
 from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
-from demo_core.ui.handlers import PAUSE, Changes, Visit, model
+from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model
 from demo_core.ui.render import suspicion_html
 
 MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
