@@ -20,8 +20,8 @@ from demo_core.labels import PRESETS
 from demo_core.models import DEFAULT_MODEL, profile_of
 from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS
-from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui import handlers, lab, theme
+from demo_core.ui.files import FILES
 from tests.conftest import only_rows
 
 ANIMALS = "\n".join(PRESETS["Animals"])
@@ -265,11 +265,11 @@ def test_the_finished_run_on_the_stage_can_be_gone_on_with(client):
     )
 
 
-@pytest.mark.parametrize("key", TAKEAWAYS)
+@pytest.mark.parametrize("key", FILES)
 def test_every_file_can_be_taken_away(client, key):
     reels(client, *arguments())
     path = frames(client, *arguments(), name=f"/lab_take_{key}")[-1][1]
-    assert path.endswith(TAKEAWAYS[key].file)
+    assert path.endswith(FILES[key].file)
 
 
 def test_what_is_not_there_cannot_be_taken(client, said):

@@ -39,7 +39,8 @@ from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
 from demo_core.story.suggest import likeliest
-from demo_core.story.takeaway import TAKEAWAYS, NotThere
+from demo_core.story.takeaway import NotThere
+from demo_core.ui.files import FILES, file_name
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name
@@ -290,9 +291,10 @@ def take(key: str, visit: Visit) -> Iterator[Changes]:
         raise NotThere("There is no run to take away yet: press a preset, or Attack.")
     yield {"file": None}  # so that no earlier one is handed over where this one is refused
     run = session.run or made(session.scene, model(session.scene.model))
+    picture, row = session.scene.picture if session.scene else visit.title, FILES[key]
     with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
-        path = Path(folder) / TAKEAWAYS[key].file
-        path.write_bytes(TAKEAWAYS[key].make(run, study_of(run.settings.model)))
+        path = Path(folder) / file_name(run, picture, row)
+        path.write_bytes(row.make(run, study_of(run.settings.model)))
         yield {"file": str(path)}
 
 

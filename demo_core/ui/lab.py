@@ -21,8 +21,8 @@ from demo_core.story import arena_words, reel
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
-from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui import api, arena, bench, handlers, suspicion
+from demo_core.ui.files import FILES, stage_parts
 from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.render import (
     ABOUT,
@@ -48,7 +48,7 @@ SPEAKING = {"api_visibility": "private", "show_progress": "hidden", "concurrency
 @dataclass(frozen=True)
 class Controls:
     """The page's parts. settings: a control for each line of SETTINGS, by its name; files: a button for each
-    row of TAKEAWAYS; pending: the query of a link whose run did not come with the demo."""
+    row of FILES; pending: the query of a link whose run did not come with the demo."""
 
     settings: dict[str, Component]
     files: dict[str, gr.Button]
@@ -220,10 +220,11 @@ def _steering(first: Scene) -> dict[str, Component]:
 def _showing(first: Scene) -> dict[str, Component | dict]:
     """The stage, and the tabs below it."""
     parts: dict = {}
+    markup, script = stage_parts()
     parts["stage"] = gr.HTML(
         {"page": reel.page()},  # of a run, nothing yet: its words alone
-        html_template=(HERE / "stage.html").read_text(),
-        js_on_load=(HERE / "stage.js").read_text(),
+        html_template=markup,
+        js_on_load=script,
         apply_default_css=False,
         elem_id="stage",
         label="stage",
@@ -245,7 +246,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
             with gr.Row():
                 parts["files"] = {
                     key: gr.Button(row.title, elem_id=f"take-{key}", min_width=180)
-                    for key, row in TAKEAWAYS.items()
+                    for key, row in FILES.items()
                 }
             parts["file"] = gr.DownloadButton("Download", elem_id="taken", visible="hidden")
         with gr.Tab("About"):

@@ -665,7 +665,7 @@ function furnish(given) {
       $(".pick-" + side).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
   buildPredictions(false);  // empty: the place of what will come
   const asked = new URLSearchParams(location.search);
-  ask(!asked.has("picture") && asked.get("talk") !== "1");  // a link and a talk begin with their run
+  ask(given.asks !== false && !asked.has("picture") && asked.get("talk") !== "1");  // a link and a talk begin with their run
 }
 
 for (const button of element.querySelectorAll(".guess-pick")) button.addEventListener("click", () => guessed(button));

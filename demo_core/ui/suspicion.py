@@ -19,6 +19,7 @@ from demo_core.story.axes import own_top
 from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
+from demo_core.ui.files import file_name
 from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model
 from demo_core.ui.render import suspicion_html
 
@@ -74,7 +75,7 @@ def look(visit: Visit) -> Iterator[Changes]:
     yield {"suspicion": shown(found)}
     if words.moved(found.run):
         with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
-            path = Path(folder) / TAKEAWAYS["defended"].file
+            path = Path(folder) / file_name(found.run, None, TAKEAWAYS["defended"])
             path.write_bytes(TAKEAWAYS["defended"].make(found.run, None))
             yield {"suspect_take": gr.update(visible=True, value=str(path))}
     yield IDLE

@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from demo_core import story
 from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
+from demo_core.models import load, profile_of, study_of
+from demo_core.pictures import open_picture, to_photo
+from demo_core.story import words
 from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, scene_of
-from demo_core.story.takeaway import TAKEAWAYS
+from demo_core.ui.files import FILES, run_page
 from tests.e2e import CHROMIUM
 
 if CHROMIUM is None:
@@ -454,7 +458,7 @@ def test_the_address_follows_and_back_returns(browser, url):
     tab.close()
 
 
-@pytest.mark.parametrize("key", TAKEAWAYS)
+@pytest.mark.parametrize("key", FILES)
 def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     opened(tab, url)
@@ -462,10 +466,52 @@ def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab.get_by_role("tab", name="Share and take away").click()
     with tab.expect_download(timeout=PATIENCE) as download:
         tab.click(f"#take-{key}")
-    assert download.value.suggested_filename == TAKEAWAYS[key].file
+    assert download.value.suggested_filename == f"clip-fights-back_cat_photo_pgd-4_{FILES[key].file}"
     download.value.save_as(tmp_path / "file")
-    start = {"json": b"{", "npz": b"PK", "gif": b"GIF8", "pdf": b"%PDF", "svg": b"<?xml"}.get(key, b"\x89PNG")
-    assert (tmp_path / "file").read_bytes().startswith(start)
+    starts = {
+        "json": b"{",
+        "npz": b"PK",
+        "gif": b"GIF8",
+        "pdf": b"%PDF",
+        "svg": b"<?xml",
+        "page": b"<!doctype",
+    }
+    assert (tmp_path / "file").read_bytes().startswith(starts.get(key, b"\x89PNG"))
+    tab.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_run_plays_as_one_file_without_a_server(browser, tmp_path, theme):
+    """With labels that would end a script, or begin a picture."""
+    clip, example = load("photo"), EXAMPLES[1]
+    labels = ("tabby cat", "</script><img src=x onerror=alert(1)>", "lion")
+    run = story.begin(
+        clip,
+        to_photo(open_picture(example.path)),
+        story.Settings(labels, "{}.", steps=10, eps=4 / 255),
+        profile_of("photo"),
+    )
+    *_, run = story.whole(clip, run)
+    path = tmp_path / "run.html"
+    path.write_bytes(run_page(run, study_of("photo")))
+    assert path.stat().st_size < 2_000_000
+    tab, errors = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=theme), []
+    asked = count_requests(tab)
+    tab.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    tab.on("pageerror", lambda e: errors.append(str(e)))
+    tab.goto(path.as_uri())
+    expect(tab.locator(".say")).to_have_text(words.verdict(run))
+    expect(tab.locator(".predictions .clean")).to_contain_text("</script><img")
+    tab.locator(".scrub").focus()
+    tab.keyboard.press("Home")
+    expect(tab.locator(".moment")).to_have_text("The picture")
+    tab.keyboard.press("ArrowRight")
+    expect(tab.locator(".moment")).to_have_text("The attack, step 0 of 10")
+    tab.wait_for_function("document.querySelector('.compare .left').getAttribute('aria-label')")
+    assert painted(tab, ".compare .right") and painted(tab, ".change .delta") and fits(tab)
+    found = Axe().run(tab, options={"resultTypes": ["violations"]})
+    assert not [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not errors and asked == [path.as_uri()]
     tab.close()
 
 
@@ -486,7 +532,7 @@ def test_a_picture_taken_away_is_suspected_when_it_comes_back(page, tmp_path):
     assert not [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
     with page.expect_download(timeout=PATIENCE) as download:
         page.click("#suspect-take")
-    assert download.value.suggested_filename == TAKEAWAYS["defended"].file
+    assert download.value.suggested_filename == "clip-fights-back_own-picture_photo_as-it-is_defended.png"
     page.locator("#suspect-photo").get_by_role("button", name=re.compile("Clear|Remove")).click()
     expect(page.locator("#suspicion")).to_contain_text("Put a picture in", timeout=PATIENCE)
     expect(page.locator("#suspect-take")).not_to_be_visible()
