@@ -238,7 +238,7 @@ def test_on_a_laptop_the_essentials_are_above_the_fold(browser, url):
     tab = browser.new_page(viewport={"width": 1280, "height": 720})
     opened(tab, url)
     say(tab, "Recovered")
-    for part in (".canvases", ".verdict", ".predictions .defended", ".scrub", "#both"):
+    for part in (".canvases", ".verdict", ".predictions .defended .top .bar i", ".scrub", "#both"):
         expect(tab.locator(part)).to_be_in_viewport(ratio=0.99)
     tops = tab.locator(".predictions section").evaluate_all(
         "all => all.map((n) => n.getBoundingClientRect().top)"
@@ -261,6 +261,8 @@ def test_the_page_opens_on_a_finished_run(page):
         and painted(page, ".change .delta")
     )
     assert page.locator(".predictions section").count() == 3
+    best, column = (page.locator(f".predictions .clean{p}").bounding_box() for p in (" .top .bar", ""))
+    assert best["height"] > 3 and column["x"] <= best["x"] and best["y"] < column["y"] + column["height"]
     for plot in ("drift", "signal", "map"):
         assert len(page.locator(f".plot.{plot} svg[role=img]").get_attribute("aria-label")) > 20
     assert fits(page) and not page.strangers  # no request leaves the page's own server
