@@ -28,10 +28,12 @@ from demo_core.ui.render import (
     ABOUT,
     CHOOSE,
     COPY,
+    PRINT,
     WATCH,
     arena_html,
     examples_html,
     gate_html,
+    lesson_html,
     no_views,
     share_html,
 )
@@ -249,6 +251,8 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
                     for key, row in FILES.items()
                 }
             parts["file"] = gr.DownloadButton("Download", elem_id="taken", visible="hidden")
+        with gr.Tab("Lesson"):
+            gr.HTML(lesson_html(), elem_id="lesson", js_on_load=PRINT, apply_default_css=False)
         with gr.Tab("About"):
             gr.HTML(ABOUT, elem_id="about")
     return parts

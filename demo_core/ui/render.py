@@ -18,7 +18,9 @@ from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
 from demo_core.story import Bout, Drifts, Run, arena_words, page_words, suspicion_words
 from demo_core.story.axes import gauge
+from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, ranking, stands
+from demo_core.story.scenes import SCENES
 from demo_core.story.views_figure import views_figure
 
 THUMBNAIL = 96
@@ -47,6 +49,16 @@ COPY = """element.addEventListener("click", (event) => {
   const failed = () => say("Copy it from the link itself");
   if (navigator.clipboard) navigator.clipboard.writeText(link.href).then(() => say("Copied"), failed);
   else failed();
+});"""
+
+
+# Only the sheet is printed, with its answers.
+PRINT = """element.addEventListener("click", (event) => {
+  if (!event.target.matches("button.print")) return;
+  for (const answer of element.querySelectorAll("details")) answer.open = true;
+  document.documentElement.classList.add("sheet-alone");
+  addEventListener("afterprint", () => document.documentElement.classList.remove("sheet-alone"), { once: true });
+  print();
 });"""
 
 
@@ -161,6 +173,15 @@ def gate_html(key: str) -> str:
         TAU=TAU,
         VIEW_DRIFT=VIEW_DRIFT,
     )
+
+
+def lesson_html() -> str:
+    """The sheet for a class, with links to its runs."""
+
+    def linked(rows):
+        return [vars(row) | {"query": SCENES[row.scene].scene.query()} for row in rows if row.scene in SCENES]
+
+    return _filled("lesson", minutes=MINUTES, steps=linked(STEPS), challenges=linked(CHALLENGES))
 
 
 ABOUT = _filled("about", examples=EXAMPLES)
