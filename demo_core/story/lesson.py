@@ -1,5 +1,5 @@
-"""A sheet for a class of 45 minutes, and three challenges whose score is the address of a run. What it says of
-its runs is what they show (tests/test_lesson.py)."""
+"""A sheet for a class of 45 minutes, and three challenges whose score is the address of a run. What it says
+of its runs is what they show (tests/test_lesson.py)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ MINUTES = 45
 
 @dataclass(frozen=True)
 class Step:
-    """One question to the class. scene: the preset that is looked at; minutes; do: what to click; expect:"
-    " what
-    is seen then; answer: what to make of it; tone: how the run of the scene ends (words.tone)."""
+    """One question to the class. scene: the preset that is looked at; minutes; do: what to click; expect:
+    what is seen then; answer: what to make of it; tone: how the run of the scene ends (words.tone)."""
 
     question: str
     scene: str

@@ -56,8 +56,9 @@ COPY = """element.addEventListener("click", (event) => {
 PRINT = """element.addEventListener("click", (event) => {
   if (!event.target.matches("button.print")) return;
   for (const answer of element.querySelectorAll("details")) answer.open = true;
-  document.documentElement.classList.add("sheet-alone");
-  addEventListener("afterprint", () => document.documentElement.classList.remove("sheet-alone"), { once: true });
+  const page = document.documentElement.classList;
+  page.add("sheet-alone");
+  addEventListener("afterprint", () => page.remove("sheet-alone"), { once: true });
   print();
 });"""
 
