@@ -85,7 +85,7 @@ def test_the_readme_s_benchmarks_are_commands(tmp_path, monkeypatch):
     block = re.search(r"```sh\n(.+?)```", text, re.S)[1]
     (tmp_path / "block.sh").write_text(re.sub("^accelerate launch", "python", block, flags=re.M))
     calls = calls_of(tmp_path / "block.sh", tmp_path)
-    assert len(calls) == 5
+    assert len(calls) == 6
     for call in calls:
         for attack in parsed(call, monkeypatch).attacks:
             assert str(Trial.read(attack)) == attack
