@@ -13,18 +13,20 @@ counterattack   tau, the counterattack, its tau-thresholded weighting: the paper
 moments         what a defence yields as it does it, and what it returns
 defenses        one file an idea: views, signals, published rows, our own, profiles, the table DEFENSES; and
                 drift, how far the embedding moves under noise and views, a model's study
-adaptive        attackers who know the defence
+adaptive        attackers who know the defence;  stand_in: models that only count what they would spend
 clip            pixels -> raw features -> logits
 models          the table MODELS: how each loads, its profile, its study
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
 story           one picture: settings, play, run (a snapshot a step), words, axes, scenes (the presets, and
-                links), race (the arena: who stands, in which order), suspicion (is a picture
-                attacked?), reel (the frames that the page plays; the finished runs in assets/runs), figures
-                from the numbers that the page draws, takeaway (a run as files)
+                links), race (the arena: who stands, in which order), flips (the smallest eps), suspicion (is
+                a picture attacked?), suggest (what it could be), strips (embeddings to look at), reel (the
+                frames that the page plays; the finished runs in assets/runs), figures from the numbers that
+                the page draws, takeaway (a run as files), lesson (a sheet for a class)
 plots           what figures are drawn with, and those of a study and of accuracies
-benchmark       many pictures: trials, datasets, piles, records (SQLite), run, report, the command line
-ui              the page: lab wires it, handlers answer it, stage.js plays a reel, api serves programs, bench
-                is the hidden tab
+benchmark       many pictures: trials, datasets, piles, records (SQLite), run, report, checks (signs of masked
+                gradients), the command line
+ui              the page: lab wires it; handlers, arena and suspicion answer it; stage.js plays a reel, in the
+                page or in a file of its own (files); api serves programs, bench is the hidden tab
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """
