@@ -373,7 +373,7 @@ def test_the_tour_leads_through_the_four_acts(page):
 
 def test_upload_attack_counterattack_verdict(page):
     upload(page, EXAMPLES[3].path)
-    page.get_by_role("button", name="Labels").click()
+    expect(page.locator("#labels textarea")).to_be_visible(timeout=PATIENCE)  # they open by themselves
     page.locator("#labels textarea").fill("coffee\npizza\norange\nlemon")
     page.click("#attack")
     say(page, "The attack turned “.+” into")
