@@ -153,11 +153,9 @@ class Attacker:
         return unsuspected.best(craft(unsuspected.attack, unsuspected.classify), pixels, labels)
 
     def _target(self, way: str, dice: Dice) -> Classify:
-        """What he makes the attack on, pixels [B,3,H,W] -> logits [B,K]."""
+        """What he makes the attack on, pixels [B,3,H,W] -> logits [B,K]; for GATE see `_unsuspected`."""
         if way == PLAIN:
             return lambda pixels: self.clip.logits(self.clip.encode(pixels), self.text)
-        if way == GATE:
-            return self._unsuspected(dice).classify
         on, samples = self.row.on(self.profile), self.samples if way == EOT else 1
         if way.startswith(SURROGATE):
             on = self.row.surrogates_on(self.profile)[int(way.split()[-1]) - 1]
@@ -194,32 +192,25 @@ class Attacker:
         tuned = self.clip.original is not None
         key = (self.row, str(self.row.config(self.profile)), self.attack, way, self.samples, gradient, tuned)
         if key not in _COUNTED:
-            _COUNTED[key] = _most_passes(
-                self.row, self.profile, self.attack, way, self.samples, gradient, tuned
-            )
+            text = label_features()
+            found = [replace(self, clip=clip, text=text)._spent(way, gradient) for clip in stand_ins(tuned)]
+            _COUNTED[key] = Passes(max(p.forward for p in found), max(p.backward for p in found))
         return _COUNTED[key]
+
+    def _spent(self, way: str, gradient: bool) -> Passes:
+        """The passes of one step of a way on a picture of noise; gradient: with those back."""
+        dice, side = torch.Generator().manual_seed(0), self.clip.image_size
+        pixels = torch.rand(1, 3, side, side, generator=dice).requires_grad_(gradient)
+        with in_tiles(None), count_passes() as passes, torch.set_grad_enabled(gradient):
+            unsuspected = self._unsuspected(dice) if way == GATE else None
+            logits = (unsuspected.classify if unsuspected else self._target(way, dice))(pixels)
+            if gradient:
+                objective = (unsuspected or self.attack).objective
+                objective(logits, logits.argmax(1)).sum().backward()
+        return passes
 
 
 _COUNTED: dict[tuple[object, ...], Passes] = {}
-
-
-def _most_passes(
-    row: Defense, profile: Profile, attack: Attack, way: str, samples: int, gradient: bool, tuned: bool
-) -> Passes:
-    """The most passes of one step of a way over two models that stand in; gradient: with those back."""
-    found = []
-    for clip in stand_ins(tuned):
-        text, dice = label_features(), torch.Generator().manual_seed(0)
-        him = Attacker(clip, text, row, profile, attack, 1, samples)
-        pixels = torch.rand(1, 3, clip.image_size, clip.image_size, generator=dice).requires_grad_(gradient)
-        with in_tiles(None), count_passes() as passes, torch.set_grad_enabled(gradient):
-            target = him._unsuspected(dice) if way == GATE else None
-            logits = target.classify(pixels) if target else him._target(way, dice)(pixels)
-            if gradient:
-                objective = target.objective if target else attack.objective
-                objective(logits, logits.argmax(1)).sum().backward()
-        found.append(passes)
-    return Passes(max(p.forward for p in found), max(p.backward for p in found))
 
 
 def _copied(dice: Dice) -> Dice:

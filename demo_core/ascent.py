@@ -106,6 +106,26 @@ def ascend(
     yield Step(budget.steps, delta)
 
 
+def with_best(
+    steps: Iterator[Step], look: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+) -> Iterator[tuple[Step, torch.Tensor, torch.Tensor]]:
+    """Each step, what the model said at it, and the delta [B,3,H,W] so far of the highest objective, row by
+    row, the first of several. look: delta -> (output, objective [B]), for the last point, at which nobody has
+    looked; without a gradient."""
+    best: torch.Tensor | None = None
+    for step in steps:
+        output, value = step.output, step.objective
+        if output is None or value is None:
+            with torch.no_grad():
+                output, value = look(step.delta)
+        if best is None:
+            best, highest = step.delta, value
+        better = value > highest
+        best = torch.where(better.view(-1, 1, 1, 1), step.delta, best)
+        highest = torch.where(better, value, highest)
+        yield step, output, best
+
+
 def passing_sign(values: torch.Tensor) -> torch.Tensor:
     """sign(values) [B,...] forwards; backwards the slope of a soft one, tanh(v / mean |v|) over each row, for
     the sign's own is nought almost everywhere."""

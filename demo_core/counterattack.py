@@ -62,10 +62,9 @@ def relative_drift(moved: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
     return (moved - anchor).norm(dim=-1) / anchor.norm(dim=-1)
 
 
-@torch.no_grad()
 def stability(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """tau [B] = ‖f(x+n) - f(x)‖ / ‖f(x)‖: how far a little noise moves the embedding. Small: suspiciously
-    stable."""
+    stable. Differentiable."""
     return relative_drift(encode(pixels + noise), encode(pixels))
 
 
@@ -130,7 +129,8 @@ def purifying(
     the first step, or before any gradient where all of them are.
     """
     if probe is not None:
-        tau = stability(probe, pixels, start)
+        with torch.no_grad():
+            tau = stability(probe, pixels, start)
         rows = config.gate.engages(tau)
         yield Measured(TAU, tau, rows.float())
         deltas = []

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from demo_core.ascent import Step
+from demo_core.ascent import Step, with_best
 from demo_core.attacks import Attack, Classify
 from demo_core.counterattack import Gate
 
@@ -52,15 +52,10 @@ class Unsuspected:
     def best(self, steps: Iterator[Step], pixels: torch.Tensor, labels: torch.Tensor) -> Iterator[Step]:
         """The steps of his attack; the last holds the best point of the way, itself included: where the two
         aims take turns, the end may be a bad moment."""
-        best: torch.Tensor | None = None
-        for step in steps:
-            value = step.objective
-            if value is None:
-                with torch.no_grad():
-                    value = self.objective(self.classify(pixels + step.delta), labels)
-            if best is None:
-                best, highest = step.delta, value
-            better = value > highest
-            best = torch.where(better.view(-1, 1, 1, 1), step.delta, best)
-            highest = torch.maximum(value, highest)
+
+        def look(delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits = self.classify(pixels + delta)
+            return logits, self.objective(logits, labels)
+
+        for step, _, best in with_best(steps, look):
             yield replace(step, delta=best) if step.output is None else step

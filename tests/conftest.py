@@ -4,6 +4,7 @@ from PIL import Image
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES, Defense
+from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import load, load_embedded
 
 SIDE = 64  # pixels a side of the small variant
@@ -51,6 +52,17 @@ def save(tmp_path):
         return str(tmp_path / name)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def classify(clip):
+    """The small model over the everyday labels."""
+    return clip.classifier(PRESETS["Everyday"], DEFAULT_TEMPLATE)
+
+
+def dice(n: int, seed: int = 0, first: int = 0) -> list[torch.Generator]:
+    """A generator for each of n pictures; first: the number of the first of them."""
+    return [torch.Generator().manual_seed(1000 * seed + first + i) for i in range(n)]
 
 
 def only_rows(monkeypatch, *keys: str) -> dict[str, Defense]:

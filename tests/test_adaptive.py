@@ -15,14 +15,11 @@ from demo_core.defenses import DEFENSES
 from demo_core.evasion import MARGIN, Unsuspected, beyond
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
+from tests.conftest import dice
 
 LABELS, PHOTO = PRESETS["Everyday"], profile_of("photo")
 EPS, STEP = 4 / 255, 1 / 255
 GATED = [key for key, row in DEFENSES.items() if row.signal and row.gate(PHOTO)]
-
-
-def dice(n: int, seed: int = 0) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed * 1000 + i) for i in range(n)]
 
 
 @pytest.fixture(scope="module")

@@ -32,16 +32,13 @@ from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
 from demo_core.moments import Moved, exhausted, watched
 from tests.conformance import encoder
+from tests.conftest import dice
 from tests.transcriptions import NAIVE, SETS, SIDE, classify_one, noise_one
 
 PHOTO = profile_of("photo")
 
 LABELS = PRESETS["Everyday"]
 MAY_LEAVE = ("ttc", "doc", "shift", "default")  # whose gate may leave a picture without a draw, or draws none
-
-
-def dice(n: int, seed: int = 0) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed * 1000 + i) for i in range(n)]
 
 
 @pytest.fixture(scope="module")

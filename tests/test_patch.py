@@ -4,19 +4,8 @@ import pytest
 import torch
 
 from demo_core.attacks import ATTACKS
-from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.patch import square_mask
-
-LABELS = PRESETS["Everyday"]
-
-
-def dice(n: int, first: int = 0) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(first + i) for i in range(n)]
-
-
-@pytest.fixture(scope="module")
-def classify(clip):
-    return clip.classifier(LABELS, DEFAULT_TEMPLATE)
+from tests.conftest import dice
 
 
 @pytest.mark.parametrize("share, side", [(0.05, 3), (0.15, 10), (0.3, 19), (0.001, 1), (1.0, 64)])
@@ -29,7 +18,7 @@ def test_the_patch_has_the_size_that_was_asked_for(share, side, photographs):
 def test_its_place_is_drawn_for_each_picture_and_not_for_its_batch(photographs):
     whole = square_mask(photographs, 0.15, dice(4))
     assert not torch.equal(whole[0], whole[1])
-    assert torch.equal(whole[2:3], square_mask(photographs[2:3], 0.15, dice(1, 2)))
+    assert torch.equal(whole[2:3], square_mask(photographs[2:3], 0.15, dice(1, first=2)))
 
 
 def test_it_moves_no_pixel_outside_and_any_inside(classify, photographs):

@@ -1,30 +1,21 @@
 """The Square attack: its schedule, its squares, and that it asks as often as it says and never falls back."""
 
-import pytest
 import torch
 
 from demo_core.ascent import last
 from demo_core.attacks import ATTACKS, lead
 from demo_core.clip import count_passes
-from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.square import FIRST_SHARE, share_at, squared, stripes
+from tests.conftest import dice
 
 EPS = 4 / 255
-LABELS = PRESETS["Everyday"]
-
-
-def dice(n: int, first: int = 0) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(first + i) for i in range(n)]
-
-
-@pytest.fixture(scope="module")
-def classify(clip):
-    return clip.classifier(LABELS, DEFAULT_TEMPLATE)
 
 
 def walk(classify, pixels, labels, steps=30, first=0):
     row = ATTACKS["square"]
-    return list(row.run(classify, pixels, labels, eps=EPS, steps=steps, generator=dice(len(pixels), first)))
+    return list(
+        row.run(classify, pixels, labels, eps=EPS, steps=steps, generator=dice(len(pixels), first=first))
+    )
 
 
 def test_the_schedule_is_the_papers_rescaled():

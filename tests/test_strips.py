@@ -11,7 +11,7 @@ from demo_core import story
 from demo_core.examples import EXAMPLES
 from demo_core.models import profile_of
 from demo_core.pictures import open_picture, to_photo
-from demo_core.story.reel import reel
+from demo_core.story.reel import SHOWN_LABELS, reel
 from demo_core.story.run import NOISE
 from demo_core.story.strips import label_strips, strip
 
@@ -49,7 +49,7 @@ def test_the_page_finds_the_cosines_that_the_model_found(run):
 
 def test_every_label_that_a_bar_names_has_its_strip(run):
     named = {index for frame in reel(run)["frames"] for index, _ in frame["top"]}
-    assert named <= set(map(int, label_strips(run)))
+    assert named <= set(map(int, label_strips(run, SHOWN_LABELS)))
 
 
 def test_the_test_is_made_of_the_changes_that_are_shown(run):

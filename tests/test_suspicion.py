@@ -164,7 +164,7 @@ def test_which_tests_are_made_and_which_decides(clip, cat, settings):
     assert all(sign.known is None for sign in ours.signs[2:])
     *_, papers = suspect(clip, cat, settings, Profile())
     assert papers.deciding.signal == TAU and papers.signs[1].signal == VIEW_DRIFT
-    assert papers.signs[1].gate is papers.signs[1].suspicious is tab.strip(papers.signs[1]) is None
+    assert papers.signs[1].gate is papers.signs[1].suspicious is tab.scale(papers.signs[1]) is None
     assert "nobody has drawn a line" in words.reading(papers.signs[1])
 
 
@@ -339,7 +339,7 @@ def test_a_strip_holds_what_it_shows(clip, cat, settings):
     assert html.count('class="strip"') == html.count('class="line"') == len(found.signs) == 4
     assert html.count('class="pile clean"') == html.count('class="pile attacked"') == 1  # the study has one
     for value in (0.01, 0.75, 7.0):
-        drawn = tab.strip(replace(found.deciding, value=value))
+        drawn = tab.scale(replace(found.deciding, value=value))
         numbers = [drawn.value, drawn.line, *drawn.clean, *drawn.attacked]
         assert all(0 <= number <= 1 for number in numbers)
         assert drawn.clean[1] < drawn.line < drawn.attacked[1]

@@ -10,8 +10,9 @@ makes the records that they need, and prints the checks with every other table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 from scipy.stats import binomtest
@@ -87,7 +88,7 @@ class _Row:
 
 def _gradient(trial: Trial) -> bool:
     row = ATTACKS[trial.attack]
-    return not (row.rule.black_box or row.transfer or row.visible or trial.attack == "noise" or row.targeted)
+    return not (row.rule.black_box or row.transfer or row.visible or row.control or row.targeted)
 
 
 Found = Iterator[str | None]  # a sign's sentence; None for a comparison that found nothing
@@ -117,16 +118,18 @@ def _transfer(row: _Row) -> Found:
 
 
 def _noise(row: _Row) -> Found:
-    return _weaker_beats(row, lambda trial: trial.attack == "noise" and trial.eps > 0)
+    return _weaker_beats(row, lambda trial: ATTACKS[trial.attack].control and trial.eps > 0)
 
 
-def _ladder(row: _Row, rung: Callable[[Trial], float], side: Callable[[Trial], object]) -> Found:
-    """Gradient attacks that differ in one number alone should leave less standing the larger it is."""
-    sides: dict[object, list[str]] = {}
+def _ladder(row: _Row, rung: str) -> Found:
+    """Gradient attacks that differ in one number alone, a field of Trial, should leave less standing the
+    larger it is."""
+    sides: dict[Trial, list[str]] = {}
     for attack in row.those(_gradient):
-        sides.setdefault(side(row.trials[attack]), []).append(attack)
+        rest: dict[str, Any] = {rung: 0}
+        sides.setdefault(replace(row.trials[attack], **rest), []).append(attack)
     for alike in sides.values():
-        for low, high in pairwise(sorted(alike, key=lambda attack: rung(row.trials[attack]))):
+        for low, high in pairwise(sorted(alike, key=lambda attack: getattr(row.trials[attack], rung))):
             found = row.fewer([low], [high])
             yield found and (
                 f"{attack_title(high)} leaves {found[1]:.0f} %, {attack_title(low)} {found[0]:.0f} %"
@@ -134,11 +137,11 @@ def _ladder(row: _Row, rung: Callable[[Trial], float], side: Callable[[Trial], o
 
 
 def _eps(row: _Row) -> Found:
-    return _ladder(row, lambda t: t.eps, lambda t: (t.attack, t.steps, t.predicted, t.adaptive, t.samples))
+    return _ladder(row, "eps")
 
 
 def _steps(row: _Row) -> Found:
-    return _ladder(row, lambda t: t.steps, lambda t: (t.attack, t.eps, t.predicted, t.adaptive, t.samples))
+    return _ladder(row, "steps")
 
 
 def _large(row: _Row) -> Found:
@@ -162,7 +165,7 @@ def _leak(row: _Row) -> Found:
         return
     for attack in row.those(lambda trial: _gradient(trial) and not trial.predicted):
         found = row.fewer([CLEAN], [attack])
-        twin = str(_from_prediction(row.trials[attack]))
+        twin = str(replace(row.trials[attack], predicted=True))
         beside = (
             f", from the predicted one {100 * row.standing([twin]).mean():.0f} %"
             if twin in row.trials
@@ -172,10 +175,6 @@ def _leak(row: _Row) -> Found:
             f"{attack_title(attack)} from the true label leaves {found[1]:.0f} %, more than the"
             f" {found[0]:.0f} % of clean pictures{beside}"
         )
-
-
-def _from_prediction(trial: Trial) -> Trial:
-    return Trial(trial.attack, trial.eps, trial.steps, True, trial.adaptive, trial.samples)
 
 
 CHECKS: dict[str, tuple[str, Callable[[_Row], Found]]] = {

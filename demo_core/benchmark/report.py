@@ -115,9 +115,8 @@ def marks(key: str) -> dict[str, Finding]:
     records = shipped(key)
     if records is None or records.empty:
         return {}
-    found = findings(records)
-    most = max(found, key=lambda finding: finding.pictures).dataset
-    return {finding.defense: finding for finding in found if finding.dataset == most}
+    largest = records.groupby("dataset")["index"].nunique().idxmax()
+    return {finding.defense: finding for finding in findings(records[records["dataset"] == largest])}
 
 
 def shipped(key: str) -> pd.DataFrame | None:

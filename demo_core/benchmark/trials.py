@@ -47,9 +47,8 @@ class Trial:
                 raise ValueError
             steps = 10 if ATTACKS[name].single_step else int(count or 10)
             trial = Trial(name, float(eps), steps, "predicted" in flags, "adaptive" in flags, *draws)
-            if not (0 <= trial.eps <= (100 if trial.visible else math.inf) and trial.steps >= 1):
-                raise ValueError
-            if not math.isfinite(trial.eps):
+            most = 100 if trial.visible else math.inf
+            if not (math.isfinite(trial.eps) and 0 <= trial.eps <= most and trial.steps >= 1):
                 raise ValueError
         except (ValueError, TypeError):
             raise BenchmarkError(

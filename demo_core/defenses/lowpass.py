@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from demo_core.ascent import Budget, Dice, ascend
+from demo_core.ascent import Budget, Dice, ascend, with_best
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import Encode, Gate
 from demo_core.defenses.published import answer
@@ -87,23 +87,13 @@ def _purifying(encode: Encode, pixels: torch.Tensor, radius: float, gate: Gate, 
             unit = F.normalize(features, dim=-1)
             return (unit * low).sum(-1) - (unit * own).sum(-1)
 
-        best, highest = torch.zeros_like(given), torch.full_like(own[:, 0], float("-inf"))
-        for step in ascend(
-            encode,
-            score,
-            given,
-            torch.zeros_like(given),
-            budget,
-        ):
-            features, value = step.output, step.objective
-            if features is None or value is None:  # the last point, which the loop had not to look at
-                with torch.no_grad():
-                    features = encode(given + step.delta)
-                    value = score(features)
+        def look(moved: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features = encode(given + moved)
+            return features, score(features)
+
+        path = ascend(encode, score, given, torch.zeros_like(given), budget)
+        for step, features, best in with_best(path, look):  # noqa: B007  the last is what is added
             yield Moved(engaged, step.delta, features)
-            better = value > highest
-            best = torch.where(better.view(-1, 1, 1, 1), step.delta, best)
-            highest = torch.where(better, value, highest)
         delta[engaged] = best
     return delta, similarity, engaged
 

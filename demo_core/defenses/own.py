@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from demo_core.ascent import Budget, Dice, Step, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import TAU, Encode, Gate, TTCConfig, relative_drift, weigh
+from demo_core.counterattack import TAU, Encode, Gate, TTCConfig, stability, weigh
 from demo_core.defenses.averages import mean_of
 from demo_core.defenses.published import answer, everyone, still
+from demo_core.defenses.shifts import stacked_logits, unit_features
 from demo_core.defenses.signals import ENGAGED
-from demo_core.defenses.views import LOOKS, VIEWS, look, view_drift, view_features
+from demo_core.defenses.views import LOOKS, VIEWS, look, over_stack, view_drift, view_features
 from demo_core.moments import Defended, Defending, Looked, Measured, Moved
 
 
@@ -45,6 +45,10 @@ class OwnConfig:
         and pictures left alone keep it, as in the authors' code; else it starts from the picture itself."""
         return self.gate.signal == TAU
 
+    def result(self, deltas: list[torch.Tensor]) -> torch.Tensor:
+        """What the steps of the counterattack come to."""
+        return deltas[-1] if self.beta is None else weigh(deltas, self.beta)
+
     @property
     def noise_eps(self) -> float:
         """The size of that noise. It is the one that tau is defined with (the paper's), whatever the
@@ -55,7 +59,7 @@ class OwnConfig:
 def gate_signal(encode: Encode, pixels: torch.Tensor, noise: torch.Tensor, gate: Gate) -> torch.Tensor:
     """The signal [B] that the gate reads; noise [B,3,H,W] is what tau is probed with. Differentiable."""
     if gate.signal == TAU:
-        return relative_drift(encode(pixels + noise), encode(pixels))
+        return stability(encode, pixels, noise)
     return view_drift(view_features(encode, pixels))
 
 
@@ -90,7 +94,7 @@ def pushed(
 
     def seen(x: torch.Tensor) -> torch.Tensor:
         stack = torch.stack([x, *(VIEWS[name](x) for name in config.aim)], 1)
-        return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
+        return over_stack(encode, stack)
 
     def objective(features: torch.Tensor) -> torch.Tensor:
         nonlocal anchor
@@ -101,14 +105,7 @@ def pushed(
     if start.count_nonzero() or not config.aim:
         with torch.set_grad_enabled(unroll):
             anchor = encode(pixels)
-    return ascend(
-        seen,
-        objective,
-        pixels,
-        start,
-        config.budget,
-        unroll=unroll,
-    )
+    return ascend(seen, objective, pixels, start, config.budget, unroll=unroll)
 
 
 def closer_looks(pixels: torch.Tensor, looks: Sequence[int]) -> torch.Tensor:
@@ -124,10 +121,9 @@ def _from_looks(
     if not looks:
         return Defended(pixels, answer(clip, pixels, text))
     views = closer_looks(pixels, looks)
-    features = F.normalize(clip.encode(views.flatten(0, 1)), dim=-1)
-    seen = clip.logits(features, text).unflatten(0, views.shape[:2])
-    yield Looked(views, seen)
-    return Defended(pixels, clip.logits(mean_of(features.unflatten(0, views.shape[:2])), text))
+    features = unit_features(clip, views)
+    yield Looked(views, stacked_logits(clip, features, text))
+    return Defended(pixels, clip.logits(mean_of(features), text))
 
 
 def judging(
@@ -167,7 +163,7 @@ def default(
             own = None if step.output is None else step.output[:, 0]  # the others are its views'
             yield Moved(engaged, step.delta, own)
             deltas.append(step.delta)
-        delta[engaged] = deltas[-1] if config.beta is None else weigh(deltas, config.beta)
+        delta[engaged] = config.result(deltas)
     judged = yield from judging(clip, pixels + delta, text, config, engaged)
     return Defended(judged.pixels, judged.logits, {config.gate.signal: signal, ENGAGED: engaged})
 
@@ -211,8 +207,8 @@ def shifted(
     engaged = config.gate.engages(signal)
     yield Measured(config.gate.signal, signal, engaged.float())
     views = torch.cat([pixels[None], closer_looks(pixels, config.looks)])
-    features = F.normalize(clip.encode(views.flatten(0, 1)), dim=-1).unflatten(0, views.shape[:2])
-    yield Looked(views, clip.logits(features.flatten(0, 1), text).unflatten(0, views.shape[:2]))
+    features = unit_features(clip, views)
+    yield Looked(views, stacked_logits(clip, features, text))
     times = torch.where(engaged, config.strength, config.calm).unsqueeze(-1)
     answered = features[0] + times * (mean_of(features[1:]) - features[0])
     signals = {config.gate.signal: signal, ENGAGED: engaged}

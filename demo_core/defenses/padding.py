@@ -11,6 +11,7 @@ from demo_core.ascent import Dice
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import Gate
 from demo_core.defenses.signals import ENGAGED, PADDING
+from demo_core.defenses.views import over_stack
 from demo_core.moments import Defended, Defending, Looked, Measured
 
 
@@ -49,11 +50,11 @@ def padding(
 ) -> Defending:
     """Where padding turns the embedding far, the padded picture is classified in place of the picture."""
     views = torch.stack([pixels, padded(pixels, config.border)])
-    features = clip.encode(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+    features = over_stack(clip.encode, views)
     similarity = F.cosine_similarity(features[0], features[1], dim=-1).detach()
     engaged = config.gate.engages(similarity)
     yield Measured(PADDING, similarity, engaged.float())
-    logits = clip.logits(features.flatten(0, 1), text).unflatten(0, views.shape[:2])
+    logits = over_stack(lambda f: clip.logits(f, text), features)
     if engaged.any():
         yield Looked(views[1:, engaged], logits[1:, engaged])
     return Defended(

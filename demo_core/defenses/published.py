@@ -15,10 +15,10 @@ import torch.nn.functional as F
 
 from demo_core.ascent import Budget, Dice, ascend, random_start
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import TAU, TTCConfig, purifying, relative_drift
+from demo_core.counterattack import TAU, TTCConfig, purifying, stability
 from demo_core.defenses.averages import mean_of
 from demo_core.defenses.signals import ENGAGED
-from demo_core.defenses.views import transformed
+from demo_core.defenses.views import over_stack, transformed
 from demo_core.moments import Defended, Defending, Looked, Moved
 
 
@@ -56,7 +56,7 @@ def tte(clip: ZeroShotCLIP, pixels: torch.Tensor, text: torch.Tensor, dice: Dice
     """Test-time transformation ensembling (Pérez et al., ICCV Workshops 2021): the logits averaged over flips
     and crops."""
     views = torch.stack(transformed(pixels))
-    logits = answer(clip, views.flatten(0, 1), text).unflatten(0, views.shape[:2])
+    logits = over_stack(lambda x: answer(clip, x, text), views)
     yield Looked(views, logits)
     return Defended(pixels, mean_of(logits))
 
@@ -117,8 +117,7 @@ def ttc_signal(
     clip: ZeroShotCLIP, pixels: torch.Tensor, dice: Dice = None, config: TTCConfig = TTCConfig()
 ) -> torch.Tensor:
     """tau [B], differentiable."""
-    noise = random_start(pixels.detach(), config.eps, dice)
-    return relative_drift(clip.probe(pixels + noise), clip.probe(pixels))
+    return stability(clip.probe, pixels, random_start(pixels.detach(), config.eps, dice))
 
 
 def ttc(

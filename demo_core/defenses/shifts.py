@@ -14,6 +14,7 @@ from demo_core.counterattack import Gate
 from demo_core.defenses.averages import mean_of
 from demo_core.defenses.random_views import dbd_views, perspective
 from demo_core.defenses.signals import AGREEMENT
+from demo_core.defenses.views import over_stack
 from demo_core.moments import Defended, Defending, Looked, Measured
 
 
@@ -52,14 +53,14 @@ def dbd_feature(
     return features[0] + mean * amplified.unsqueeze(-1), score
 
 
-def _seen(clip: ZeroShotCLIP, pixels: torch.Tensor, views: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The picture and its views [1 + V,B,3,S,S], and their unit features [1 + V,B,D]."""
-    stack = torch.cat([pixels[None], views])
-    return stack, F.normalize(clip.encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2]), dim=-1)
+def unit_features(clip: ZeroShotCLIP, views: torch.Tensor) -> torch.Tensor:
+    """The unit features [V,B,D] of a stack of views [V,B,3,S,S]."""
+    return F.normalize(over_stack(clip.encode, views), dim=-1)
 
 
-def _logits(clip: ZeroShotCLIP, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-    return clip.logits(features.flatten(0, 1), text).unflatten(0, features.shape[:2])
+def stacked_logits(clip: ZeroShotCLIP, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    """The logits [V,B,K] of a stack of features [V,B,D]."""
+    return over_stack(lambda f: clip.logits(f, text), features)
 
 
 def dbd(
@@ -71,8 +72,9 @@ def dbd(
 ) -> Defending:
     """The picture is answered from its embedding, shifted as its steadiest views lie from it; further where
     they agree."""
-    views, features = _seen(clip, pixels, dbd_views(pixels, dice))
-    logits = _logits(clip, features, text)
+    views = torch.cat([pixels[None], dbd_views(pixels, dice)])
+    features = unit_features(clip, views)
+    logits = stacked_logits(clip, features, text)
     feature, score = dbd_feature(
         features, logits, kept=config.kept, threshold=config.gate.threshold, strength=config.strength
     )
@@ -97,7 +99,7 @@ def agreement(
 ) -> torch.Tensor:
     """How well the shifts of all of DBD's views agree [B]: its score where no labels choose among them;
     differentiable."""
-    _, features = _seen(clip, pixels, dbd_views(pixels, dice))
+    features = unit_features(clip, torch.cat([pixels[None], dbd_views(pixels, dice)]))
     shifts = features[1:] - features[:1]
     return mean_of(F.cosine_similarity(shifts, mean_of(shifts)[None], dim=-1))
 
@@ -147,10 +149,10 @@ def agc(
 ) -> Defending:
     """The picture is answered from its embedding, gone along the great circle towards the mean of its
     slants; further where they lie far from it and agree. It has no gate: the outlierness only scales it."""
-    slants = torch.stack([perspective(pixels, dice) for _ in range(config.views)])
-    views, features = _seen(clip, pixels, slants)
+    views = torch.stack([pixels, *(perspective(pixels, dice) for _ in range(config.views))])
+    features = unit_features(clip, views)
     feature, beta = agc_feature(
         features, beta_clean=config.beta_clean, beta_attacked=config.beta_attacked, power=config.power
     )
-    yield Looked(views, _logits(clip, features, text))
+    yield Looked(views, stacked_logits(clip, features, text))
     return Defended(pixels, clip.logits(feature, text), {"beta": beta.detach()})

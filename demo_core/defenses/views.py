@@ -30,10 +30,15 @@ VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def over_stack(function: Encode, stack: torch.Tensor) -> torch.Tensor:
+    """What a function of a batch [N,...] makes of a stack of batches [V,B,...], in one call: [V,B,...]."""
+    return function(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
+
+
 def view_features(encode: Encode, pixels: torch.Tensor) -> torch.Tensor:
     """Features [1 + V, B, D] of the picture and of each of VIEWS, in one batch; differentiable."""
     stack = torch.stack([pixels, *(view(pixels) for view in VIEWS.values())])
-    return encode(stack.flatten(0, 1)).unflatten(0, stack.shape[:2])
+    return over_stack(encode, stack)
 
 
 def view_drift(features: torch.Tensor) -> torch.Tensor:

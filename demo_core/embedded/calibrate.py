@@ -24,7 +24,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import Budget, random_start
 from demo_core.benchmark.trials import Trial
-from demo_core.counterattack import TTCConfig, stability, weigh
+from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
     TAU,
     VIEW_DRIFT,
@@ -115,7 +115,7 @@ def counterattacked(gallery: Gallery, pictures: torch.Tensor, config: OwnConfig)
     for i, x in gallery.batches(pictures, "counterattacking"):
         noise = random_start(x, config.noise_eps, torch.Generator().manual_seed(1000 + i))
         deltas = [step.delta for step in pushed(gallery.clip.encode, x, noise, config)]
-        found.append((x + weigh(deltas, config.beta) if config.beta is not None else x + deltas[-1]).cpu())
+        found.append((x + config.result(deltas)).cpu())
     return torch.cat(found)
 
 

@@ -7,8 +7,7 @@ eps does at least what a smaller one does; where it does not, what is found is o
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
@@ -37,8 +36,7 @@ class Flip:
 def flips(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -> Iterator[tuple[Flip, ...]]:
     """Every row's, under the run's attack, which knows none of them: those found so far, after each step of
     the work, so that whoever asked can end it there. The right label is the run's, `Run.right`."""
-    settings: Any = run.settings
-    run = replace(run, settings=replace(settings, adaptive=False))
+    run = run.under(adaptive=False)
     made: dict[float, torch.Tensor] = {0.0: torch.zeros_like(run.pixels)}
     found: tuple[Flip, ...] = ()
 
@@ -66,6 +64,5 @@ def flips(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -
 def _sized(run: Run, eps: float) -> Run:
     """The run under its attack at another eps, in 1/255, with the step size that goes with it."""
     size = usual_step_size(eps) / 255 if ATTACKS[run.settings.attack].rule.takes_step_size else None
-    settings: Any = run.settings  # its fields are made from those of Chosen
     changes = {} if size is None else {"step_size": size}
-    return replace(run, settings=replace(settings, eps=eps / 255, **changes))
+    return run.under(eps=eps / 255, **changes)

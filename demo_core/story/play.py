@@ -245,7 +245,7 @@ def answered(
         except StopIteration as end:
             return end.value, reading, not torch.equal(before, dice.get_state())
         if isinstance(moment, Measured):
-            reading = Reading(moment.signal, moment.value.item(), moment.weight.item())
+            reading = Reading.of(moment)
 
 
 def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
@@ -312,7 +312,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
             defended = end.value
             break
         if isinstance(moment, Measured):
-            reading = Reading(moment.signal, moment.value.item(), moment.weight.item())
+            reading = Reading.of(moment)
             run = replace(run, reading=reading, engaged=reading.weight >= 0.5)
             yield run
         elif isinstance(moment, Moved):

@@ -73,7 +73,7 @@ def reel(
         "verdict": {"text": words.verdict(run), "tone": words.tone(run), "note": note},
         "asks": run.asks,
         "nudges": _nudges(run),
-        "strips": label_strips(run),
+        "strips": label_strips(run, SHOWN_LABELS),
         "said": words.described(run),
         "tour": tour(told(run)),
         "done": done,

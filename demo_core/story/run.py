@@ -11,6 +11,7 @@ import torch
 from demo_core.attacks import ATTACKS
 from demo_core.counterattack import relative_drift
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Defense, Gate, Profile
+from demo_core.moments import Measured
 from demo_core.story.settings import Settings
 
 UNSURE = 0.5  # below this probability an answer is unsure
@@ -59,6 +60,11 @@ class Reading:
     signal: str
     value: float
     weight: float
+
+    @staticmethod
+    def of(moment: Measured) -> Reading:
+        """Of one picture's gate."""
+        return Reading(moment.signal, moment.value.item(), moment.weight.item())
 
 
 @dataclass(frozen=True)
@@ -221,12 +227,14 @@ class Run:
         it."""
         return self.true_label is None and not self.doubted
 
+    def under(self, **changes: Any) -> Run:
+        """The same with other settings."""
+        settings: Any = self.settings  # its fields are made from those of Chosen
+        return replace(self, settings=replace(settings, **changes))
+
     def judged(self, right: bool) -> Run:
         """The same, with what the visitor says of the first answer."""
-        settings: Any = self.settings
-        if right:
-            return replace(self, settings=replace(settings, truth=int(self.clean.argmax())), doubted=False)
-        return replace(self, settings=replace(settings, truth=None), doubted=True)
+        return replace(self.under(truth=int(self.clean.argmax()) if right else None), doubted=not right)
 
     @property
     def no_label_fits(self) -> bool:

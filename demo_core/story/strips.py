@@ -11,7 +11,6 @@ import torch.nn.functional as F
 
 from demo_core.story.run import Run
 
-COUNT = 6  # likeliest labels of each moment whose strips are shown
 TOP = 127  # a strip's numbers are whole, from -TOP to TOP
 
 
@@ -24,10 +23,11 @@ def strip(features: torch.Tensor) -> dict[str, Any]:
     return {"bytes": b64encode(levels.numpy().tobytes()).decode(), "largest": round(largest, 6)}
 
 
-def label_strips(run: Run) -> dict[str, dict[str, Any]]:
-    """The strips of all labels that are among the likeliest at some moment of the run, by their index."""
+def label_strips(run: Run, count: int) -> dict[str, dict[str, Any]]:
+    """The strips of all labels that are among the so many likeliest at some moment of the run, by their
+    index."""
     answers = [moment.probabilities for moment in run.moments]
     if run.defended is not None:
         answers.append(run.defended)
-    shown = {i for answer in answers for i in answer.topk(min(COUNT, len(answer))).indices.tolist()}
+    shown = {i for answer in answers for i in answer.topk(min(count, len(answer))).indices.tolist()}
     return {str(i): strip(run.text[i]) for i in sorted(shown)}

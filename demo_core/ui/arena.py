@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 import gradio as gr
@@ -12,8 +12,9 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.models import MODELS, profile_of
 from demo_core.moments import step_by_step
-from demo_core.story import arena_words
+from demo_core.story import Run, arena_words
 from demo_core.story.flips import flips
+from demo_core.story.race import Races
 from demo_core.story.settings import Chosen, InputError
 from demo_core.ui.handlers import (
     IDLE,
@@ -40,19 +41,28 @@ def compare(visit: Visit) -> Iterator[Changes]:
     clip, run = model(session.run.settings.model), session.run
     adaptive = visit.chosen.adaptive and run.settings.attack_can_know
     if run.settings.knows_defence and not adaptive:  # his attack was made through one of them
-        run = replace(run, settings=replace(run.settings, adaptive=False))
+        run = run.under(adaptive=False)
         run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
-    run = replace(run, settings=replace(run.settings, adaptive=adaptive))
-    side, shown = ("adaptive" if adaptive else "static"), None
-    races = replace(session.races, **{side: ()})
-    yield {"arena": arena_html(run, races)}
-    for bouts in story.arena(clip, run):
-        if not bouts or bouts is shown:
-            yield {"stage": gr.skip()}
-            continue
-        races, shown = replace(races, **{side: bouts}), bouts
-        yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
+    run = run.under(adaptive=adaptive)
+    side = "adaptive" if adaptive else "static"
+    races = yield from _lane_by_lane(session, run, side, story.arena(clip, run))
     yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LONGEST))} | IDLE
+
+
+def _lane_by_lane(
+    session: Session, run: Run, field: str, found: Iterator[tuple]
+) -> Generator[Changes, None, Races]:
+    """The lanes as rows answer, and in the end the races; field: of Races, which `found` fills, the same
+    tuple again at each step of the work between two answers."""
+    races, shown = replace(session.races, **{field: ()}), ()
+    yield {"arena": arena_html(run, races)}
+    for answers in found:
+        if not answers or answers is shown:
+            yield {"stage": gr.skip()}  # a place to stop at
+            continue
+        races, shown = replace(races, **{field: answers}), answers
+        yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
+    return races
 
 
 def watch(key: str, visit: Visit) -> Iterator[Changes]:
@@ -62,7 +72,7 @@ def watch(key: str, visit: Visit) -> Iterator[Changes]:
     clip, run = model(session.run.settings.model), session.run
     adaptive = visit.chosen.adaptive and run.settings.attack_can_know
     anew = adaptive or run.settings.knows_defence
-    run = replace(run, settings=replace(run.settings, adaptive=adaptive, defense=key))
+    run = run.under(adaptive=adaptive, defense=key)
     runs = story.whole(clip, run, surrogate_for(run)) if anew else story.defend(clip, run)
     yield {"defense": gr.update(value=key, info=DEFENSES[key].help)}
     yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
@@ -89,15 +99,8 @@ def knowing(chosen: Chosen) -> str:
 def smallest_eps(visit: Visit) -> Iterator[Changes]:
     """How small an eps turns the picture, without and with each defence, beside what the lanes say."""
     session = yield from attack_before(visit)
-    clip, run, shown = model(session.run.settings.model), session.run, None
+    clip, run = model(session.run.settings.model), session.run
     if ATTACKS[run.settings.attack].visible:
         raise InputError("A patch keeps to no eps: choose another attack to find the smallest one.")
-    races = replace(session.races, flips=())
-    yield {"arena": arena_html(run, races)}
-    for found in flips(clip, run, surrogate_for(run)):
-        if not found or found is shown:
-            yield {"stage": gr.skip()}
-            continue
-        races, shown = replace(races, flips=found), found
-        yield {"arena": arena_html(run, races), "session": replace(session, races=races)}
+    yield from _lane_by_lane(session, run, "flips", flips(clip, run, surrogate_for(run)))
     yield IDLE

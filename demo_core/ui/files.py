@@ -6,11 +6,14 @@ from __future__ import annotations
 import html
 import json
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from demo_core.attacks import ATTACKS
 from demo_core.defenses.drift import Study
-from demo_core.models import MODELS
+from demo_core.models import MODELS, study_of
 from demo_core.story import Run
 from demo_core.story.reel import reel
 from demo_core.story.takeaway import TAKEAWAYS, Takeaway
@@ -62,6 +65,15 @@ def run_page(run: Run, study: Study | None = None) -> bytes:
 FILES: dict[str, Takeaway] = TAKEAWAYS | {
     "page": Takeaway("Page that plays by itself (HTML)", "run.html", run_page)
 }
+
+
+@contextmanager
+def written(run: Run, picture: str | None, row: Takeaway) -> Iterator[str]:
+    """The path of a file of the run, there meanwhile: gradio keeps a copy of its own for an hour."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file_name(run, picture, row)
+        path.write_bytes(row.make(run, study_of(run.settings.model)))
+        yield str(path)
 
 
 def file_name(run: Run, picture: str | None, row: Takeaway) -> str:

@@ -5,12 +5,10 @@ They know no layout (lab.py gives names to components) and can be called without
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, wraps
-from pathlib import Path
 from secrets import token_hex
 
 import gradio as gr
@@ -40,7 +38,7 @@ from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
-from demo_core.ui.files import FILES, file_name
+from demo_core.ui.files import FILES, written
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name
@@ -99,12 +97,25 @@ def device_name(clip: ZeroShotCLIP) -> str:
     return torch.cuda.get_device_name(clip.device) if clip.device.type == "cuda" else "CPU"
 
 
+def photo_of(path: str | None) -> torch.Tensor:
+    """The picture of a file [3,P,P]. Raises PictureError."""
+    if not path:
+        raise PictureError("Choose a picture first: upload one, or press one of the examples.")
+    return to_photo(open_picture(path))
+
+
+def warn_of(path: str | None) -> None:
+    """Tell the visitor at once where a picture that was put in cannot be read."""
+    try:
+        if path:
+            open_picture(path)
+    except PictureError as error:
+        gr.Warning(str(error), title="Not yet")
+
+
 def begin(photo: str | None, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
     """The model, and the clean picture before it. Raises one of BAD_INPUT."""
-    if not photo:
-        raise PictureError("Choose a picture first: upload one, or press one of the examples.")
-    picture = to_photo(open_picture(photo))
-    clip = model(settings.model)
+    picture, clip = photo_of(photo), model(settings.model)
     return clip, story.begin(clip, picture, settings, profile_of(settings.model), fit_of(settings.model))
 
 
@@ -237,8 +248,7 @@ def attacked_before(visit: Visit) -> Iterator[Changes]:
     run, chosen = session.run, visit.chosen
     if run.settings.defense != chosen.defense and run.settings.knows_defence:
         raise InputError("This attack was made through another defence: press Attack again.")
-    settings = replace(run.settings, defense=chosen.defense)
-    return replace(session, run=replace(run, settings=settings))
+    return replace(session, run=run.under(defense=chosen.defense))
 
 
 def _still(scene: Scene, visit: Visit) -> bool:
@@ -268,8 +278,7 @@ def clean_control(visit: Visit) -> Iterator[Changes]:
     clip, run = fresh(visit)
     before, races = visit.session, Races()
     if before and before.run and before.run.attack_finished and before.made_from == visit.made_from:
-        settings = replace(before.run.settings, defense=run.settings.defense)
-        run, races = replace(before.run, settings=settings), before.races
+        run, races = before.run.under(defense=run.settings.defense), before.races
     changes = streamed(clip, story.defend(clip, run, control=True), visit.made_from, visit.title)
     yield from keeping(races, changes)
 
@@ -292,10 +301,8 @@ def take(key: str, visit: Visit) -> Iterator[Changes]:
     yield {"file": None}  # so that no earlier one is handed over where this one is refused
     run = session.run or made(session.scene, model(session.scene.model))
     picture, row = session.scene.picture if session.scene else visit.title, FILES[key]
-    with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
-        path = Path(folder) / file_name(run, picture, row)
-        path.write_bytes(row.make(run, study_of(run.settings.model)))
-        yield {"file": str(path)}
+    with written(run, picture, row) as path:
+        yield {"file": path}
 
 
 def stopped(session: Session | None) -> Changes:
@@ -318,12 +325,15 @@ def judged(session: Session | None, right: bool) -> Changes:
         return {"stage": gr.skip()}
     session = replace(session, run=session.run.judged(right))
     note = page_words.note(session.run.milliseconds, device_name(model(session.run.settings.model)))
-    found = reel(session.run, study_of(session.run.settings.model), note, True, session.name)
-    return {"session": session, "stage": found, "arena": arena_html(session.run, session.races)}
+    return {
+        "session": session,
+        "stage": _whole_reel(session, note),
+        "arena": arena_html(session.run, session.races),
+    }
 
 
-def _whole_reel(session: Session) -> dict:
-    return reel(session.run, study_of(session.run.settings.model), name=session.name)
+def _whole_reel(session: Session, note: str = "") -> dict:
+    return reel(session.run, study_of(session.run.settings.model), note, name=session.name)
 
 
 # ---------------------------------------------------------------- scenes
@@ -398,11 +408,7 @@ def run_link(query: str) -> Iterator[Changes]:
 
 def choose_picture(path: str | None) -> Changes:
     """A picture of the visitor's own: what is on the stage is not of it, and no link can name it."""
-    try:
-        if path:
-            open_picture(path)
-    except PictureError as error:
-        gr.Warning(str(error), title="Not yet")
+    warn_of(path)
     return {
         "title": None,
         "preset": gr.update(value=None, info=NO_PRESET),
@@ -412,9 +418,7 @@ def choose_picture(path: str | None) -> Changes:
 
 def suggest(visit: Visit) -> Iterator[Changes]:
     """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
-    if not visit.photo:
-        raise PictureError("Choose a picture first: upload one, or press one of the examples.")
-    photo = to_photo(open_picture(visit.photo))
+    photo = photo_of(visit.photo)
     yield {"labels": "\n".join(likeliest(model(visit.values["model"]), photo))} | IDLE
 
 

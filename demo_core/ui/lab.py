@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
 from gradio.components import Component
@@ -38,7 +37,6 @@ from demo_core.ui.render import (
     share_html,
 )
 
-HERE = Path(__file__).parent
 STALE = "() => document.querySelector('.stage')?.dispatchEvent(new Event('stale'))"
 QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}  # one place for all that computes, on one GPU
 # How events are listed and shown. Programs have endpoints of their own; warnings need the queue.

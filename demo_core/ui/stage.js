@@ -193,8 +193,9 @@ function buildPredictions(control) {
 const COLUMNS = 160, NUDGE = 44;
 const BELOW = [0, 114, 178], ABOVE = [213, 94, 0], AGREE = [0, 158, 115], NOT = [120, 120, 120];
 
-function numbersOf({ bytes, largest }) {
-  return Float32Array.from(Int8Array.from(atob(bytes), (c) => c.charCodeAt(0)), (level) => level * largest / 127);
+function numbersOf(strip) {
+  const levels = () => Int8Array.from(atob(strip.bytes), (c) => c.charCodeAt(0));
+  return strip.numbers ??= Float32Array.from(levels(), (level) => level * strip.largest / 127);  // read once
 }
 
 // Numbers as small squares, the stronger the further from nought; colours: of those below and of those above.
@@ -610,12 +611,13 @@ function openSheet(name) {
   }
 }
 
-// Of what was pressed, until something comes of it.
-function working(on) {
-  at_work = on;
+// Of what was pressed, until something comes of it; onStage: then the old verdict goes, too.
+function working(on, onStage = false) {
+  at_work = on && onStage;
   $(".work").hidden = !on;
   text($(".work"), on ? say("working") : "");
-  if (reel && !on) show();
+  if (at_work && reel) ask(false);
+  if (reel && (at_work || !on)) show();
 }
 
 // ---------------------------------------------------------------- the tour
@@ -684,8 +686,7 @@ document.addEventListener("click", (event) => {
   const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, #suspect, #suggest, .watch");
   if (!pressed || pressed.disabled) return;
   openSheet("");
-  working(true);
-  if (reel && pressed.matches("#both, #attack, #counterattack, #control, .watch")) { ask(false); show(); } else at_work = false;
+  working(true, pressed.matches("#both, #attack, #counterattack, #control, .watch"));
 }, true);
 $(".tour-next").addEventListener("click", () => tour(touring === reel.tour.length - 1 ? -1 : touring + 1));
 $(".tour-back").addEventListener("click", () => tour(touring - 1));

@@ -3,11 +3,9 @@ on the page, as in handlers), and what is shown of what was found."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 from gradio.components import Component
@@ -19,8 +17,8 @@ from demo_core.story.axes import own_top
 from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
-from demo_core.ui.files import file_name
-from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model
+from demo_core.ui.files import written
+from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model, warn_of
 from demo_core.ui.render import suspicion_html
 
 MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
@@ -74,20 +72,14 @@ def look(visit: Visit) -> Iterator[Changes]:
             yield {"stage": gr.skip()}  # a place to stop at
     yield {"suspicion": shown(found)}
     if words.moved(found.run):
-        with tempfile.TemporaryDirectory() as folder:  # gradio keeps a copy of its own, for an hour
-            path = Path(folder) / file_name(found.run, None, TAKEAWAYS["defended"])
-            path.write_bytes(TAKEAWAYS["defended"].make(found.run, None))
-            yield {"suspect_take": gr.update(visible=True, value=str(path))}
+        with written(found.run, None, TAKEAWAYS["defended"]) as path:
+            yield {"suspect_take": gr.update(visible=True, value=path)}
     yield IDLE
 
 
 def choose(photo: str | None) -> Changes:
     """Another picture: what was found of the last one goes."""
-    try:
-        if photo:
-            open_picture(photo)
-    except PictureError as error:
-        gr.Warning(str(error), title="Not yet")
+    warn_of(photo)
     return {"suspicion": suspicion_html(), "suspect_take": gr.update(**NOTHING_TO_TAKE)}
 
 
@@ -95,7 +87,7 @@ def choose(photo: str | None) -> Changes:
 
 
 @dataclass(frozen=True)
-class Strip:
+class Scale:
     """A test as a drawing, each number a share of its scale, from 0 to 1. value: the picture's; line: the
     threshold; clean, attacked: where the middle of the study's pictures lies (see MIDDLE)."""
 
@@ -105,7 +97,7 @@ class Strip:
     attacked: tuple[float, ...]
 
 
-def strip(sign: Sign) -> Strip | None:
+def scale(sign: Sign) -> Scale | None:
     """None where there is nothing to compare with."""
     if sign.gate is None and sign.known is None:
         return None
@@ -115,7 +107,7 @@ def strip(sign: Sign) -> Strip | None:
     top = own_top(sign.gate, far) if sign.gate else far
     line = sign.gate.threshold / top if sign.gate else None
     clean, attacked = [tuple(end / top for end in bar) for bar in bars] or [(), ()]
-    return Strip(max(sign.value, 0) / top, line, clean, attacked)
+    return Scale(max(sign.value, 0) / top, line, clean, attacked)
 
 
 def shown(found: Suspicion) -> str:
@@ -144,5 +136,5 @@ def _shown_sign(sign: Sign, decides: bool) -> dict[str, object]:
         "decides": decides,
         "reading": suspicion_words.reading(sign),
         "worth": suspicion_words.worth(sign),
-        "strip": strip(sign),
+        "scale": scale(sign),
     }
