@@ -1,3 +1,6 @@
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+
 import pytest
 import torch
 from PIL import Image
@@ -71,3 +74,16 @@ def only_rows(monkeypatch, *keys: str) -> dict[str, Defense]:
     for module in ("story.play", "story.race", "story.flips", "ui.render"):
         monkeypatch.setattr(f"demo_core.{module}.DEFENSES", rows)
     return rows
+
+
+def one_by_one(items: AsyncGenerator) -> Iterator:
+    """What an asynchronous generator yields, for a test that is not; closing this closes it."""
+    loop = asyncio.new_event_loop()
+    try:
+        while True:
+            yield loop.run_until_complete(anext(items))
+    except StopAsyncIteration:
+        pass
+    finally:
+        loop.run_until_complete(items.aclose())
+        loop.close()

@@ -10,6 +10,7 @@ import pytest
 from demo_core.benchmark.piles import DatasetUnavailable
 from demo_core.benchmark.trials import BenchmarkError
 from demo_core.ui import bench
+from tests.conftest import one_by_one
 
 
 def visit(**query: str) -> SimpleNamespace:
@@ -118,8 +119,10 @@ CHOICES = ("photo", ["Examples"], ["clean", "pgd@4x2"], ["none", "ttc"], 4, 0)
 def handlers(clip):
     """What a click on Run and one on Stop call in the page, by name."""
     with gr.Blocks() as page:
-        bench._build(lambda key: clip, {})
-    return {row.fn.__name__: row.fn for row in page.fns.values() if row.fn}
+        bench._build(lambda key: clip)
+    found = {row.fn.__name__: row.fn for row in page.fns.values() if row.fn}
+    started = found["started"]
+    return found | {"started": lambda *given: one_by_one(started(*given))}
 
 
 def test_a_run_is_refused_without_the_secret(handlers, monkeypatch):

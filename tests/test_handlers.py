@@ -12,7 +12,7 @@ import torch
 from demo_core.examples import EXAMPLES
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, scene_of
-from demo_core.story.settings import SETTINGS, InputError
+from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
 from demo_core.ui import handlers
 from demo_core.ui.handlers import Session, Visit
@@ -134,15 +134,6 @@ def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
 def test_the_switch_says_what_it_costs():
     found = race.knows_changed(None, True)
     assert found["adaptive"] is True and "once a picture was attacked" in found["arena_knows"]["info"]
-
-
-def test_nobody_holds_the_only_place_for_long(monkeypatch, said):
-    monkeypatch.setattr(handlers, "LONGEST", 0)
-    changes = list(handlers.told(handlers.attack_only, visit()))
-    assert len(changes) == 2 and said and said[0].startswith("This was stopped after 0 minutes")
-    with pytest.raises(handlers.TookTooLong):
-        list(handlers.in_time(lambda: iter([1, 2]))())
-    assert issubclass(handlers.TookTooLong, InputError)
 
 
 def test_stop_says_where_and_a_finished_run_is_left_alone():

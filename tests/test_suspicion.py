@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -336,7 +337,7 @@ def test_a_persons_labels_come_back_as_text(clip, cat):
 def test_a_strip_holds_what_it_shows(clip, cat, settings):
     *_, found = suspect(clip, cat, settings, PHOTO, made_up())
     html = tab.shown(found)
-    assert html.count('class="strip"') == html.count('class="line"') == len(found.signs) == 4
+    assert html.count('class="scale"') == html.count('class="line"') == len(found.signs) == 4
     assert html.count('class="pile clean"') == html.count('class="pile attacked"') == 1  # the study has one
     for value in (0.01, 0.75, 7.0):
         drawn = tab.scale(replace(found.deciding, value=value))
@@ -348,8 +349,8 @@ def test_a_strip_holds_what_it_shows(clip, cat, settings):
 
 def test_nothing_on_the_page_is_green():
     """What passes a test that an attacker may know is not known to be clean."""
-    css = (lab.HERE / "style.css").read_text()
-    rules = re.findall(r"^\.(?:suspicion|strip)[^{]*{[^}]*}", css, re.M)
+    css = (Path(lab.__file__).parent / "style.css").read_text()
+    rules = re.findall(r"^\.(?:suspicion|scale)[^{]*{[^}]*}", css, re.M)
     assert rules and not any("--defended" in rule for rule in rules)
 
 
@@ -359,4 +360,4 @@ def test_the_door_is_on_the_page():
     assert {"suspect-photo", "suspect", "suspicion", "suspect-take"} <= ids
     event = next(fn for fn in built.fns.values() if fn.api_name == "lab_suspect")
     photo = next(part for part in built.blocks.values() if getattr(part, "elem_id", None) == "suspect-photo")
-    assert photo in event.inputs and event.concurrency_id == "model"
+    assert photo in event.inputs and event.concurrency_limit is None  # who computes waits in the place

@@ -12,6 +12,8 @@ from demo_core.story import words
 from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
 
+WORKING = "Working …"
+
 PAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         # the page's parts
@@ -45,7 +47,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "yes": "Yes",
         "no": "No",
         # a sign of work
-        "working": "Working …",
+        "working": WORKING,
         "replay": "replay",
         "play": "play",
         "pause": "pause",
@@ -245,3 +247,8 @@ def note(milliseconds: tuple[float, ...], device: str) -> str:
     if not milliseconds:
         return f"computed on {device}"
     return f"{sorted(milliseconds)[len(milliseconds) // 2]:.0f} ms a step (median) on {device}"
+
+
+def waiting(before: int) -> str:
+    """Of one before whom so many come; where nobody does, his work is under way."""
+    return f"Waiting: {before} before you" if before else WORKING

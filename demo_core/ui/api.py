@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 
 import gradio as gr
 from PIL import Image
@@ -12,11 +13,12 @@ from PIL import Image
 from demo_core import story
 from demo_core.defenses import DEFENSES
 from demo_core.moments import step_by_step
-from demo_core.story import Run, suspicion_words, words
+from demo_core.story import Run, page_words, suspicion_words, words
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
 from demo_core.ui import handlers, suspicion
+from demo_core.ui.place import Refused, in_turn
 
 OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")
 OF_A_DEFENCE = ("labels", "seed", "model", "template", "defense")  # what a counterattack alone depends on
@@ -187,18 +189,27 @@ def _test(sign: Sign) -> dict[str, str | float | bool | None]:
 def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable:
     """One of the above as gradio calls it: by position, and with the settings of these names as arguments,
     typed and documented; what cannot be used comes back as one sentence. At each None that it yields gradio
-    can end it; a program is sent nothing."""
-    waiting = gr.skip() if outputs == 1 else (gr.skip(),) * outputs
+    can end it; a program is sent nothing, but is told as progress how many come before it."""
+    nothing_yet = gr.skip() if outputs == 1 else (gr.skip(),) * outputs
 
-    def answered(picture, *values):
+    async def answered(picture, *given):
+        *values, progress = given
+
+        def waiting(before: int) -> None:
+            progress(None, desc=page_words.waiting(before))
+
         try:
-            for found in handlers.in_time(answer)(picture, **dict(zip(names, values, strict=True))):
-                yield waiting if found is None else found
-        except handlers.BAD_INPUT as error:
+            steps = answer(picture, **dict(zip(names, values, strict=True)))
+            async with aclosing(in_turn(steps, waiting)) as items:
+                async for found in items:
+                    yield nothing_yet if found is None else found
+        except (*handlers.BAD_INPUT, Refused) as error:
             raise gr.Error(str(error), print_exception=False) from None
 
     kinds = {"picture": str} | {name: SETTINGS[name].kind for name in names}
-    parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in kinds]
+    by_position = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, by_position) for name in kinds]
+    parameters.append(inspect.Parameter("progress", by_position, default=gr.Progress()))  # gradio's own
     manual = "".join(f"\n        {name}: {SETTINGS[name].manual}" for name in names)
     head, returns = inspect.getdoc(answer).split("\n\nReturns:")
     answered.__name__ = answer.__name__
@@ -220,8 +231,8 @@ def _argument(setting: Setting) -> gr.components.Component:
     return gr.Number(precision=0 if setting.kind is int else None, **shown)
 
 
-def add(queue: dict) -> None:
-    """Put the endpoints into the page under construction; queue: the place for all that computes."""
+def add() -> None:
+    """Put the endpoints into the page under construction."""
     picture = gr.Image(type="filepath", image_mode=None, format="png", label="picture", visible=False)
     arguments = {name: _argument(setting) for name, setting in SETTINGS.items()}
     report = gr.JSON(label="report", visible=False)
@@ -234,4 +245,10 @@ def add(queue: dict) -> None:
         (suspect, OF_A_DEFENCE, [report, result]),
     ):
         inputs = [picture, *(arguments[name] for name in names)]
-        press.click(endpoint(answer, names, len(outputs)), inputs, outputs, api_name=answer.__name__, **queue)
+        press.click(
+            endpoint(answer, names, len(outputs)),
+            inputs,
+            outputs,
+            api_name=answer.__name__,
+            concurrency_limit=None,
+        )

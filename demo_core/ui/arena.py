@@ -18,7 +18,6 @@ from demo_core.story.race import Races
 from demo_core.story.settings import Chosen, InputError
 from demo_core.ui.handlers import (
     IDLE,
-    LONGEST,
     Changes,
     Session,
     Visit,
@@ -29,6 +28,7 @@ from demo_core.ui.handlers import (
     streamed,
     surrogate_for,
 )
+from demo_core.ui.place import LONGEST
 from demo_core.ui.render import arena_html
 
 COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hmac
 import html
+import math
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial, default_tri
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
+from demo_core.story import page_words
+from demo_core.ui.place import Refused, in_turn
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
 TILE = 4  # small, so that rows appear steadily; a CPU is no faster with more
@@ -211,21 +215,25 @@ def stopped(made: Finished | None) -> Iterator[tuple]:
         yield status(f"Stopped. {words}" if made else "Stopped before anything was made."), *files
 
 
+def waiting(before: int) -> tuple:
+    """Word for one before whom so many come."""
+    return status(page_words.waiting(before)), *(gr.skip(),) * 4
+
+
 def status(words: str) -> str:
     return f'<p role="status">{html.escape(words)}</p>'
 
 
-def add(model: Callable, queue: dict) -> None:
-    """Put the benchmark into the page under construction; `model` loads one by its key, `queue`: its
-    place."""
+def add(model: Callable) -> None:
+    """Put the benchmark into the page under construction; `model` loads one by its key."""
 
     @gr.render()
     def benchmark(request: gr.Request) -> None:
         if allowed(request):
-            _build(model, queue)
+            _build(model)
 
 
-def _build(model: Callable, queue: dict) -> None:
+def _build(model: Callable) -> None:
     gr.HTML(NAV)
     gr.HTML(
         "<h1>Benchmark</h1><p>Many pictures, every attack, every defence: what papers printed, what was"
@@ -251,7 +259,7 @@ def _build(model: Callable, queue: dict) -> None:
                 column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 430],
             )
         with gr.Tab("Run"):
-            _build_run(model, queue)
+            _build_run(model)
 
 
 def _controls() -> list:
@@ -294,7 +302,7 @@ def _controls() -> list:
     return [kind, datasets, attacks, defenses, limit, seed]
 
 
-def _build_run(model: Callable, queue: dict) -> None:
+def _build_run(model: Callable) -> None:
     chosen = _controls()
     with gr.Row():
         start = gr.Button("Run the benchmark", variant="primary", elem_id="bench-run")
@@ -307,9 +315,17 @@ def _build_run(model: Callable, queue: dict) -> None:
         )
         records = gr.DownloadButton("Download the records (CSV)", interactive=False, elem_id="bench-records")
 
-    def started(key, datasets, attacks, defenses, limit, seed, request: gr.Request):
-        yield from go(model, request, key, datasets, attacks, defenses, limit, seed)
+    async def started(key, datasets, attacks, defenses, limit, seed, request: gr.Request):
+        steps = go(model, request, key, datasets, attacks, defenses, limit, seed)
+        try:
+            async with aclosing(in_turn(steps, waiting, longest=math.inf)) as items:
+                async for found in items:
+                    yield found
+        except Refused as error:
+            yield status(f"Nothing was run. {error}"), *(gr.skip(),) * 4
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    running = start.click(started, chosen, [progress, found, made, table, records], **quiet, **queue)
+    running = start.click(
+        started, chosen, [progress, found, made, table, records], **quiet, concurrency_limit=None
+    )
     stop.click(stopped, made, [progress, table, records], cancels=[running], queue=False, **quiet)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache, wraps
+from functools import lru_cache
 from secrets import token_hex
 
 import gradio as gr
@@ -46,12 +46,7 @@ BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError,
 OTHER_LABELS = "Your own"
 NO_PRESET = "Another run than these: choose one of them to see it at once."
 PAUSE = 0.12  # seconds between two frames sent to the page
-IDLE: Changes = {"stage": {"work": "ended"}}  # of work that leaves the stage as it is
-LONGEST = 300  # seconds that one visitor may hold the only place where anything is computed
-
-
-class TookTooLong(InputError):
-    """Somebody else has waited long enough. The message is one sentence that says what to do."""
+IDLE: Changes = {"stage": {"work": ""}}  # of work that leaves the stage as it is
 
 
 @dataclass(frozen=True)
@@ -129,28 +124,15 @@ def attacked(clip: ZeroShotCLIP, run: Run) -> Iterator[Run]:
     return story.attack(clip, run, surrogate_for(run))
 
 
-def in_time(generate: Callable[..., Iterator]) -> Callable[..., Iterator]:
-    """Whatever is computed for somebody, page or program: it ends at the step at which he stops or leaves,
-    because gradio then asks for nothing more, and after LONGEST seconds in any case (TookTooLong)."""
-
-    @wraps(generate)  # gradio reads from the signature who wants the request
-    def bounded(*given, **named) -> Iterator:
-        begun = time.monotonic()
-        for result in generate(*given, **named):
-            yield result
-            if time.monotonic() - begun > LONGEST:
-                raise TookTooLong(
-                    f"This was stopped after {LONGEST // 60} minutes, as others wait: choose fewer steps, or"
-                    " run the demo on a machine of your own."
-                )
-
-    return bounded
+def waiting(before: int) -> Changes:
+    """Word for one before whom so many come."""
+    return {"stage": {"work": page_words.waiting(before)}}
 
 
 def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:
     """What the handler changes. Bad input becomes one sentence, and nothing on the page is lost."""
     try:
-        yield from in_time(handler)(visit)
+        yield from handler(visit)
     except BAD_INPUT as error:
         gr.Warning(str(error), title="Not yet")
         yield IDLE
@@ -225,7 +207,7 @@ def attack_and_counterattack(visit: Visit) -> Iterator[Changes]:
 def attack_before(visit: Visit) -> Iterator[Changes]:
     """Returns the session with an attack that still fits the controls; one that came with the demo is made
     anew, step by step. Raises InputError."""
-    session = visit.session or Session()
+    session = visit.session or opening(visit)
     scene, run = session.scene, session.run
     if scene and not scene.control and _still(scene, visit):
         clip, run = begin(visit.photo, scene.settings)
@@ -234,7 +216,9 @@ def attack_before(visit: Visit) -> Iterator[Changes]:
     if run and run.attack and not run.attack_finished:
         raise InputError("The attack was stopped before its end: press Attack again.")
     if run is None or not run.attack_finished:
-        raise InputError("Press Attack first: there is no attacked picture yet.")
+        raise InputError(
+            "Press Attack first: no attacked picture of this page is kept here (a run is, for an hour)."
+        )
     if session.made_from != visit.made_from:
         raise InputError(
             "The picture, model, labels or template changed since the attack: press Attack again."
@@ -249,6 +233,12 @@ def attacked_before(visit: Visit) -> Iterator[Changes]:
     if run.settings.defense != chosen.defense and run.settings.knows_defence:
         raise InputError("This attack was made through another defence: press Attack again.")
     return replace(session, run=run.under(defense=chosen.defense))
+
+
+def opening(visit: Visit) -> Session:
+    """The session of one of whom none is kept: what the page opens on, where the controls still say so."""
+    start = SCENES[FIRST].scene
+    return Session(scene=start) if _still(start, visit) else Session()
 
 
 def _still(scene: Scene, visit: Visit) -> bool:
@@ -295,7 +285,7 @@ def measure(visit: Visit) -> Iterator[Changes]:
 
 def take(key: str, visit: Visit) -> Iterator[Changes]:
     """One file of the run on the stage."""
-    session = visit.session or Session()
+    session = visit.session or opening(visit)
     if session.run is None and session.scene is None:
         raise NotThere("There is no run to take away yet: press a preset, or Attack.")
     yield {"file": None}  # so that no earlier one is handed over where this one is refused
@@ -379,7 +369,8 @@ def choose_example(title: str) -> Changes:
 
 def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
-    first: Changes = {"stage": stored(SCENES[FIRST].scene) or gr.skip()}
+    start = SCENES[FIRST].scene
+    first: Changes = {"stage": stored(start) or gr.skip(), "session": Session(scene=start)}
     try:
         scene = Scene.read(query)
         if scene is None:

@@ -436,7 +436,7 @@ function show() {
   $(".stage").dataset.done = reel.done;
   if (asking) return paintGuess();
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
-  text($(".say"), at_work ? say("working") : final ? reel.verdict.text : frame.say);
+  text($(".say"), at_work ? $(".work").textContent : final ? reel.verdict.text : frame.say);
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
   $(".asks").hidden = !(final && reel.asks);
@@ -514,7 +514,7 @@ function joined(given) {
 
 async function receive(given) {
   if (given?.page && !page) furnish(given.page);
-  if (given?.work) return working(false);
+  if (given?.work !== undefined) return given.work ? tellWork(given.work) : working(false);
   if (!given || !given.frames || (left.has(given.run) && !given.stopped)) return;  // a frame of a run that was left or stopped
   if (given.stopped) left.add(given.run);
   if (reel?.live && reel.run !== given.run) left.add(reel.run);
@@ -614,10 +614,16 @@ function openSheet(name) {
 // Of what was pressed, until something comes of it; onStage: then the old verdict goes, too.
 function working(on, onStage = false) {
   at_work = on && onStage;
-  $(".work").hidden = !on;
-  text($(".work"), on ? say("working") : "");
+  tellWork(on ? say("working") : "");
   if (at_work && reel) ask(false);
   if (reel && (at_work || !on)) show();
+}
+
+// How the work stands, until it shows itself.
+function tellWork(words) {
+  $(".work").hidden = !words;
+  text($(".work"), words);
+  if (at_work) text($(".say"), words);
 }
 
 // ---------------------------------------------------------------- the tour

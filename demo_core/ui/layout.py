@@ -1,0 +1,285 @@
+"""The Lab's parts, and where they lie on the page; what they do is wired in lab.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+from gradio.components import Component
+
+from demo_core.attacks import ATTACKS
+from demo_core.defenses import DEFENSES
+from demo_core.labels import PRESETS, parse_labels
+from demo_core.models import DEFAULT_MODEL, MODELS
+from demo_core.story import arena_words, reel
+from demo_core.story.race import Races
+from demo_core.story.scenes import FIRST, SCENES, Scene
+from demo_core.story.settings import SETTINGS, Chosen, Setting
+from demo_core.ui import arena, handlers, suspicion
+from demo_core.ui.files import FILES, stage_parts
+from demo_core.ui.render import (
+    ABOUT,
+    CHOOSE,
+    COPY,
+    PRINT,
+    WATCH,
+    arena_html,
+    examples_html,
+    gate_html,
+    lesson_html,
+    no_views,
+    share_html,
+)
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The page's parts. settings: a control for each line of SETTINGS, by its name; files: a button for each
+    row of FILES; pending: the query of a link whose run did not come with the demo."""
+
+    settings: dict[str, Component]
+    files: dict[str, gr.Button]
+    title: gr.State
+    preset: gr.Dropdown
+    both: gr.Button
+    attack_button: gr.Button
+    defend_button: gr.Button
+    control_button: gr.Button
+    stop: gr.Button
+    photo: gr.Image
+    examples: gr.HTML
+    label_list: gr.Dropdown
+    label_box: gr.Accordion
+    suggest: gr.Button
+    stage: gr.HTML
+    suspect_photo: gr.Image
+    suspect_button: gr.Button
+    suspicion: gr.HTML
+    suspect_take: gr.DownloadButton
+    gate: gr.HTML
+    arena_knows: gr.Checkbox
+    eps_button: gr.Button
+    arena_button: gr.Button
+    arena_stop: gr.Button
+    arena: gr.HTML
+    views_button: gr.Button
+    views: gr.HTML
+    link: gr.HTML
+    file: gr.DownloadButton
+    pending: gr.Textbox
+
+    def __getitem__(self, name: str) -> Component:
+        """A part by the name that handlers know it by."""
+        return self.settings[name] if name in self.settings else getattr(self, name)
+
+    def all_of(self, *names: str) -> list[Component]:
+        return [self[name] for name in names]
+
+
+def setting_control(setting: Setting, **options) -> Component:
+    """The control of a line of SETTINGS; options: what is to be other than it says."""
+    options = {"value": setting.default, "label": setting.label, "info": setting.help} | options
+    if setting.rows:
+        choices = [(row.title, key) for key, row in setting.rows().items()]
+        return gr.Dropdown(choices, **options)
+    if setting.slider:
+        least, most, step = setting.slider
+        return gr.Slider(least, most, step=step, **options)
+    if setting.kind is bool:
+        return gr.Checkbox(**options)
+    if setting.kind is str:
+        return gr.Textbox(**options)
+    return gr.Number(precision=0 if setting.kind is int else None, **options)
+
+
+def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component], dict[str, Component]]:
+    """A control for each setting, as the page opens; and what else steers the labels, by its name. eps: its
+    control, which lies elsewhere."""
+    special = {
+        "labels": {"value": first.labels, "lines": 6, "max_lines": 10, "elem_id": "labels"},
+        "template": {"elem_id": "template"},
+        "attack": {"info": ATTACKS[SETTINGS["attack"].default].help, "elem_id": "attack-kind"},
+        "patch": {"visible": ATTACKS[SETTINGS["attack"].default].visible},
+        "adaptive": {"elem_id": "adaptive", "info": arena.knowing(Chosen())},
+        "model": {"info": MODELS[DEFAULT_MODEL].summary, "elem_id": "model"},
+        "defense": {"info": DEFENSES[SETTINGS["defense"].default].help, "elem_id": "defense"},
+    }
+    groups = {
+        title: [name for name, setting in SETTINGS.items() if setting.group == group]
+        for title, group in (("Labels", "labels"), ("Attack settings", "attack"))
+    }
+    made: dict[str, Component] = {"eps": eps}
+    with gr.Accordion("Labels", open=False) as label_box:
+        suggest = gr.Button("What could it be?", elem_id="suggest", size="sm")
+        label_list = gr.Dropdown(
+            [*PRESETS, handlers.OTHER_LABELS],
+            value=first.example.preset,
+            label="Label list",
+            info="Lists of words that the embedded model knows.",
+        )
+        for name in groups["Labels"]:
+            made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
+    with gr.Accordion("Attack settings", open=False):
+        for name in dict.fromkeys(("attack", "target", *groups["Attack settings"])):
+            if name == "eps":  # beside the buttons
+                continue
+            if name == "target":  # its choices are the labels of the moment
+                made[name] = _target_control(parse_labels(first.labels))
+            else:
+                made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
+    for name in (name for name in SETTINGS if name not in made):
+        made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
+    others = {"label_list": label_list, "label_box": label_box, "suggest": suggest}
+    return {name: made[name] for name in SETTINGS}, others
+
+
+def _target_control(labels: tuple[str, ...]) -> gr.Dropdown:
+    setting = SETTINGS["target"]
+    return gr.Dropdown(
+        list(labels),
+        value=None,
+        label=setting.label,
+        info=setting.help,
+        visible=False,
+        allow_custom_value=True,
+    )
+
+
+def picture_input(value: str | None, **options) -> gr.Image:
+    """A picture input that hands over the uploaded file as it is: what cannot be read gets our own
+    sentence. (A subclass would do too, but for each of these Gradio writes a file beside the source.)"""
+    photo = gr.Image(value, type="filepath", image_mode=None, format="png", **options)
+    as_gradio_does = photo.preprocess
+
+    def file_as_it_is(payload) -> str | None:
+        if payload is None or (payload.url and payload.url.startswith("data:")):
+            return as_gradio_does(payload)
+        return payload.path
+
+    photo.preprocess = file_as_it_is
+    return photo
+
+
+def _steering(first: Scene) -> dict[str, Component]:
+    """Preset, buttons and picture."""
+    small = {"min_width": 100, "size": "md"}
+    parts = {}
+    with gr.Row(elem_classes="essential"):
+        parts["preset"] = gr.Dropdown(
+            [(preset.title, key) for key, preset in SCENES.items()],
+            value=FIRST,
+            label="Preset",
+            elem_id="preset",
+            info=SCENES[FIRST].help,
+        )
+    with gr.Row(elem_classes="essential"):
+        parts["both"] = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
+    parts["eps"] = setting_control(SETTINGS["eps"], elem_id="eps")
+    with gr.Row():
+        parts["attack_button"] = gr.Button("Attack", elem_id="attack", **small)
+        parts["defend_button"] = gr.Button("Counterattack", elem_id="counterattack", **small)
+    with gr.Row(elem_classes="essential"):
+        parts["control_button"] = gr.Button("Clean control", elem_id="control", **small)
+        parts["stop"] = gr.Button("Stop", variant="stop", elem_id="stop", **small)
+    parts["photo"] = picture_input(
+        first.example.path,
+        label="Picture",
+        height=240,
+        sources=["upload", "clipboard", "webcam"],
+        elem_id="photo",
+        alt_text="the picture to attack",
+        buttons=["fullscreen"],
+    )
+    parts["examples"] = gr.HTML(
+        examples_html(),
+        js_on_load=CHOOSE,
+        apply_default_css=False,
+        elem_id="examples",
+        label="example photographs",
+    )
+    return parts
+
+
+def _showing(first: Scene) -> dict[str, Component | dict]:
+    """The stage, and the tabs below it."""
+    parts: dict = {}
+    markup, script = stage_parts()
+    parts["stage"] = gr.HTML(
+        {"page": reel.page()},  # of a run, nothing yet: its words alone
+        html_template=markup,
+        js_on_load=script,
+        apply_default_css=False,
+        elem_id="stage",
+        label="stage",
+    )
+    with gr.Tabs(elem_classes="more"):
+        with gr.Tab("Is it attacked?"):
+            parts |= suspicion.parts(picture_input)
+        with gr.Tab("Why this gate"):
+            parts["gate"] = gr.HTML(gate_html(DEFAULT_MODEL), elem_id="gate")
+        with gr.Tab("Arena"):
+            parts |= _arena()
+        with gr.Tab("Noise and views"):
+            parts["views_button"] = gr.Button("Measure how this run’s pictures drift", elem_id="run-views")
+            parts["views"] = gr.HTML(
+                no_views(DEFAULT_MODEL), elem_id="views", label="drift over noise and views"
+            )
+        with gr.Tab("Share and take away"):
+            parts["link"] = gr.HTML(share_html(first.query()), elem_id="share", js_on_load=COPY)
+            with gr.Row():
+                parts["files"] = {
+                    key: gr.Button(row.title, elem_id=f"take-{key}", min_width=180)
+                    for key, row in FILES.items()
+                }
+            parts["file"] = gr.DownloadButton("Download", elem_id="taken", visible="hidden")
+        with gr.Tab("Lesson"):
+            gr.HTML(lesson_html(), elem_id="lesson", js_on_load=PRINT, apply_default_css=False)
+        with gr.Tab("About"):
+            gr.HTML(ABOUT, elem_id="about")
+    return parts
+
+
+def _arena() -> dict[str, Component]:
+    """The race: its switch, its buttons, its lanes."""
+    parts: dict[str, Component] = {}
+    parts["arena_knows"] = gr.Checkbox(
+        label="The attacker knows each defence", info=arena_words.COST_UNKNOWN, elem_id="arena-knows"
+    )
+    with gr.Row():
+        parts["arena_button"] = gr.Button(
+            "Run every defence on the attacked picture", elem_id="run-arena", min_width=180
+        )
+        parts["eps_button"] = gr.Button("Find the smallest eps of each", elem_id="find-eps", min_width=180)
+        parts["arena_stop"] = gr.Button("Stop", variant="stop", elem_id="stop-arena", min_width=80, scale=0)
+    parts["arena"] = gr.HTML(
+        arena_html(None, Races()),
+        js_on_load=WATCH,
+        apply_default_css=False,
+        elem_id="arena",
+        label="arena",
+    )
+    return parts
+
+
+def layout(first: Scene) -> Controls:
+    """Everything on the page: steer | show, with the settings below steer (style.css lays them out)."""
+    gr.HTML(
+        "<header class='head'><h1>CLIP fights back</h1><p>CLIP names what a picture shows. A change that is"
+        " hard to see makes it wrong, and CLIP itself can undo it: it nudges the pixels until its own"
+        " description of the picture leaves the attacker’s trap. Nothing is trained.</p></header>"
+    )
+    with gr.Row(equal_height=False, elem_classes="lab"):
+        with gr.Column(min_width=280, elem_classes="steer"):
+            steering = _steering(first)
+        with gr.Column(min_width=280, elem_classes="settings"):
+            settings, others = _setting_controls(first, steering.pop("eps"))
+        with gr.Column(min_width=300, elem_classes="show"):
+            showing = _showing(first)
+    return Controls(
+        settings=settings,
+        **others,
+        title=gr.State(first.picture),
+        pending=gr.Textbox(visible="hidden"),
+        **steering,
+        **showing,
+    )

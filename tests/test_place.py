@@ -1,0 +1,152 @@
+"""The place where everything is computed: who is next, who waits and hears of it, and who is gone."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from demo_core.ui.place import Place, Refused, Waiting
+
+
+def work(name, log, steps=3, seconds=0.0, gone=None):
+    """A visitor's work, which writes down each of its steps, and that it was closed."""
+    try:
+        for step in range(steps):
+            time.sleep(seconds)
+            log.append((name, step, threading.current_thread().name))
+            yield name, step
+    finally:
+        if gone is not None:
+            gone.append(name)
+
+
+async def all_of(place, steps, begun=None):
+    found = []
+    async for item in place.turns(steps):
+        found.append(item)
+        if begun:
+            begun.set()
+    return found
+
+
+def names_of(log):
+    return [name for name, *_ in log]
+
+
+def test_one_story_after_the_other_in_the_order_of_their_clicks_and_on_one_thread():
+    log = []
+
+    async def three():
+        place = Place()
+        return await asyncio.gather(*(all_of(place, work(name, log)) for name in "abc"))
+
+    found = asyncio.run(three())
+    assert names_of(log) == list("aaabbbccc") and len({thread for *_, thread in log}) == 1
+    assert found[0] == [("a", 0), ("a", 1), ("a", 2)]
+    assert found[1] == [Waiting(1), Waiting(0), ("b", 0), ("b", 1), ("b", 2)]
+    assert found[2][:3] == [Waiting(2), Waiting(1), Waiting(0)] and len(found[2]) == 6
+
+
+def test_long_work_gives_way_to_a_story_at_its_next_step_and_ends_although_more_stories_come():
+    log = []
+
+    async def visits():
+        place, begun = Place(quantum=0.02), asyncio.Event()
+        long = asyncio.create_task(all_of(place, work("long", log, 12, 0.015), begun))
+        await begun.wait()
+        for visitor in range(3):
+            await all_of(place, work(visitor, log, 2))
+        in_between = names_of(log).count("long")
+        await long
+        return in_between
+
+    in_between = asyncio.run(visits())
+    order = names_of(log)
+    assert order.count("long") == 12 and all(order.count(visitor) == 2 for visitor in range(3))
+    for visitor in range(3):  # a story is told in one go
+        assert order[order.index(visitor) :][:2] == [visitor, visitor]
+    assert 3 <= in_between <= 8  # neither starved nor first
+
+
+def test_two_long_ones_take_turns():
+    log = []
+
+    async def two():
+        place = Place(quantum=0.02)
+        await asyncio.gather(*(all_of(place, work(name, log, 12, 0.01)) for name in "ab"))
+
+    asyncio.run(two())
+    order = names_of(log)
+    assert "b" in order[: len(order) - 1 - order[::-1].index("a")]  # b is on before a has ended
+    assert order.index("b") > 1
+
+
+def test_one_who_leaves_is_off_with_the_step_that_is_computed():
+    log, gone = [], []
+
+    async def visits():
+        place, begun = Place(), asyncio.Event()
+        long = asyncio.create_task(all_of(place, work("left", log, 1000, 0.02, gone), begun))
+        await begun.wait()
+        next_one = asyncio.create_task(all_of(place, work("next", log)))
+        await asyncio.sleep(0)
+        long.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await long
+        steps = names_of(log).count("left")
+        await next_one
+        return names_of(log).count("left") - steps
+
+    assert asyncio.run(visits()) <= 1
+    assert gone == ["left"] and names_of(log)[-3:] == ["next"] * 3
+
+
+def test_one_who_leaves_while_he_waits_never_computes():
+    log, gone = [], []
+
+    async def visits():
+        place, begun = Place(), asyncio.Event()
+        first = asyncio.create_task(all_of(place, work("first", log, 5, 0.01), begun))
+        await begun.wait()
+        second = asyncio.create_task(all_of(place, work("second", log, gone=gone)))
+        third = asyncio.create_task(all_of(place, work("third", log)))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        await asyncio.gather(first, third)
+        return third.result()
+
+    found = asyncio.run(visits())
+    assert "second" not in names_of(log)
+    assert found[:3] == [Waiting(2), Waiting(1), Waiting(0)]
+
+
+def test_a_full_line_and_too_much_computing_are_refused_in_a_sentence():
+    async def visits():
+        place = Place(longest=0.03, most=1)
+        first = asyncio.create_task(all_of(place, work("first", [], 100, 0.02)))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(all_of(place, work("second", [], 1)))
+        await asyncio.sleep(0)
+        third = await asyncio.gather(all_of(place, work("third", [], 1)), return_exceptions=True)
+        return *await asyncio.gather(first, second, return_exceptions=True), *third
+
+    first, second, third = asyncio.run(visits())
+    assert isinstance(first, Refused) and "fewer steps" in str(first)
+    assert second[-1] == ("second", 0)
+    assert isinstance(third, Refused) and "1 visitors are waiting" not in str(third)
+
+
+def test_an_error_reaches_its_visitor_alone():
+    def fails():
+        yield 1
+        raise ValueError("of this visitor")
+
+    async def visits():
+        place = Place()
+        return await asyncio.gather(
+            all_of(place, fails()), all_of(place, work("other", [])), return_exceptions=True
+        )
+
+    failed, other = asyncio.run(visits())
+    assert isinstance(failed, ValueError) and other[-1] == ("other", 2)
