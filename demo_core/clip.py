@@ -6,6 +6,7 @@ Normalisation and the text features live in here.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from demo_core.labels import LabelError
+from demo_core.labels import LabelError, shortened
 
 Value = TypeVar("Value")
 
@@ -100,11 +101,17 @@ def _tiled(function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor
     return torch.cat(parts)
 
 
+def has_latin(text: str) -> bool:
+    """Whether a text has a Latin letter, accents aside, or a digit."""
+    return any(sign.isascii() and sign.isalnum() for sign in unicodedata.normalize("NFKD", text))
+
+
 class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned
-    from.
+    from. reads: whether it reads anything of a label, as most, which learned from English alone, do only of
+    Latin letters and digits.
     """
 
     mean: torch.Tensor
@@ -117,8 +124,10 @@ class ZeroShotCLIP(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         original: ZeroShotCLIP | None = None,
+        reads: Callable[[str], bool] = has_latin,
     ):
         super().__init__()
+        self.reads = reads
         self.original = original
         self.model = cast(_Model, model.float().eval().requires_grad_(False))
         self.tokenizer = tokenizer
@@ -160,14 +169,32 @@ class ZeroShotCLIP(nn.Module):
     @torch.no_grad()
     def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
         tokens = self.tokenizer([template.replace("{}", label) for label in labels])
-        different = len(set(labels))  # a data set may name two classes alike: ImageNet has two cranes
-        if len(tokens.unique(dim=0)) < different:
-            raise LabelError(
-                "The template, or a label, is too long for this model, and some labels read the same to it:"
-                " shorten them."
-            )
+        self._check_read(labels, tokens)
         batches = [self.model.encode_text(part) for part in tokens.to(device).split(256)]
         return F.normalize(torch.cat(batches).float(), dim=-1)
+
+    def _check_read(self, labels: tuple[str, ...], tokens: torch.Tensor) -> None:
+        """Raises LabelError where the model does not read one of the labels [K] to its end, or nothing of it,
+        or two as the same, by their tokens [K,T]."""
+        padding = self.tokenizer(["a"])[0, -1]
+        if (cut := tokens[:, -1] != padding).any():
+            label = labels[int(cut.int().argmax())]
+            raise LabelError(
+                f"“{shortened(label)}”, in its template, is longer than the {tokens.shape[1]} pieces of words"
+                " that this model reads: shorten it."
+            )
+        if unread := next((label for label in labels if not self.reads(label)), None):
+            raise LabelError(
+                f"This model reads English, and nothing of “{shortened(unread)}”: write it in English words."
+            )
+        first: dict[tuple[int, ...], str] = {}
+        for label, row in zip(labels, tokens.tolist()):
+            other = first.setdefault(tuple(row), label)
+            if other != label:  # a data set may name two classes alike: ImageNet has two cranes
+                raise LabelError(
+                    f"“{shortened(other)}” and “{shortened(label)}” read the same to this model: keep one of"
+                    " them, or call them differently."
+                )
 
     def logits(self, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D]."""

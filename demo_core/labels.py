@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-MAX_LABELS = 1000
+import unicodedata
+
+from demo_core.limits import LIMITS
+
 DEFAULT_TEMPLATE = "a photo of a {}."
 
 # Things that the embedded model was shown photographs of. Within a list the words are of one level: "cat"
@@ -136,11 +139,27 @@ class LabelError(ValueError):
     """Labels or a template cannot be used. The message is one sentence that says what to do."""
 
 
+def visible(text: str) -> str:
+    """A text as it is read: one spelling of each letter (NFC), without what cannot be seen (byte-order marks,
+    zero-width spaces, control characters but for ends of lines and tabs) or be sent (lone surrogates)."""
+    unseen = ("Cc", "Cf", "Cs")
+    return "".join(
+        letter
+        for letter in unicodedata.normalize("NFC", text)
+        if letter in "\n\r\t" or unicodedata.category(letter) not in unseen
+    )
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """A text as it is quoted in a sentence."""
+    return text if len(text) <= most else text[:most] + " …"
+
+
 def list_labels(text: str) -> tuple[str, ...]:
     """One label a line, or on a single line between commas, its spaces tidied; empty ones and repeated labels
     (whatever their case) are dropped."""
     unique: dict[str, str] = {}
-    lines = [line for line in (text or "").splitlines() if line.strip()]
+    lines = [line for line in visible(text or "").splitlines() if line.strip()]
     for line in lines[0].split(",") if len(lines) == 1 else lines:
         if line.strip():
             unique.setdefault(" ".join(line.split()).casefold(), " ".join(line.split()))
@@ -148,20 +167,27 @@ def list_labels(text: str) -> tuple[str, ...]:
 
 
 def parse_labels(text: str) -> tuple[str, ...]:
-    """list_labels, or LabelError where these are fewer than two or more than 1,000."""
+    """list_labels, or LabelError where these are fewer than two, too many, or one is too long."""
     unique = list_labels(text)
     if len(unique) < 2:
         raise LabelError(
             "Write at least two different labels, one a line: with fewer there is nothing to choose from."
         )
-    if len(unique) > MAX_LABELS:
-        raise LabelError(f"{len(unique):,} labels are too many: keep at most {MAX_LABELS:,}.")
+    if len(unique) > LIMITS.labels:
+        raise LabelError(f"{len(unique):,} labels are too many: keep at most {LIMITS.labels:,}.")
+    if longest := next((label for label in unique if len(label) > LIMITS.label_characters), None):
+        raise LabelError(
+            f"“{shortened(longest)}” has {len(longest):,} characters: keep each label to at most"
+            f" {LIMITS.label_characters}."
+        )
     return unique
 
 
 def check_template(template: str) -> str:
     """The template, or LabelError where it has no single {} for the label."""
-    template = (template or "").strip()
+    template = visible(template or "").strip()
+    if len(template) > LIMITS.label_characters:
+        raise LabelError(f"Keep the prompt template to at most {LIMITS.label_characters} characters.")
     if template.count("{}") != 1:
         raise LabelError("The prompt template needs {} once, where the label goes, as in “a photo of a {}.”")
     return template

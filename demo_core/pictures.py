@@ -18,8 +18,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from demo_core.limits import LIMITS
+
 PHOTO_SIDE = 448  # 7 x 64, 2 x 224: one size on the screen for every model
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = LIMITS.megapixels * 1_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # decoders that are fit for a stranger's file
 _BAYER_STEPS = 8
 
@@ -63,7 +65,9 @@ def open_picture(source: str | Path | Image.Image) -> Image.Image:
 
 
 def _open(path: Path) -> Image.Image:
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
+        raise PictureError("This picture is no longer kept here: choose it again.")
+    if path.stat().st_size == 0:
         raise PictureError("This file is empty: upload a PNG, JPEG or WebP picture.")
     try:
         return Image.open(path, formats=FORMATS)

@@ -1,8 +1,11 @@
+import re
+
 import open_clip
 import pytest
 import torch
 
 from demo_core import models
+from demo_core.labels import LabelError
 from demo_core.models import MODELS, ModelUnavailable, load, load_embedded, load_open_clip
 
 PAPER = "This is a photo of a {}."
@@ -107,3 +110,24 @@ def test_missing_embedded_file_gives_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "EMBEDDED", tmp_path)
     with pytest.raises(ModelUnavailable, match="is missing"):
         load_embedded("photo")
+
+
+@pytest.mark.parametrize(
+    "labels, why",
+    [
+        (("cat", "dog " * 40), "“dog dog dog dog dog dog dog dog dog dog  …”, in its template, is longer"),
+        (("cat", "猫"), "nothing of “猫”: write it in English"),
+        (("кошка", "dog"), "nothing of “кошка”"),
+        (("🐱", "dog"), "nothing of “🐱”"),
+        (("a grand piano!", "a grand piano?"), "“a grand piano!” and “a grand piano?” read the same"),
+    ],
+)
+def test_a_label_that_the_model_does_not_read_is_named(clip, labels, why):
+    with pytest.raises(LabelError, match=re.escape(why)):
+        clip.text_features(labels, "a photo of a {}.")
+
+
+def test_labels_that_fill_what_the_model_reads_are_read(clip):
+    most = clip.tokenizer.context_length - 6  # five words of the template, and one place for the end
+    assert clip.text_features(("dog " * most, "cat"), "a photo of a {}.").shape == (2, 640)
+    assert clip.text_features(("crane", "crane", "Crème brûlée"), "{}").shape[0] == 3

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from demo_core.limits import Limits
 from demo_core.ui.place import Place, Refused, Waiting
 
 
@@ -21,9 +22,9 @@ def work(name, log, steps=3, seconds=0.0, gone=None):
             gone.append(name)
 
 
-async def all_of(place, steps, begun=None):
+async def all_of(place, steps, begun=None, **turns):
     found = []
-    async for item in place.turns(steps):
+    async for item in place.turns(steps, **turns):
         found.append(item)
         if begun:
             begun.set()
@@ -123,8 +124,8 @@ def test_one_who_leaves_while_he_waits_never_computes():
 
 def test_a_full_line_and_too_much_computing_are_refused_in_a_sentence():
     async def visits():
-        place = Place(longest=0.03, most=1)
-        first = asyncio.create_task(all_of(place, work("first", [], 100, 0.02)))
+        place = Place(limits=Limits(waiting=1))
+        first = asyncio.create_task(all_of(place, work("first", [], 100, 0.02), longest=0.03))
         await asyncio.sleep(0.01)
         second = asyncio.create_task(all_of(place, work("second", [], 1)))
         await asyncio.sleep(0)
@@ -134,7 +135,18 @@ def test_a_full_line_and_too_much_computing_are_refused_in_a_sentence():
     first, second, third = asyncio.run(visits())
     assert isinstance(first, Refused) and "fewer steps" in str(first)
     assert second[-1] == ("second", 0)
-    assert isinstance(third, Refused) and "1 visitors are waiting" not in str(third)
+    assert isinstance(third, Refused) and "try again in a few minutes" in str(third)
+
+
+def test_one_visitor_has_a_few_waiting_and_the_others_are_not_kept_out():
+    async def visits():
+        place = Place(limits=Limits(waiting_each=2))
+        whose = ["a", "a", "a", "a", "b", None, None]
+        several = (all_of(place, work("work", [], 1), visitor=visitor) for visitor in whose)
+        return await asyncio.gather(*several, return_exceptions=True)
+
+    refused = [isinstance(found, Refused) for found in asyncio.run(visits())]
+    assert refused == [False, False, False, True, False, False, False]  # one at work, two waiting
 
 
 def test_an_error_reaches_its_visitor_alone():

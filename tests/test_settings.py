@@ -30,8 +30,8 @@ def test_a_file_says_the_units():
     [
         ({"eps": -1}, "Set eps to a number from 0 to 255."),
         ({"eps": float("nan")}, "Set eps to a number from 0 to 255."),
-        ({"steps": 0}, "Set steps to a whole number from 1 to 1000."),
-        ({"steps": 2.5}, "Set steps to a whole number from 1 to 1000."),
+        ({"steps": 0}, "Set steps to a whole number from 1 to 200."),
+        ({"steps": 2.5}, "Set steps to a whole number from 1 to 200."),
         ({"step_size": "wide"}, "Set step size to a number from 0 to 255."),
         ({"adaptive": "perhaps"}, "Set adaptive to true or false."),
         ({"attack": "magic"}, "There is no attack “magic”: choose one of pgd, "),

@@ -20,6 +20,7 @@ from demo_core.attacks import ATTACKS, PATCH
 from demo_core.defenses import DEFENSES
 from demo_core.examples import PHOTOGRAPHS
 from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
+from demo_core.limits import LIMITS
 from demo_core.models import DEFAULT_MODEL, MODELS
 
 PERCENT = "%"
@@ -83,7 +84,11 @@ class Chosen:
         1.0, "Step size", "How far one step moves it.", GREY_LEVEL, limits=(0, 255), slider=(0.25, 8, 0.25)
     )
     steps: int = setting(
-        10, "Steps", "How many gradient steps the attacker takes.", limits=(1, 1000), slider=(1, 50, 1)
+        10,
+        "Steps",
+        "How many gradient steps the attacker takes.",
+        limits=(1, LIMITS.steps),
+        slider=(1, min(50, LIMITS.steps), 1),
     )
     patch: int = setting(
         round(100 * PATCH),
@@ -107,8 +112,8 @@ class Chosen:
         1,
         "Draws a step",
         "How many draws of a random defence an attacker who knows it averages each gradient over (EOT).",
-        limits=(1, 16),
-        slider=(1, 16, 1),
+        limits=(1, LIMITS.eot),
+        slider=(1, min(16, LIMITS.eot), 1),
     )
     defense: str = setting(
         "default",
@@ -187,7 +192,10 @@ def complaint(error: ValidationError) -> str:
 
 
 def choose(**given: Any) -> Chosen:
-    """Chosen, checked; None stands for a text or a tick that was left out. Raises InputError."""
+    """Chosen, checked; None stands for a text or a tick that was left out, and labels may come as a list.
+    Raises InputError."""
+    if isinstance(given.get("labels"), (list, tuple)):
+        given = given | {"labels": "\n".join(map(str, given["labels"]))}
     empty: dict[str, Any] = {
         n: row.kind() for n, row in SETTINGS.items() if row.kind in (str, bool) and not row.rows
     }

@@ -18,6 +18,7 @@ from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
 from demo_core.ui import handlers, suspicion
+from demo_core.ui.inputs import as_sent, picture_input
 from demo_core.ui.place import Refused, in_turn
 
 OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")
@@ -51,7 +52,7 @@ def attack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | None]:
     """Attack a picture so that CLIP sees something else in it.
 
     Args:
-        picture: The picture to attack, as a file.
+        picture: The picture to attack: a file, or its address.
 
     Returns:
         A report with the probabilities before and after, the chance that any of the labels fits, the drift of
@@ -78,7 +79,7 @@ def counterattack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | 
     where it opens.
 
     Args:
-        picture: The picture, as a file; for instance one that `attack` gave.
+        picture: The picture, a file or its address; for instance one that `attack` gave.
 
     Returns:
         A report with the probabilities before and after, the chance that any of the labels fits, whether the
@@ -108,7 +109,7 @@ def arena(picture: str, **given) -> Iterator[list[dict] | None]:
     attacker knows the defence, each defence meets an attack of its own.
 
     Args:
-        picture: The picture to attack, as a file.
+        picture: The picture to attack: a file, or its address.
 
     Returns:
         For each defence its name, its label for the attacked and for the clean picture, the probability of
@@ -150,7 +151,7 @@ def suspect(picture: str, **given) -> Iterator[tuple[dict, Image.Image | None] |
     """Tell whether a picture seems to be attacked, as it is: nothing is attacked here.
 
     Args:
-        picture: The picture, as a file; for instance one that `attack` gave.
+        picture: The picture, a file or its address; for instance one that `attack` gave.
 
     Returns:
         A report with the verdict in words; its state, suspicious, calm or unclear; the chance of an attack if
@@ -233,8 +234,8 @@ def _argument(setting: Setting) -> gr.components.Component:
 
 def add() -> None:
     """Put the endpoints into the page under construction."""
-    picture = gr.Image(type="filepath", image_mode=None, format="png", label="picture", visible=False)
-    arguments = {name: _argument(setting) for name, setting in SETTINGS.items()}
+    picture = picture_input(label="picture", visible=False)
+    arguments = {name: as_sent(_argument(setting)) for name, setting in SETTINGS.items()}
     report = gr.JSON(label="report", visible=False)
     result = gr.Image(label="picture", format="png", visible=False)
     press = gr.Button(visible=False)

@@ -10,6 +10,7 @@ import gradio as gr
 from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
+from demo_core.limits import LIMITS
 from demo_core.models import MODELS, profile_of
 from demo_core.moments import step_by_step
 from demo_core.story import Run, arena_words
@@ -28,7 +29,6 @@ from demo_core.ui.handlers import (
     streamed,
     surrogate_for,
 )
-from demo_core.ui.place import LONGEST
 from demo_core.ui.render import arena_html
 
 COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
@@ -46,7 +46,7 @@ def compare(visit: Visit) -> Iterator[Changes]:
     run = run.under(adaptive=adaptive)
     side = "adaptive" if adaptive else "static"
     races = yield from _lane_by_lane(session, run, side, story.arena(clip, run))
-    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LONGEST))} | IDLE
+    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LIMITS.seconds))} | IDLE
 
 
 def _lane_by_lane(
@@ -82,7 +82,7 @@ def knows_changed(session: Session | None, adaptive: bool) -> Changes:
     """The arena's switch is the setting, and says what it costs."""
     session = session or Session()
     clip = model(session.run.settings.model) if session.run else None
-    info = arena_words.cost(clip, session.run, session.races, LONGEST)
+    info = arena_words.cost(clip, session.run, session.races, LIMITS.seconds)
     return {"adaptive": adaptive, "arena_knows": gr.update(info=info)}
 
 

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 import torch
 
+from demo_core.limits import LIMITS
+
 Work = TypeVar("Work")
-MOST = 1000  # visitors
-MOST_BYTES = 1 << 30
 IDLE_FOR = 3600.0  # seconds; as long as pictures are kept
 
 
@@ -28,7 +28,7 @@ class Desks(Generic[Work]):
     `most`, when their tensors take more than `most_bytes`, or after IDLE_FOR seconds; and everybody when he
     closes his page."""
 
-    def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES):
+    def __init__(self, most: int = LIMITS.visitors, most_bytes: int = LIMITS.runs_megabytes * 1_000_000):
         self.most, self.most_bytes = most, most_bytes
         self._desks: OrderedDict[str, Desk[Work]] = OrderedDict()  # the longest untouched first
         self._lock = threading.Lock()

@@ -40,6 +40,7 @@ from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
 from demo_core.ui.files import FILES, written
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
+from demo_core.ui.uploads import clean_copy
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name
 BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError, NotThere)
@@ -99,13 +100,14 @@ def photo_of(path: str | None) -> torch.Tensor:
     return to_photo(open_picture(path))
 
 
-def warn_of(path: str | None) -> None:
-    """Tell the visitor at once where a picture that was put in cannot be read."""
+def put_in(path: str | None) -> object:
+    """What a picture input becomes after a visitor's file: a clean copy; where it cannot be read he is told
+    so at once."""
     try:
-        if path:
-            open_picture(path)
+        return clean_copy(path) if path else gr.skip()
     except PictureError as error:
         gr.Warning(str(error), title="Not yet")
+        return gr.skip()
 
 
 def begin(photo: str | None, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
@@ -399,8 +401,8 @@ def run_link(query: str) -> Iterator[Changes]:
 
 def choose_picture(path: str | None) -> Changes:
     """A picture of the visitor's own: what is on the stage is not of it, and no link can name it."""
-    warn_of(path)
     return {
+        "photo": put_in(path),
         "title": None,
         "preset": gr.update(value=None, info=NO_PRESET),
         "label_box": gr.update(open=True),
@@ -410,7 +412,7 @@ def choose_picture(path: str | None) -> Changes:
 def suggest(visit: Visit) -> Iterator[Changes]:
     """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
     photo = photo_of(visit.photo)
-    yield {"labels": "\n".join(likeliest(model(visit.values["model"]), photo))} | IDLE
+    yield {"labels": "\n".join(likeliest(model(visit.chosen.model), photo))} | IDLE
 
 
 def choose_label_list(name: str) -> Changes:

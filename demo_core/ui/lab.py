@@ -13,9 +13,10 @@ import gradio as gr
 from gradio.components import Component
 
 from demo_core.story.scenes import FIRST, SCENES
-from demo_core.ui import api, arena, bench, handlers, suspicion
+from demo_core.ui import api, arena, bench, handlers, suspicion, uploads
 from demo_core.ui.desks import Desks
 from demo_core.ui.handlers import Changes, Session, Visit
+from demo_core.ui.inputs import Page
 from demo_core.ui.layout import Controls, layout
 from demo_core.ui.place import Refused, in_turn
 
@@ -42,7 +43,7 @@ async def _computing(
 ) -> AsyncIterator[dict[Component, object]]:
     """The same changes on the page, computed when it is the visitor's turn."""
     try:
-        async with aclosing(in_turn(steps, handlers.waiting)) as found:
+        async with aclosing(in_turn(steps, handlers.waiting, visitor)) as found:
             async for changes in found:
                 yield _by_component(controls, changes, visitor)
     except Refused as refused:
@@ -127,8 +128,9 @@ def _wire_runs(controls: Controls) -> list:
 def _wire_suspicion(controls: Controls):
     """The tab that looks at a picture as it is. Gives its event, which Stop and a new choice cancel."""
     found = controls.all_of("suspicion", "suspect_take")
+    chosen = [controls.suspect_photo, *found]
     controls.suspect_photo.input(
-        _changing(controls, suspicion.choose), controls.suspect_photo, found, **SPEAKING
+        _changing(controls, suspicion.choose), controls.suspect_photo, chosen, **SPEAKING
     )
     inputs = [*controls.all_of("title", "suspect_photo"), *controls.settings.values()]
     return controls.suspect_button.click(
@@ -221,7 +223,7 @@ def _wire_settings(controls: Controls) -> None:
     controls.photo.input(
         _changing(controls, handlers.choose_picture),
         controls.photo,
-        controls.all_of("title", "preset", "label_box"),
+        controls.all_of("photo", "title", "preset", "label_box"),
         **SPEAKING,
     )
     controls["model"].select(
@@ -240,11 +242,13 @@ def _wire_settings(controls: Controls) -> None:
 
 def build() -> gr.Blocks:
     """The page. Building it loads nothing; `handlers.model` does, at the first run or before."""
-    with gr.Blocks(
+    uploads.folder()  # gradio asks for it when parts are made
+    uploads.sweep()
+    with Page(
         title="CLIP fights back: test-time counterattacks",
         analytics_enabled=False,
         fill_width=True,
-        delete_cache=(600, 3600),  # visitors' pictures are kept for an hour
+        delete_cache=(uploads.SWEPT_EVERY, uploads.KEPT),
     ) as page:
         controls = layout(SCENES[FIRST].scene)
         running = [*_wire_runs(controls), _wire_suspicion(controls)]

@@ -17,6 +17,7 @@ from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
 from demo_core.ui import arena, handlers, suspicion
 from demo_core.ui.files import FILES, stage_parts
+from demo_core.ui.inputs import as_sent, picture_input
 from demo_core.ui.render import (
     ABOUT,
     CHOOSE,
@@ -81,15 +82,15 @@ def setting_control(setting: Setting, **options) -> Component:
     options = {"value": setting.default, "label": setting.label, "info": setting.help} | options
     if setting.rows:
         choices = [(row.title, key) for key, row in setting.rows().items()]
-        return gr.Dropdown(choices, **options)
+        return as_sent(gr.Dropdown(choices, **options))
     if setting.slider:
         least, most, step = setting.slider
-        return gr.Slider(least, most, step=step, **options)
+        return as_sent(gr.Slider(least, most, step=step, **options))
     if setting.kind is bool:
-        return gr.Checkbox(**options)
+        return as_sent(gr.Checkbox(**options))
     if setting.kind is str:
         return gr.Textbox(**options)
-    return gr.Number(precision=0 if setting.kind is int else None, **options)
+    return as_sent(gr.Number(precision=0 if setting.kind is int else None, **options))
 
 
 def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component], dict[str, Component]]:
@@ -143,21 +144,6 @@ def _target_control(labels: tuple[str, ...]) -> gr.Dropdown:
         visible=False,
         allow_custom_value=True,
     )
-
-
-def picture_input(value: str | None, **options) -> gr.Image:
-    """A picture input that hands over the uploaded file as it is: what cannot be read gets our own
-    sentence. (A subclass would do too, but for each of these Gradio writes a file beside the source.)"""
-    photo = gr.Image(value, type="filepath", image_mode=None, format="png", **options)
-    as_gradio_does = photo.preprocess
-
-    def file_as_it_is(payload) -> str | None:
-        if payload is None or (payload.url and payload.url.startswith("data:")):
-            return as_gradio_does(payload)
-        return payload.path
-
-    photo.preprocess = file_as_it_is
-    return photo
 
 
 def _steering(first: Scene) -> dict[str, Component]:

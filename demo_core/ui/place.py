@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
+from demo_core.limits import LIMITS, Limits
+
 Item = TypeVar("Item")
 QUANTUM = 10.0  # seconds in which most stories are told
-LONGEST = 300.0  # seconds of computing that one visitor gets
-MOST_WAITING = 100
 END = object()
 
 
@@ -42,8 +42,8 @@ class Ticket:
     """One's stand in the line. order: the smaller, the earlier; spent: seconds computed, of which `quantum`
     since he last went to the back; told: set whenever the line has changed."""
 
-    def __init__(self, order: int):
-        self.order, self.long = order, False
+    def __init__(self, order: int, visitor: str | None):
+        self.order, self.visitor, self.long = order, visitor, False
         self.spent = self.quantum = 0.0
         self.told = asyncio.Event()
 
@@ -52,8 +52,8 @@ class Place:
     """The line. Its methods run on the server's event loop, so that nothing here needs a lock; the steps run
     on one thread of the place's own."""
 
-    def __init__(self, quantum: float = QUANTUM, longest: float = LONGEST, most: int = MOST_WAITING):
-        self.quantum, self.longest, self.most = quantum, longest, most
+    def __init__(self, quantum: float = QUANTUM, limits: Limits = LIMITS):
+        self.quantum, self.limits = quantum, limits
         self._tickets: list[Ticket] = []
         self._computing: Ticket | None = None
         self._step_owed = False  # to the long ones, since a short one has ended
@@ -61,15 +61,16 @@ class Place:
         self._thread = ThreadPoolExecutor(1, "place")
 
     async def turns(
-        self, steps: Iterator[Item], longest: float | None = None
+        self, steps: Iterator[Item], visitor: str | None = None, longest: float | None = None
     ) -> AsyncIterator[Item | Waiting]:
         """The same items, each computed when it is one's turn, and Waiting each time that one waits for
-        another number of others, in the end for none. longest: seconds of computing, the place's own where
-        none are given. Raises Refused; whatever happens, `steps` is closed."""
-        longest = self.longest if longest is None else longest
+        another number of others, in the end for none. visitor: whose they are, where that is known; longest:
+        seconds of computing, the limits' own where none are given. Raises Refused; whatever happens, `steps`
+        is closed."""
+        longest = self.limits.seconds if longest is None else longest
         ticket, step = None, None
         try:
-            ticket = self._enter()
+            ticket = self._enter(visitor)
             while True:
                 told = 0
                 while (before := self._before(ticket)) != told or before or self._computing:
@@ -97,10 +98,14 @@ class Place:
             else:
                 self._leave(ticket, steps)
 
-    def _enter(self) -> Ticket:
-        if len(self._tickets) > self.most:
-            raise Refused(f"As many as can wait ({self.most}) do so already: try again in a few minutes.")
-        self._tickets.append(ticket := Ticket(next(self._orders)))
+    def _enter(self, visitor: str | None) -> Ticket:
+        if len(self._tickets) > self.limits.waiting:
+            raise Refused(
+                f"As many as can wait ({self.limits.waiting}) do so already: try again in a few minutes."
+            )
+        if visitor and sum(ticket.visitor == visitor for ticket in self._tickets) > self.limits.waiting_each:
+            raise Refused("You have asked for enough at once: wait for an answer first.")
+        self._tickets.append(ticket := Ticket(next(self._orders), visitor))
         return ticket
 
     async def _step(self, ticket: Ticket, steps: Iterator[Item]) -> Item | object:
@@ -146,10 +151,13 @@ PLACE = Place()
 
 
 async def in_turn(
-    steps: Iterator[Item], while_waiting: Callable[[int], Item], longest: float | None = None
+    steps: Iterator[Item],
+    while_waiting: Callable[[int], Item],
+    visitor: str | None = None,
+    longest: float | None = None,
 ) -> AsyncIterator[Item]:
     """The same items, computed in the place. while_waiting: what is said to one before whom so many come.
     Raises Refused."""
-    async with aclosing(PLACE.turns(steps, longest)) as items:
+    async with aclosing(PLACE.turns(steps, visitor, longest)) as items:
         async for item in items:
             yield while_waiting(item.before) if isinstance(item, Waiting) else item

@@ -18,7 +18,7 @@ from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui.files import written
-from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model, warn_of
+from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model, put_in
 from demo_core.ui.render import suspicion_html
 
 MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
@@ -79,8 +79,11 @@ def look(visit: Visit) -> Iterator[Changes]:
 
 def choose(photo: str | None) -> Changes:
     """Another picture: what was found of the last one goes."""
-    warn_of(photo)
-    return {"suspicion": suspicion_html(), "suspect_take": gr.update(**NOTHING_TO_TAKE)}
+    return {
+        "suspect_photo": put_in(photo),
+        "suspicion": suspicion_html(),
+        "suspect_take": gr.update(**NOTHING_TO_TAKE),
+    }
 
 
 # ---------------------------------------------------------------- on the page

@@ -7,8 +7,12 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from demo_core.examples import EXAMPLES
+from demo_core.limits import LIMITS
+from demo_core.ui.uploads import Guard
 
 CSS = (Path(__file__).parent / "style.css").read_text()
 # What a link's ?talk=1 asks for; the theme is the page's own business.
@@ -58,6 +62,11 @@ def theme() -> gr.themes.Base:
     )
 
 
+def _not_there(request: Request, error: Exception) -> Response:
+    """Of a call to a function by a number that the page does not have."""
+    return JSONResponse({"detail": "There is no such function here: the page lists its endpoints."}, 404)
+
+
 def launch_options() -> dict:
     """What the page needs of launch(): its look, the example files, an MCP server beside the API, no history
     of runs in visitors' browsers, and compression of all that is no stream and no picture."""
@@ -67,7 +76,14 @@ def launch_options() -> dict:
         "head": HEAD,
         "allowed_paths": [e.path for e in EXAMPLES],
         "run_history": False,
-        "max_file_size": "50mb",
+        "enable_monitoring": False,
+        "max_file_size": f"{LIMITS.upload_megabytes}mb",
         "mcp_server": True,
-        "app_kwargs": {"middleware": [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6)]},
+        "app_kwargs": {
+            "middleware": [
+                Middleware(Guard),
+                Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6),
+            ],
+            "exception_handlers": {KeyError: _not_there},
+        },
     }

@@ -1,0 +1,80 @@
+"""Visitors' files on the server: where they lie, for how long, how many, and what is kept of a picture."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from demo_core.limits import LIMITS
+from demo_core.pictures import open_picture, to_image, to_photo
+
+FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
+KEPT, SWEPT_EVERY = 3600, 600  # seconds; gradio deletes what this process made, `sweep` what others left
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Permissions-Policy": "geolocation=(), microphone=()",  # the camera is a way to take a picture
+}
+
+
+def folder() -> Path:
+    """Where files are kept: of this program alone, so that what an ended one left can be deleted."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    default = Path(tempfile.gettempdir()) / f"clip-fights-back-{user}"
+    return Path(os.environ.setdefault(FOLDER_VARIABLE, str(default)))
+
+
+def sweep(older_than: float = KEPT) -> None:
+    """Delete files of so many seconds, which a process that was killed has left."""
+    for path in sorted(folder().rglob("*"), reverse=True):  # what lies in a folder before the folder
+        try:
+            if path.is_dir():
+                path.rmdir()
+            elif time.time() - path.stat().st_mtime > older_than:
+                path.unlink()
+        except OSError:  # not empty, or another process was faster
+            continue
+
+
+def clean_copy(path: str) -> Image.Image:
+    """What is kept of an uploaded picture: the square that a model sees, without its name and whatever else
+    the file said (place, camera, time); the file goes. An attacked picture of the page's own stays what it
+    is, bit by bit. Raises PictureError."""
+    picture = to_image(to_photo(open_picture(path)))
+    if folder().resolve() in Path(path).resolve().parents:
+        Path(path).unlink(missing_ok=True)
+    return picture
+
+
+def taken() -> int:
+    """Bytes of all files that are kept."""
+    sizes = (file.stat().st_size for file in folder().rglob("*") if file.is_file())
+    return sum(sizes)
+
+
+class Guard:
+    """Around the whole server: headers that a page in another's frame can bear (whoever embeds it is welcome:
+    nobody is logged in here), and no upload where the files that are kept take all their room."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                known = {name.lower() for name, _ in message["headers"]}
+                new = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message["headers"], *(pair for pair in new if pair[0] not in known)]
+            await send(message)
+
+        uploads = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload")
+        if uploads and taken() > LIMITS.uploads_megabytes * 1_000_000:
+            full = PlainTextResponse("There is no room for more pictures now: try again in an hour.", 507)
+            return await full(scope, receive, with_headers)
+        await self.app(scope, receive, with_headers)

@@ -1,0 +1,93 @@
+"""What is kept of visitors' files, and for how long."""
+
+import io
+import os
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from demo_core.limits import Limits
+from demo_core.pictures import PictureError, to_photo
+from demo_core.ui import uploads
+
+CAMERA = 0x0110  # of EXIF
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(tmp_path / "kept"))
+    (tmp_path / "kept").mkdir()
+    return tmp_path / "kept"
+
+
+def photograph(path, size=(640, 480)):
+    exif = Image.Exif()
+    exif[CAMERA], exif[0x8825] = "a camera", {1: "N", 2: (52.0, 31.0, 12.0)}
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(noise).save(path, exif=exif)
+    return path
+
+
+def test_a_clean_copy_has_the_pixels_and_nothing_else_and_the_upload_goes(folder, tmp_path):
+    path = photograph(folder / "at home.jpg")
+    seen = to_photo(Image.open(path))
+    copy = uploads.clean_copy(str(path))
+    assert (to_photo(copy) - seen).abs().max() < 1 / 255 and copy.size == (448, 448)
+    file = io.BytesIO()
+    copy.save(file, "png")
+    assert not dict(Image.open(file).getexif()) and not path.exists()
+    elsewhere = photograph(tmp_path / "an example.jpg")
+    uploads.clean_copy(str(elsewhere))
+    assert elsewhere.exists()
+
+
+@pytest.mark.parametrize("side", [224, 448])
+def test_an_attacked_picture_keeps_every_bit(folder, side):
+    path = photograph(folder / "attacked.png", (side, side))
+    given = to_photo(Image.open(path))
+    assert (to_photo(uploads.clean_copy(str(path))) == given).all()
+
+
+def test_what_is_no_longer_there_is_said(folder):
+    with pytest.raises(PictureError, match="no longer kept here: choose it again"):
+        uploads.clean_copy(str(folder / "gone.png"))
+
+
+def test_what_a_killed_process_left_goes_at_the_next_start(folder):
+    for name, age in (("old/a/picture.png", 4000), ("new/picture.png", 60)):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    uploads.sweep()
+    assert [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))] == ["new", "new/picture.png"]
+
+
+@pytest.fixture
+def server():
+    def answer(request):
+        return PlainTextResponse("done", headers={"Referrer-Policy": "no-referrer"})
+
+    routes = [Route("/gradio_api/upload", answer, methods=["POST"]), Route("/", answer)]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(uploads.Guard)]))
+
+
+def test_every_answer_has_the_headers_and_its_own_are_left(server):
+    found = server.get("/").headers
+    assert found["x-content-type-options"] == "nosniff" and found["referrer-policy"] == "no-referrer"
+    assert "x-frame-options" not in found  # a course may embed it
+
+
+def test_uploads_stop_where_their_room_is_full(server, folder, monkeypatch):
+    monkeypatch.setattr(uploads, "LIMITS", Limits(uploads_megabytes=1))
+    assert server.post("/gradio_api/upload").text == "done"
+    (folder / "large.png").write_bytes(bytes(1_000_001))
+    refused = server.post("/gradio_api/upload")
+    assert refused.status_code == 507 and "try again in an hour" in refused.text
+    assert server.get("/").status_code == 200
