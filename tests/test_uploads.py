@@ -60,13 +60,27 @@ def test_what_is_no_longer_there_is_said(folder):
         uploads.clean_copy(str(folder / "gone.png"))
 
 
-def test_what_a_killed_process_left_goes_at_the_next_start(folder):
+def test_what_a_killed_process_left_goes_at_the_next_start(folder, monkeypatch):
+    monkeypatch.setattr(uploads, "_home", lambda: folder.parent)
     for name, age in (("old/a/picture.png", 4000), ("new/picture.png", 60)):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_text("")
         os.utime(folder / name, (time.time() - age,) * 2)
+    left = folder.parent / "process of yesterday" / "picture.png"
+    left.parent.mkdir()
+    left.write_text("")
+    os.utime(left, (0, 0))
     uploads.sweep()
     assert [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))] == ["new", "new/picture.png"]
+    assert not left.parent.exists()
+    uploads.clear()
+    assert not folder.exists()
+
+
+def test_a_folder_that_the_host_has_named_is_left_to_him(folder):
+    (folder / "of another program").write_text("")
+    uploads.clear()
+    assert (folder / "of another program").exists()
 
 
 @pytest.fixture

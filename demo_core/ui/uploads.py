@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from demo_core.limits import LIMITS
 from demo_core.pictures import open_picture, to_image, to_photo
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
-KEPT, SWEPT_EVERY = 3600, 600  # seconds; gradio deletes what this process made, `sweep` what others left
+KEPT, SWEPT_EVERY = 3600, 600  # seconds
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -23,16 +24,21 @@ HEADERS = {
 }
 
 
-def folder() -> Path:
-    """Where files are kept: of this program alone, so that what an ended one left can be deleted."""
+def _home() -> Path:
+    """Of this program's processes alone, so that what an ended one left can be deleted."""
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    default = Path(tempfile.gettempdir()) / f"clip-fights-back-{user}"
-    return Path(os.environ.setdefault(FOLDER_VARIABLE, str(default)))
+    return Path(tempfile.gettempdir()) / f"clip-fights-back-{user}"
+
+
+def folder() -> Path:
+    """Where this process keeps files, and gradio with it: in a folder of its own, where a host names none."""
+    return Path(os.environ.setdefault(FOLDER_VARIABLE, str(_home() / str(os.getpid()))))
 
 
 def sweep(older_than: float = KEPT) -> None:
-    """Delete files of so many seconds, which a process that was killed has left."""
-    for path in sorted(folder().rglob("*"), reverse=True):  # what lies in a folder before the folder
+    """Delete files of so many seconds: what gradio lost sight of, and what killed processes have left."""
+    found = {path for place in (_home(), folder()) for path in place.rglob("*")}
+    for path in sorted(found, reverse=True):  # what lies in a folder before the folder
         try:
             if path.is_dir():
                 path.rmdir()
@@ -40,6 +46,12 @@ def sweep(older_than: float = KEPT) -> None:
                 path.unlink()
         except OSError:  # not empty, or another process was faster
             continue
+
+
+def clear() -> None:
+    """Delete all files of this process, at its end."""
+    if _home() in folder().parents:
+        shutil.rmtree(folder(), ignore_errors=True)
 
 
 def clean_copy(path: str) -> Image.Image:
@@ -63,7 +75,7 @@ class Guard:
     nobody is logged in here), and no upload where the files that are kept take all their room."""
 
     def __init__(self, app: ASGIApp):
-        self.app = app
+        self.app, self.swept = app, time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
@@ -74,6 +86,9 @@ class Guard:
             await send(message)
 
         uploads = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload")
+        if uploads and time.monotonic() - self.swept > SWEPT_EVERY:
+            self.swept = time.monotonic()
+            sweep()
         if uploads and taken() > LIMITS.uploads_megabytes * 1_000_000:
             full = PlainTextResponse("There is no room for more pictures now: try again in an hour.", 507)
             return await full(scope, receive, with_headers)
