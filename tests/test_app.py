@@ -6,6 +6,7 @@ import gzip
 import html
 import json
 import re
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import handlers, lab, theme
 from demo_core.ui.files import FILES
+from tests import hostile
 from tests.conftest import only_rows
 
 ANIMALS = "\n".join(PRESETS["Animals"])
@@ -337,6 +339,66 @@ def test_endpoints_say_what_is_wrong(client, changes, why):
         )
 
 
+GOOD = object()  # a picture that is one
+LOST, LABELS = "The picture did not arrive", "two different labels"
+
+
+@pytest.mark.parametrize(
+    "picture, changes, why",
+    [
+        (b"\0\0\0\x18ftypheic", {}, "cannot be read as a picture"),
+        (b"", {}, "file is empty"),
+        (b"no picture", {}, "cannot be read as a picture"),
+        *((picture, {}, "picture") for picture in hostile.PICTURES),
+        *((GOOD, {"eps": value}, "Set eps to a number from 0 to 255.") for value in ("much", [1], {}, 1e999)),
+        *((GOOD, {"steps": value}, "Set steps to a whole number") for value in (2.5, 10**30, None, "x")),
+        *((GOOD, {"attack": value}, "There is no attack “") for value in ("foo", ["pgd"], None, {})),
+        (GOOD, {"model": "nope"}, "There is no model “nope”: choose one of photo, "),
+        (GOOD, {"labels": ["cat"]}, LABELS),
+        (GOOD, {"labels": "cat\nca\u200bt"}, LABELS),
+        (GOOD, {"labels": 5}, "Set labels to a text."),
+        (GOOD, {"labels": "猫\n狗"}, "nothing of “猫”: write it in English words."),
+        (GOOD, {"labels": "cat\n" + "x" * 100_000}, "has 100,000 characters"),
+        (GOOD, {"template": [1]}, "Set template to a text."),
+        (GOOD, {"adaptive": "perhaps"}, "Set adaptive to true or false."),
+    ],
+)
+def test_whatever_is_sent_gets_a_sentence(server, tmp_path, capfd, picture, changes, why):
+    address = server.rstrip("/")
+    if isinstance(picture, bytes):
+        (tmp_path / "picture").write_bytes(picture)
+        picture = hostile.upload(address, tmp_path / "picture")
+    picture = hostile.upload(address, EXAMPLES[1].path) if picture is GOOD else picture
+    answered, said = hostile.call(address, "attack", hostile.given("attack", picture, **changes))
+    assert not answered and why in said and hostile.is_sentence(said)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_too_few_values_and_no_such_function_are_said(server):
+    answered, said = hostile.call(server.rstrip("/"), "attack", [None])
+    assert not answered and "1 values came and 14 are needed" in said
+    body = json.dumps({"data": [], "fn_index": 9999, "session_hash": "somebody"}).encode()
+    request = urllib.request.Request(
+        f"{server}gradio_api/queue/join", body, {"Content-Type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert refused.value.code == 404 and "no such function" in refused.value.read().decode()
+
+
+def test_labels_may_come_as_a_list(server):
+    address = server.rstrip("/")
+    sent = hostile.given("suspect", hostile.upload(address, EXAMPLES[1].path), labels=["tabby cat", "dog"])
+    answered, found = hostile.call(address, "suspect", sent)
+    assert answered and set(found[0]["before"]) == {"tabby cat", "dog"}
+
+
+def test_a_sampled_campaign_finds_no_call_without_an_answer(server, capfd):
+    for sent, answered, said in hostile.campaign(server.rstrip("/"), 25, 1, []):
+        assert answered or hostile.is_sentence(said), str(sent)[:300]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_endpoints_are_documented(client):
     named = client.view_api(return_format="dict")["named_endpoints"]
     assert set(named) == {"/attack", "/counterattack", "/arena", "/suspect"}
@@ -377,6 +439,25 @@ def test_the_mcp_server_offers_the_same_tools(server):
     ]
     assert all("Candidate labels" in json.dumps(tool.inputSchema) for tool in tools.values())
     assert not answer.isError and "engaged" in answer.content[0].text
+
+
+@pytest.mark.parametrize("picture", ["iVBORw0KGgo=", "http://127.0.0.1:1/x.png", "cat.png"])
+def test_an_mcp_client_hears_what_is_wrong_with_its_picture(server, picture):
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def ask():
+        async with (
+            streamablehttp_client(f"{server}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            name = next(t.name for t in (await session.list_tools()).tools if t.name.endswith("suspect"))
+            return await session.call_tool(name, {"picture": picture, "labels": ANIMALS})
+
+    answer = asyncio.run(ask())
+    said = answer.content[0].text
+    assert answer.isError and (LOST in said or "provide a url" in said)
 
 
 def test_the_callers_words_come_back_as_text(client):

@@ -522,7 +522,7 @@ async function receive(given) {
   if (!found) return;
   await unpack(found.frames);
   const grown = reel && found.run === reel.run && found.frames.length > reel.frames.length;
-  stale = false;
+  if (reel?.run !== found.run) stale = false;  // what was changed in the middle of a run is not in it
   pause();
   if (reel) ask(false);
   if (reel && !grown && matchMedia("(max-width: 900px)").matches) element.scrollIntoView({ block: "start" });

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
 from PIL import Image
@@ -16,7 +17,8 @@ from demo_core.limits import LIMITS
 from demo_core.pictures import open_picture, to_image, to_photo
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
-KEPT, SWEPT_EVERY = 3600, 600  # seconds
+KEPT, SWEPT_EVERY, GRACE = 3600, 600, 60  # seconds
+_leaving: deque[tuple[float, Path]] = deque()  # uploads of which a clean copy is kept, and when they go
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -56,12 +58,18 @@ def clear() -> None:
 
 def clean_copy(path: str) -> Image.Image:
     """What is kept of an uploaded picture: the square that a model sees, without its name and whatever else
-    the file said (place, camera, time); the file goes. An attacked picture of the page's own stays what it
-    is, bit by bit. Raises PictureError."""
+    the file said (place, camera, time); the file goes in a minute, for a button may have been pressed
+    already. An attacked picture of the page's own stays what it is, bit by bit. Raises PictureError."""
     picture = to_image(to_photo(open_picture(path)))
     if folder().resolve() in Path(path).resolve().parents:
-        Path(path).unlink(missing_ok=True)
+        _leaving.append((time.monotonic() + GRACE, Path(path)))
     return picture
+
+
+def let_go() -> None:
+    """Delete the uploads whose minute is over."""
+    while _leaving and _leaving[0][0] <= time.monotonic():
+        _leaving.popleft()[1].unlink(missing_ok=True)
 
 
 def taken() -> int:
@@ -85,6 +93,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *(pair for pair in new if pair[0] not in known)]
             await send(message)
 
+        let_go()
         uploads = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload")
         if uploads and time.monotonic() - self.swept > SWEPT_EVERY:
             self.swept = time.monotonic()

@@ -386,6 +386,49 @@ def test_upload_attack_counterattack_verdict(page):
     expect(page.locator("#share")).to_contain_text("your own picture is in no link")
 
 
+def test_one_who_waits_reads_how_many_come_first(browser, url):
+    """On the stage and for a screen reader, in place of another picture's verdict; then his own run comes."""
+    first, second = (browser.new_page(viewport={"width": 1440, "height": 900}) for _ in range(2))
+    for tab in (first, second):
+        opened(tab, url)
+        say(tab, "Recovered")
+    second.evaluate("""() => {
+      window.said = [];
+      const work = document.querySelector(".work");
+      const now = () => [work, document.querySelector(".say")].map((part) => part.textContent).join("|");
+      new MutationObserver(() => window.said.push(now())).observe(work, { childList: true });
+    }""")
+    first.click("#both")
+    first.wait_for_timeout(300)
+    second.click("#both")
+    expect(second.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
+    settle(second)
+    said = second.evaluate("window.said")
+    assert said[:3] == [
+        "Working …|Working …",
+        "Waiting: 1 before you|Waiting: 1 before you",
+        "Working …|Working …",
+    ]
+    say(second, "Recovered")
+    assert second.locator(".work").get_attribute("role") == "status"
+    for tab in (first, second):
+        tab.close()
+
+
+def test_an_upload_keeps_its_square_and_neither_name_nor_place(page, tmp_path):
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (52.0, 31.0, 12.0)}
+    Image.open(EXAMPLES[3].path).convert("RGB").save(tmp_path / "at home.jpg", exif=exif)
+    upload(page, str(tmp_path / "at home.jpg"))
+    shown = page.locator("#photo img")
+    expect(shown).not_to_have_attribute("src", re.compile("home"), timeout=PATIENCE)
+    expect(page.locator(".note")).to_contain_text("An earlier run")
+    with urllib.request.urlopen(shown.get_attribute("src")) as answer:
+        kept = Image.open(answer)
+        kept.load()
+    assert kept.size == (448, 448) and not kept.getexif() and not kept.info
+
+
 def test_example_and_clean_control(page):
     page.locator("#examples button").first.click()
     say(page, end_of(stored(scene_of(CHOSEN.title))))
