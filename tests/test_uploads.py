@@ -70,7 +70,7 @@ def test_what_is_no_longer_there_is_said(folder):
 
 
 def test_what_a_killed_process_left_goes_at_the_next_start(folder, monkeypatch):
-    monkeypatch.setattr(uploads, "_home", lambda: folder.parent)
+    monkeypatch.setattr(uploads, "home", lambda: folder.parent)
     for name, age in (("old/a/picture.png", 4000), ("new/picture.png", 60)):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_text("")

@@ -77,6 +77,7 @@ def launch_options() -> dict:
         "allowed_paths": [e.path for e in EXAMPLES],
         "run_history": False,
         "enable_monitoring": False,
+        "state_session_capacity": LIMITS.visitors,
         "max_file_size": f"{LIMITS.upload_megabytes}mb",
         "mcp_server": True,
         "app_kwargs": {

@@ -26,7 +26,7 @@ HEADERS = {
 }
 
 
-def _home() -> Path:
+def home() -> Path:
     """Of this program's processes alone, so that what an ended one left can be deleted."""
     user = os.getuid() if hasattr(os, "getuid") else "user"
     return Path(tempfile.gettempdir()) / f"clip-fights-back-{user}"
@@ -34,12 +34,12 @@ def _home() -> Path:
 
 def folder() -> Path:
     """Where this process keeps files, and gradio with it: in a folder of its own, where a host names none."""
-    return Path(os.environ.setdefault(FOLDER_VARIABLE, str(_home() / str(os.getpid()))))
+    return Path(os.environ.setdefault(FOLDER_VARIABLE, str(home() / str(os.getpid()))))
 
 
 def sweep(older_than: float = KEPT) -> None:
     """Delete files of so many seconds: what gradio lost sight of, and what killed processes have left."""
-    found = {path for place in (_home(), folder()) for path in place.rglob("*")}
+    found = {path for place in (home(), folder()) for path in place.rglob("*")}
     for path in sorted(found, reverse=True):  # what lies in a folder before the folder
         try:
             if path.is_dir():
@@ -52,7 +52,7 @@ def sweep(older_than: float = KEPT) -> None:
 
 def clear() -> None:
     """Delete all files of this process, at its end."""
-    if _home() in folder().parents:
+    if home() in folder().parents:
         shutil.rmtree(folder(), ignore_errors=True)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from demo_core.story import words
 from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.ui.files import FILES, run_page
-from tests.e2e import CHROMIUM
+from tests.e2e import CHROMIUM, free_port
 
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed (Debian: apt-get install chromium)", allow_module_level=True)
@@ -35,12 +34,6 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90_000  # ms
 FIRST_RUN, CHOSEN = stored(SCENES[FIRST].scene), EXAMPLES[0]  # what the page opens on, and another photograph
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,166 @@
+"""Whether the demo holds in public. Each starts the app as the README says, as a process of its own.
+
+Many visitors at once, each of whom checks that he gets his own answer, the same each time; ten of them leave
+in the middle, again and again:
+
+    python -m tests.crowd visitors [--visitors 50] [--minutes 5]
+
+Many runs in a row, each of a new visitor of the page, with memory, threads, open files and kept files; after
+a fifth of them they must be flat, within 5 % or, of the few threads and files, within 3:
+
+    python -m tests.crowd runs [--runs 500] [--out curve.csv]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from gradio_client import Client, handle_file
+
+from demo_core.examples import EXAMPLES
+from demo_core.story.settings import SETTINGS
+from demo_core.ui import uploads
+from tests.e2e import free_port
+
+ROOT = Path(__file__).parents[1]
+LABELS = "tabby cat\nespresso\nrocket\nmotorcycle\ndahlia"
+FEW = 3
+LEAVING = 10  # visitors who never wait for an answer
+
+
+@contextmanager
+def started() -> Iterator[tuple[str, psutil.Process]]:
+    """The running app: its address and its process."""
+    port = free_port()
+    app = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=os.environ | {"GRADIO_SERVER_PORT": str(port)}
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(address, timeout=2)
+                break
+            except OSError:
+                if app.poll() is not None:
+                    raise SystemExit("app.py stopped") from None
+                time.sleep(0.5)
+        yield address, psutil.Process(app.pid)
+    finally:
+        app.terminate()
+        app.wait(60)
+
+
+def measured(app: psutil.Process) -> dict[str, float]:
+    kept = uploads.home() / str(app.pid)
+    return {
+        "MiB": app.memory_info().rss / 2**20,
+        "threads": app.num_threads(),
+        "open files": app.num_fds(),
+        "kept files": sum(path.is_file() for path in kept.rglob("*")),
+    }
+
+
+def visitor(address: str, number: int, until: float, waits: list[float], faults: list[str]) -> None:
+    """Attacks his own picture with his own seed until the time is over."""
+    picture, first = handle_file(EXAMPLES[number % len(EXAMPLES)].path), None
+    client = Client(address, verbose=False)
+    while time.monotonic() < until:
+        then = time.monotonic()
+        job = client.submit(picture=picture, labels=LABELS, seed=number, steps=3, api_name="/attack")
+        if number < LEAVING:
+            time.sleep(0.5 + number / 10)
+            job.cancel()
+            continue
+        try:
+            report, _ = job.result(timeout=600)
+        except Exception as error:  # whatever it is, it is a fault here
+            faults.append(f"visitor {number}: {error!r}")
+            continue
+        waits.append(time.monotonic() - then)
+        first = first or report
+        if report != first:
+            faults.append(f"visitor {number} got another answer")
+
+
+def visitors(count: int, minutes: float) -> bool:
+    """Whether everybody got his own answer."""
+    waits: list[float] = []
+    faults: list[str] = []
+    with started() as (address, app):
+        before, until = measured(app), time.monotonic() + 60 * minutes
+        crowd = [
+            threading.Thread(target=visitor, args=(address, number, until, waits, faults))
+            for number in range(count)
+        ]
+        for one in crowd:
+            one.start()
+        for one in crowd:
+            one.join()
+        after = measured(app)
+    cuts = statistics.quantiles(waits, n=20)
+    print(f"{count} visitors for {minutes:g} minutes, {LEAVING} of whom leave in the middle of each run")
+    print(f"{len(waits)} answers; a visitor waited {cuts[9]:.1f} s (median), {cuts[18]:.1f} s (19 of 20)")
+    print(", ".join(f"{name} {before[name]:.0f} to {after[name]:.0f}" for name in before))
+    print(f"{len(faults)} faults", *faults[:10], sep="\n")
+    return not faults
+
+
+def runs(count: int, out: Path | None) -> bool:
+    """Whether what is measured is flat after a fifth of the runs."""
+    rows: list[dict[str, float]] = []
+    values = [SETTINGS[name].default for name in SETTINGS]
+    with started() as (address, app):
+        for run in range(count + 1):
+            if run % max(1, count // 50) == 0:
+                rows.append({"run": run, **measured(app)})
+                print(", ".join(f"{name} {value:.0f}" for name, value in rows[-1].items()), flush=True)
+            client = Client(address, verbose=False)
+            picture = handle_file(EXAMPLES[run % len(EXAMPLES)].path)
+            given = dict(zip(SETTINGS, values, strict=True)) | {"labels": LABELS, "steps": 3, "seed": run}
+            client.predict(picture, *given.values(), api_name="/lab_both")
+    if out:
+        with out.open("w", newline="") as file:
+            table = csv.DictWriter(file, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+    flat = True
+    for name in ("MiB", "threads", "open files"):
+        late = [row[name] for row in rows if row["run"] >= count / 5]
+        spread = (max(late) - min(late)) / statistics.median(late) / 2
+        flat = flat and (spread <= 0.05 or max(late) - min(late) <= FEW)
+        print(f"{name}: {min(late):.0f} to {max(late):.0f} after the first fifth, ±{spread:.1%}")
+    return flat
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    ways = parser.add_subparsers(dest="way", required=True)
+    crowd = ways.add_parser("visitors")
+    crowd.add_argument("--visitors", type=int, default=50)
+    crowd.add_argument("--minutes", type=float, default=5)
+    row = ways.add_parser("runs")
+    row.add_argument("--runs", type=int, default=500)
+    row.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.way == "visitors":
+        raise SystemExit(not visitors(options.visitors, options.minutes))
+    raise SystemExit(not runs(options.runs, options.out))
+
+
+if __name__ == "__main__":
+    main()
