@@ -32,6 +32,7 @@ from gradio_client import Client, handle_file
 from demo_core.examples import EXAMPLES
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import uploads
+from tests import hostile
 from tests.e2e import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -75,24 +76,21 @@ def measured(app: psutil.Process) -> dict[str, float]:
 
 def visitor(address: str, number: int, until: float, waits: list[float], faults: list[str]) -> None:
     """Attacks his own picture with his own seed until the time is over."""
-    picture, first = handle_file(EXAMPLES[number % len(EXAMPLES)].path), None
-    client = Client(address, verbose=False)
+    picture = hostile.upload(address, EXAMPLES[number % len(EXAMPLES)].path)
+    sent, first = hostile.given("attack", picture, labels=LABELS, seed=number, steps=3), None
     while time.monotonic() < until:
         then = time.monotonic()
-        job = client.submit(picture=picture, labels=LABELS, seed=number, steps=3, api_name="/attack")
-        if number < LEAVING:
-            time.sleep(0.5 + number / 10)
-            job.cancel()
-            continue
-        try:
-            report, _ = job.result(timeout=600)
-        except Exception as error:  # whatever it is, it is a fault here
-            faults.append(f"visitor {number}: {error!r}")
-            continue
+        with hostile.asked(address, "attack", sent) as stream:
+            if number < LEAVING:
+                stream.readline()
+                time.sleep(0.5 + number / 10)
+                continue
+            answered, said = hostile.last_of(stream)
         waits.append(time.monotonic() - then)
+        report = said[0] if answered else None
         first = first or report
-        if report != first:
-            faults.append(f"visitor {number} got another answer")
+        if report is None or report != first:
+            faults.append(f"visitor {number} got {said if report is None else 'another answer'}")
 
 
 def visitors(count: int, minutes: float) -> bool:

@@ -12,6 +12,8 @@ import random
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
 
 from demo_core.examples import EXAMPLES
@@ -102,8 +104,9 @@ def upload(server: str, path: str | Path) -> dict:
         return {"path": json.load(answer)[0], "meta": {"_type": "gradio.FileData"}}
 
 
-def call(server: str, name: str, data: list) -> tuple[bool, object]:
-    """Whether the endpoint answered, and with what: its last data, or what it says was wrong."""
+@contextmanager
+def asked(server: str, name: str, data: list) -> Iterator[HTTPResponse]:
+    """The stream of what an endpoint answers."""
     address = f"{server}/gradio_api/call/{name}"
     request = urllib.request.Request(
         address, json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
@@ -111,9 +114,19 @@ def call(server: str, name: str, data: list) -> tuple[bool, object]:
     with urllib.request.urlopen(request, timeout=60) as answer:
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{address}/{event}", timeout=600) as stream:
-        *_, kind, data = [line.decode() for line in stream if line.strip()]
+        yield stream
+
+
+def last_of(stream: HTTPResponse) -> tuple[bool, object]:
+    """Whether the endpoint answered, and with what: its last data, or what it says was wrong."""
+    *_, kind, data = [line.decode() for line in stream if line.strip()]
     found = json.loads(data.removeprefix("data: "))
     return ("complete" in kind, found if "complete" in kind else found["error"])
+
+
+def call(server: str, name: str, data: list) -> tuple[bool, object]:
+    with asked(server, name, data) as stream:
+        return last_of(stream)
 
 
 def given(name: str, picture: object, **changes: object) -> list:
