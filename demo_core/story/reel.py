@@ -29,7 +29,7 @@ from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import ASSETS, fit_of, load, profile_of, study_of, surrogate_of
 from demo_core.pictures import PHOTO_SIDE, as_url, open_picture, to_image, to_photo
-from demo_core.story import Moment, Run, words
+from demo_core.story import Moment, Run, glossary, words
 from demo_core.story.axes import (
     HEIGHT,
     PLACES,
@@ -114,6 +114,7 @@ def page() -> dict[str, Any]:
         "pictures": list(words.PICTURES),
         "plot": {"width": WIDTH, "height": HEIGHT, "places": PLACES, "rows": ROWS},
         "words": dict(PAGE_WORDS),
+        "terms": glossary.for_script(),
     }
 
 

@@ -19,6 +19,7 @@ from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.inputs import Page
 from demo_core.ui.layout import Controls, layout
 from demo_core.ui.place import Refused, in_turn
+from demo_core.ui.preview import TITLE
 
 DESKS: Desks[Session] = Desks()
 STALE = "() => document.querySelector('.stage')?.dispatchEvent(new Event('stale'))"
@@ -245,7 +246,7 @@ def build() -> gr.Blocks:
     uploads.folder()  # gradio asks for it when parts are made
     uploads.sweep()
     with Page(
-        title="CLIP fights back: test-time counterattacks",
+        title=TITLE,
         analytics_enabled=False,
         fill_width=True,
         delete_cache=(uploads.SWEPT_EVERY, uploads.KEPT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
-from demo_core.story import Bout, Drifts, Run, arena_words, page_words, suspicion_words
+from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, suspicion_words
 from demo_core.story.axes import gauge
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, ranking, stands
@@ -65,6 +66,24 @@ PRINT = """element.addEventListener("click", (event) => {
 
 def _filled(name: str, **values: object) -> str:
     return _TEMPLATES.get_template(f"{name}.html").render(values)
+
+
+def explained(found: str) -> str:
+    """The same HTML, with a note at the first of each term in it that stands in plain text: in no heading,
+    button, link or quotation."""
+    known: set[str] = set()
+    pieces, within = [], 0
+    for part in re.split(r"(<[^>]+>)", found):
+        if tag := re.match(r"<(/?)(?:h\d|button|a|summary|svg|math|i|option|label)\b", part):
+            within += -1 if tag[1] else 1
+        if part.startswith("<") or within:
+            pieces.append(part)
+            continue
+        for piece, key in glossary.found_in(part, known):
+            pieces.append(
+                f'<button type="button" class="term" data-term="{key}">{piece}</button>' if key else piece
+            )
+    return "".join(pieces)
 
 
 def examples_html() -> str:
@@ -160,19 +179,21 @@ def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
 
 def suspicion_html(**shown: object) -> str:
     """Whether a picture is attacked; shown: see suspicion.py, nothing before one was looked at."""
-    return _filled("suspicion", first=suspicion_words.FIRST, **shown)
+    return explained(_filled("suspicion", first=suspicion_words.FIRST, **shown))
 
 
 def gate_html(key: str) -> str:
     """Which signal gates a model of the table, and why, in plain words."""
     row, original = MODELS[key], MODELS[key].original
-    return _filled(
-        "gate",
-        title=row.title,
-        profile=profile_of(key),
-        original=MODELS[original].title if original else "",
-        TAU=TAU,
-        VIEW_DRIFT=VIEW_DRIFT,
+    return explained(
+        _filled(
+            "gate",
+            title=row.title,
+            profile=profile_of(key),
+            original=MODELS[original].title if original else "",
+            TAU=TAU,
+            VIEW_DRIFT=VIEW_DRIFT,
+        )
     )
 
 
@@ -182,7 +203,7 @@ def lesson_html() -> str:
     def linked(rows):
         return [vars(row) | {"query": SCENES[row.scene].scene.query()} for row in rows if row.scene in SCENES]
 
-    return _filled("lesson", minutes=MINUTES, steps=linked(STEPS), challenges=linked(CHALLENGES))
+    return explained(_filled("lesson", minutes=MINUTES, steps=linked(STEPS), challenges=linked(CHALLENGES)))
 
 
-ABOUT = _filled("about", examples=EXAMPLES)
+ABOUT = explained(_filled("about", examples=EXAMPLES))

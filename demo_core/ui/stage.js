@@ -15,6 +15,22 @@ function say(key, values = {}) { return page.words[key].replace(/\{(\w+)\}/g, (_
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
+// The same, with a note at the first of each term in it.
+function told(node, words) {
+  if (node.textContent === words) return;
+  const known = new Set();
+  let last = 0;
+  node.replaceChildren();
+  for (const { 0: written, index } of words.matchAll(new RegExp(page.terms.pattern, "gi"))) {
+    const key = page.terms.keys[written.toLowerCase()];
+    if (known.has(key)) continue;
+    known.add(key);
+    node.append(words.slice(last, index), make("button", { type: "button", class: "term", "data-term": key }, written));
+    last = index + written.length;
+  }
+  node.append(words.slice(last));
+}
+
 function make(tag, attributes = {}, words = "") {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -224,7 +240,7 @@ function showStrips() {
   paintStrip($(".strip-text"), its, BELOW, ABOVE, say("strip_name", { name: reel.labels[chosen] }));
   paintStrip($(".strip-product"), its.map((v, d) => v * mine[d]), NOT, AGREE, say("strip_agree"));
   const values = { count: mine.length, cosine: cosine[chosen].toFixed(3), best: reel.labels[nearest], most: cosine[nearest].toFixed(3) };
-  text($(".strip-said"), say("strip_said", values));
+  told($(".strip-said"), say("strip_said", values));
 }
 
 // The pictures that the test looks at, small, with what CLIP says of each.
@@ -400,7 +416,7 @@ function drawMap() {
   if (end > 0) marker(svg, "square", points[end], 3.5, { class: "attacked mark" + (now < end ? " later" : "") });
   const here = points[now];
   marker(svg, "circle", here, 6, { class: "here" });
-  text($(".map .legend"), say("map_legend", { kept: percent(reel.map.kept) }));
+  told($(".map .legend"), say("map_legend", { kept: percent(reel.map.kept) }));
 }
 
 // ---------------------------------------------------------------- tables
@@ -436,7 +452,7 @@ function show() {
   $(".stage").dataset.done = reel.done;
   if (asking) return paintGuess();
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
-  text($(".say"), at_work ? $(".work").textContent : final ? reel.verdict.text : frame.say);
+  told($(".say"), at_work ? $(".work").textContent : final ? reel.verdict.text : frame.say);
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
   $(".asks").hidden = !(final && reel.asks);
@@ -637,7 +653,7 @@ function tour(stop) {
   for (const node of element.querySelectorAll(".compare, .change, .predictions, .plot")) node.classList.toggle("lit", on && here.lit.split(" ").some((name) => name && node.classList.contains(name)));
   if (!on) return;
   text($(".tour-title"), here.title);
-  text($(".tour-text"), here.text);
+  told($(".tour-text"), here.text);
   $(".tour-back").disabled = stop === 0;
   text($(".tour-next"), say(stop === reel.tour.length - 1 ? "done" : "next"));
   const from = reel.frames.findIndex((f) => f.act === here.act), to = latest(here.act, 1e9);
@@ -646,12 +662,32 @@ function tour(stop) {
   element.querySelector(".lit")?.scrollIntoView({ block: "start" });
 }
 
+// ---------------------------------------------------------------- notes at terms, wherever they stand on the page
+
+// term: the button of one, or nothing, which puts the note away.
+function note(term) {
+  const card = $(".term-card");
+  for (const other of document.querySelectorAll(".term[aria-describedby]")) other.removeAttribute("aria-describedby");
+  card.hidden = !term;
+  if (!term) return;
+  text(card, page.terms.notes[term.dataset.term]);
+  term.setAttribute("aria-describedby", "term-card");
+  const at = term.getBoundingClientRect(), room = document.documentElement.clientWidth;
+  card.style.left = clamp(at.left, 8, Math.max(8, room - card.offsetWidth - 8)) + "px";
+  card.style.top = (at.bottom + card.offsetHeight + 8 < innerHeight ? at.bottom + 6 : at.top - card.offsetHeight - 6) + "px";
+}
+for (const event of ["mouseover", "focusin", "click"]) document.addEventListener(event, ({ target }) => {
+  const term = target.closest?.(".term");
+  if (term || event === "click" || !target.closest?.(".term-card")) note(term);
+});
+addEventListener("scroll", () => note(null), { passive: true });
+
 // ---------------------------------------------------------------- wiring
 
 // All that is there before any run.
 function furnish(given) {
   page = given;
-  for (const node of element.querySelectorAll("[data-words]")) text(node, say(node.dataset.words));
+  for (const node of element.querySelectorAll("[data-words]")) (node.matches(".plot h2, .strips h2, .nudges h2") ? told : text)(node, say(node.dataset.words));
   for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
   for (const canvas of element.querySelectorAll(".canvases canvas, .guess canvas")) canvas.width = canvas.height = page.side;
   for (const name of ["drift", "signal"]) {
@@ -659,7 +695,7 @@ function furnish(given) {
     $("." + name + " .axes").replaceChildren(axes, fresh({ role: "img", class: "above" }));
   }
   $(".map .axes").replaceChildren(fresh({ role: "img" }));
-  text($(".map .legend"), say("map_legend", { kept: percent(0) }));
+  told($(".map .legend"), say("map_legend", { kept: percent(0) }));
   page.acts.forEach((title, act) => {
     const button = make("button", { type: "button", class: "act", "aria-pressed": "false", disabled: "" });
     button.append(make("b", {}, act + 1), make("span", {}, " " + title));
@@ -711,7 +747,7 @@ $(".split").addEventListener("input", (event) => $(".canvases").style.setPropert
 $(".stage").addEventListener("stale", () => { if (reel) { stale = true; show(); } });
 document.addEventListener("input", (event) => { if (event.target.closest("#labels, #template")) $(".stage").dispatchEvent(new Event("stale")); });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") { openSheet(""); if (touring >= 0) tour(-1); }
+  if (event.key === "Escape") { note(null); openSheet(""); if (touring >= 0) tour(-1); }
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || !reel || !(event.target === document.body || element.contains(event.target)) || event.altKey || event.ctrlKey || event.metaKey
     || event.target.closest?.("input, select, textarea, .scroll")) return;

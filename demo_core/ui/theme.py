@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from demo_core.examples import EXAMPLES
 from demo_core.limits import LIMITS
+from demo_core.ui.preview import Preview
 from demo_core.ui.uploads import Guard
 
 CSS = (Path(__file__).parent / "style.css").read_text()
@@ -84,6 +85,7 @@ def launch_options() -> dict:
             "middleware": [
                 Middleware(Guard),
                 Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6),
+                Middleware(Preview),
             ],
             "exception_handlers": {KeyError: _not_there},
         },
