@@ -101,7 +101,7 @@ attack = page.get_api_info()["named_endpoints"]["/attack"]
 print(json.dumps({
     "control": [props.get("maximum") for props in shown if props.get("label") == "Patience"],
     "argument": "patience" in [p["parameter_name"] for p in attack["parameters"]],
-    "link": "patience=3" in scene_of("cat").query(),
+    "link": "patience=7" in scene_of("cat", patience=7).query(),
     "read": Scene.read(scene_of("cat", patience=7).query()).patience,
     "run": read_settings(choose(labels="cat\\ndog", patience=5)).patience,
     "file": as_given(read_settings(choose(labels="cat\\ndog", patience=5)))["patience"],

@@ -19,6 +19,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         # the page's parts
         "stage": "the run",
         "acts": "the four acts",
+        "qr": "a code that leads to this run",
         "tour": "guided tour",
         "start_tour": "Guided tour",
         "back": "Back",

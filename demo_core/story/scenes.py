@@ -8,6 +8,8 @@ what a shared link holds.
 
 from __future__ import annotations
 
+import base64
+import zlib
 from dataclasses import asdict, fields
 from dataclasses import dataclass as plain_dataclass
 from typing import Any
@@ -18,7 +20,10 @@ from pydantic.dataclasses import dataclass
 
 from demo_core.examples import EXAMPLES, PHOTOGRAPHS, Example
 from demo_core.labels import PRESETS
+from demo_core.limits import LIMITS
 from demo_core.story.settings import SETTINGS, Chosen, Settings, complaint, read_settings
+
+PACKED, LONG = "packed", 600  # where packed labels stand in an address, and from how many characters on
 
 
 class SceneError(ValueError):
@@ -43,9 +48,16 @@ class Scene(Chosen):
         return read_settings(self, self.picture)
 
     def query(self) -> str:
-        """The scene as the query of an address."""
-        values = {"picture": self.picture} | asdict(self)
-        return urlencode({name: _written(value) for name, value in values.items()})
+        """The scene as the query of an address: the picture, and what is not its default; a long list of
+        labels packed, for proxies take addresses of a few thousand characters."""
+        default = asdict(scene_of(self.picture))
+        values = {name: value for name, value in asdict(self).items() if value != default[name]}
+        if len(values.get("labels", "")) > LONG:
+            packed = zlib.compress(values.pop("labels").encode(), 9)
+            values[PACKED] = base64.urlsafe_b64encode(packed).decode().rstrip("=")
+        return urlencode(
+            {"picture": self.picture} | {name: _written(value) for name, value in values.items()}
+        )
 
     @staticmethod
     def read(query: str) -> Scene | None:
@@ -58,11 +70,23 @@ class Scene(Chosen):
                 f"This link names a picture that is not here, “{given['picture'][:40]}”: choose one of the"
                 " examples."
             )
+        if PACKED in given:
+            given["labels"] = _unpacked(given[PACKED])
         named = {f.name: given[f.name] for f in fields(Scene) if f.name in given}
         try:
             return scene_of(**named)
         except ValidationError as error:
             raise SceneError(_unreadable(error)) from None
+
+
+def _unpacked(text: str) -> str:
+    """Raises SceneError; no more is unpacked than labels may be long."""
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        most = 4 * LIMITS.labels * (LIMITS.label_characters + 1)
+        return zlib.decompressobj().decompress(packed, most).decode()
+    except (ValueError, zlib.error):
+        raise SceneError("This link’s labels cannot be read: open the page without it.") from None
 
 
 def _written(value: object) -> str:

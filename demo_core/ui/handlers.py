@@ -12,6 +12,7 @@ from functools import lru_cache
 from secrets import token_hex
 
 import gradio as gr
+import segno
 import torch
 
 from demo_core import story
@@ -304,6 +305,17 @@ def stopped(session: Session | None) -> Changes:
         return IDLE
     verdict = {"text": said, "tone": "wait", "note": ""}
     return {"stage": _whole_reel(session) | {"stopped": True, "verdict": verdict}}
+
+
+def coded(address: str) -> Changes:
+    """A QR code that leads to an address, as SVG; none where it is no address of a page, or too long."""
+    if not address.startswith(("http://", "https://")):
+        return {"stage": gr.skip()}
+    try:
+        code = segno.make(address, error="m")
+    except segno.DataOverflowError:
+        return {"stage": gr.skip()}
+    return {"stage": {"qr": code.svg_inline(border=2, omitsize=True)}}
 
 
 def sent_again(session: Session | None) -> Changes:

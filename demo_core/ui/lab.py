@@ -263,6 +263,10 @@ def build() -> gr.Blocks:
             said = bool((event._data or {}).get("right"))
             return _at_desk(controls, lambda session: handlers.judged(session, said))(request)
 
+        def code(event: gr.EventData) -> dict:
+            return _by_component(controls, handlers.coded(str((event._data or {}).get("address"))))
+
+        controls.stage.select(code, None, stage, **QUIET)
         controls.stage.click(judge, None, controls.all_of("stage", "arena"), **QUIET)
 
         def left(request: gr.Request) -> None:

@@ -7,7 +7,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (100 * share).toFixed(1) + " %";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", asking = false, at_work = false;
+let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;
 const left = new Set(), drawn = {};
 
 // One of the page's own sentences, with the values in their places.
@@ -530,6 +530,7 @@ function joined(given) {
 
 async function receive(given) {
   if (given?.page && !page) furnish(given.page);
+  if (given?.qr) { $(".qr").innerHTML = given.qr; $(".qr").hidden = false; return; }
   if (given?.work !== undefined) return given.work ? tellWork(given.work) : working(false);
   if (!given || !given.frames || (left.has(given.run) && !given.stopped)) return;  // a frame of a run that was left or stopped
   if (given.stopped) left.add(given.run);
@@ -551,6 +552,7 @@ async function receive(given) {
   at_work = false;  // frames are sign enough on the stage itself
   if (reel.done || given.stopped) working(false);
   if (given.query !== undefined) follow(given.query);
+  else if (!coded) showCode(location.search);
   $(".invite").hidden = true;
   show();
   text($(".announced"), reel.done ? reel.verdict.text : "");
@@ -560,10 +562,22 @@ async function receive(given) {
 // The address makes the run on the stage again, so that Back and reload return to it; what it says besides stays. An
 // own picture has no address.
 function follow(query) {
+  showCode(query);
   const before = new URLSearchParams(location.search), after = new URLSearchParams(query);
   for (const name of ["talk", "__theme"]) if (before.has(name)) after.set(name, before.get(name));
   const next = location.pathname + (after.size ? "?" + after : "");
   if (next !== location.pathname + location.search && (query || before.has("picture"))) history.pushState(null, "", next);
+}
+
+// In a talk, a code that leads those who listen to the very run; the server draws it.
+function showCode(query) {
+  if (!document.documentElement.classList.contains("talk")) return;
+  const address = new URL(location.pathname, location.href);
+  address.search = query;
+  address.searchParams.delete("talk");
+  if (address.href === coded) return;
+  coded = address.href;
+  trigger("select", { address: coded });
 }
 
 // One after the other: unpacking takes a moment.

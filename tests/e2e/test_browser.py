@@ -20,6 +20,7 @@ from demo_core.pictures import open_picture, to_photo
 from demo_core.story import words
 from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, scene_of
+from demo_core.ui import handlers
 from demo_core.ui.files import FILES, run_page
 from tests.e2e import CHROMIUM, free_port
 
@@ -490,7 +491,7 @@ def test_the_address_follows_and_back_returns(browser, url):
     tab.reload()
     expect(tab.locator(".say")).to_have_text(verdict, timeout=PATIENCE)
     tab.go_back()
-    tab.wait_for_url("**picture=rocket**eps=4**")
+    tab.wait_for_url("**picture=rocket")
     say(tab, "rocket")
     expect(tab.get_by_label("number input for eps")).to_have_value("4")
     tab.close()
@@ -835,9 +836,52 @@ def test_talk_mode_shows_the_essentials(browser, url):
     assert tab.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)") >= 26
     for hidden in ("#labels", "#photo", "#arena", "footer"):
         expect(tab.locator(hidden)).to_be_hidden()
-    for visible in ("#both", ".compare", ".predictions", ".scrub", ".plot.drift"):
-        expect(tab.locator(visible)).to_be_in_viewport()
+    for visible in ("h1", "#both", ".compare", ".predictions", ".scrub", ".qr svg"):
+        expect(tab.locator(visible)).to_be_in_viewport(ratio=1)
+    assert tab.locator(".canvases").bounding_box()["height"] >= 540
+    small = """() => [...document.querySelectorAll("body *")].filter((node) => node.checkVisibility()
+      && !node.ownerSVGElement && [...node.childNodes].some((part) => part.nodeType === 3 && part.data.trim())
+      && parseFloat(getComputedStyle(node).fontSize) < 24).map((node) => node.textContent)"""
+    assert tab.evaluate(small) == []
     tab.close()
+
+
+def test_a_talk_s_code_leads_to_its_run(browser, url):
+    """To the very run, as everybody sees it; and to another once another is on the stage."""
+    tab = browser.new_page(viewport={"width": 1920, "height": 1080})
+    tab.goto(f"{url}/?talk=1&picture=rocket")
+    say(tab, end_of(stored(scene_of("rocket"))))
+
+    def leads_to(query: str):
+        drawn = handlers.coded(f"{url}/?{query}")["stage"]["qr"]
+        path = re.search(r' d="([^"]+)"', drawn)[1]
+        expect(tab.locator(".qr path").first).to_have_attribute("d", path, timeout=PATIENCE)
+
+    leads_to("picture=rocket")
+    tab.goto(f"{url}/?talk=1")
+    say(tab, "Recovered")
+    tab.locator("#preset input").click()
+    tab.get_by_role("option", name="A strong attack").click()
+    leads_to(SCENES["strong"].scene.query())
+    tab.close()
+
+
+def test_a_term_s_note_comes_on_hover_tap_and_focus(page):
+    term, card = page.locator(".verdict .term").first, page.locator(".term-card")
+    term.click()
+    expect(card).to_contain_text("How far the embedding moves")
+    assert fits(page)
+    expect(term).to_have_attribute("aria-describedby", "term-card")
+    page.keyboard.press("Escape")
+    expect(card).to_be_hidden()
+    page.locator(".scrub").hover()
+    term.hover()
+    expect(card).to_be_visible()
+    page.locator(".play").click()
+    expect(card).to_be_hidden()
+    open_tab(page, "Why this gate")
+    page.locator("#gate .term").first.focus()
+    expect(card).to_be_visible()
 
 
 def test_what_is_missing_is_said(page):
