@@ -9,14 +9,16 @@ import time
 from collections import deque
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo_core.limits import LIMITS
-from demo_core.pictures import open_picture, to_image, to_photo
+from demo_core.pictures import open_picture
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
+SHARP = 896  # pixels of the shorter side: twice what is shown
 KEPT, SWEPT_EVERY, GRACE = 3600, 600, 60  # seconds
 _leaving: deque[tuple[float, Path]] = deque()  # uploads of which a clean copy is kept, and when they go
 HEADERS = {
@@ -57,10 +59,15 @@ def clear() -> None:
 
 
 def clean_copy(path: str) -> Image.Image:
-    """What is kept of an uploaded picture: the square that a model sees, without its name and whatever else
-    the file said (place, camera, time); the file goes in a minute, for a button may have been pressed
-    already. An attacked picture of the page's own stays what it is, bit by bit. Raises PictureError."""
-    picture = to_image(to_photo(open_picture(path)))
+    """What is kept of an uploaded picture: its pixels, at a size that is sharp enough for any model, without
+    its name and whatever else the file said (place, camera, time); the file goes in a minute, for a button
+    may have been pressed already. An attacked picture of the page's own stays what it is, bit by bit. Raises
+    PictureError."""
+    picture = open_picture(path)
+    if (shorter := min(picture.size)) > SHARP:
+        size = tuple(round(side * SHARP / shorter) for side in picture.size)
+        picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    picture = Image.fromarray(np.asarray(picture))  # nothing but pixels
     if folder().resolve() in Path(path).resolve().parents:
         _leaving.append((time.monotonic() + GRACE, Path(path)))
     return picture

@@ -409,7 +409,7 @@ def test_one_who_waits_reads_how_many_come_first(browser, url):
         tab.close()
 
 
-def test_an_upload_keeps_its_square_and_neither_name_nor_place(page, tmp_path):
+def test_an_upload_keeps_its_pixels_and_neither_name_nor_place(page, tmp_path):
     exif = Image.Exif()
     exif[0x8825] = {1: "N", 2: (52.0, 31.0, 12.0)}
     Image.open(EXAMPLES[3].path).convert("RGB").save(tmp_path / "at home.jpg", exif=exif)
@@ -420,7 +420,7 @@ def test_an_upload_keeps_its_square_and_neither_name_nor_place(page, tmp_path):
     with urllib.request.urlopen(shown.get_attribute("src")) as answer:
         kept = Image.open(answer)
         kept.load()
-    assert kept.size == (448, 448) and not kept.getexif() and not kept.info
+    assert min(kept.size) <= 896 and not kept.getexif() and not kept.info
 
 
 def test_example_and_clean_control(page):
