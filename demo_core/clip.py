@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -23,11 +23,11 @@ Value = TypeVar("Value")
 
 
 class _Visual(Protocol):
-    image_size: tuple[int, int]
+    image_size: int | tuple[int, int]
 
 
 class _Model(Protocol):
-    """What is used here of a model of open_clip's form."""
+    """What is used here of a model of open_clip's form; a SigLIP also has a logit_bias."""
 
     visual: _Visual
     logit_scale: torch.Tensor
@@ -100,11 +100,39 @@ def _tiled(function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor
     return torch.cat(parts)
 
 
+def _side(size: int | tuple[int, int]) -> int:
+    """Pixels a side of a model's square input, however it writes that."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise ValueError(f"A model of square pictures is needed, not of {height} x {width} pixels.")
+    return height
+
+
+@torch.no_grad()
+def _encode_text(
+    model: _Model,
+    tokenizer: Callable[[list[str]], torch.Tensor],
+    labels: tuple[str, ...],
+    template: str,
+    device: str,
+) -> torch.Tensor:
+    tokens = tokenizer([template.replace("{}", label) for label in labels])
+    different = len(set(labels))  # a data set may name two classes alike: ImageNet has two cranes
+    if len(tokens.unique(dim=0)) < different:
+        raise LabelError(
+            "The template, or a label, is too long for this model, and some labels read the same to it:"
+            " shorten them."
+        )
+    batches = [model.encode_text(part) for part in tokens.to(device).split(256)]
+    return F.normalize(torch.cat(batches).float(), dim=-1)
+
+
 class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned
-    from.
+    from. interpolation, squash: how the model's own preprocessing brings a picture to S, by which resampling
+    and whether the whole picture, whatever its shape, instead of the centre square.
     """
 
     mean: torch.Tensor
@@ -117,15 +145,19 @@ class ZeroShotCLIP(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         original: ZeroShotCLIP | None = None,
+        interpolation: str = "bicubic",
+        squash: bool = False,
     ):
         super().__init__()
         self.original = original
+        self.interpolation, self.squash = interpolation, squash
         self.model = cast(_Model, model.float().eval().requires_grad_(False))
         self.tokenizer = tokenizer
-        self.image_size = self.model.visual.image_size[0]
+        self.image_size = _side(self.model.visual.image_size)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self._text_features = lru_cache(maxsize=32)(self._encode_text)
+        # Of the parts, not of self: a circle would keep a model that was let go in memory for a while.
+        self._text_features = lru_cache(maxsize=32)(partial(_encode_text, self.model, tokenizer))
 
     @property
     def device(self) -> torch.device:
@@ -157,22 +189,17 @@ class ZeroShotCLIP(nn.Module):
         cut off."""
         return self._text_features(tuple(labels), template, str(self.device))
 
-    @torch.no_grad()
-    def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
-        tokens = self.tokenizer([template.replace("{}", label) for label in labels])
-        different = len(set(labels))  # a data set may name two classes alike: ImageNet has two cranes
-        if len(tokens.unique(dim=0)) < different:
-            raise LabelError(
-                "The template, or a label, is too long for this model, and some labels read the same to it:"
-                " shorten them."
-            )
-        batches = [self.model.encode_text(part) for part in tokens.to(device).split(256)]
-        return F.normalize(torch.cat(batches).float(), dim=-1)
-
     def logits(self, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D]."""
-        scale = self.model.logit_scale.exp()
-        return _tiled(lambda rows: scale * F.normalize(rows, dim=-1) @ text.T, features)
+        """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D], plus the
+        logit bias of a SigLIP. Its sigmoid is what a SigLIP says of each pair alone; what is shown of every
+        model is the softmax over the labels, which label it is, and that a bias does not change."""
+        scale, bias = self.model.logit_scale.exp(), getattr(self.model, "logit_bias", None)
+
+        def scaled(rows: torch.Tensor) -> torch.Tensor:
+            logits = scale * F.normalize(rows, dim=-1) @ text.T
+            return logits if bias is None else logits + bias
+
+        return _tiled(scaled, features)
 
     def classifier(
         self, labels: list[str] | tuple[str, ...], template: str
