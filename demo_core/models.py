@@ -6,7 +6,6 @@ To add a model is to add a row.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -185,11 +184,6 @@ def add_checkpoint(path: str | Path, base: str | None = None) -> str:
 def _unlike(key: str, tower: dict[str, torch.Tensor]) -> str:
     """How an image tower's tensors are not those of a row, in words; empty where they are."""
     return weights.difference(skeleton(MODELS[key]).get_submodule("visual"), tower)
-
-
-def checkpoint_of(environment: dict[str, str] | None = None) -> str | None:
-    """The file that $CLIP_CHECKPOINT names, where it names one."""
-    return (os.environ if environment is None else environment).get(CHECKPOINT_VARIABLE) or None
 
 
 def gigabytes(key: str) -> float:

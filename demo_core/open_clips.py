@@ -17,6 +17,7 @@ from typing import Any
 import open_clip
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from demo_core import weights
 from demo_core.clip import ZeroShotCLIP
@@ -28,6 +29,18 @@ HUB = "hf-hub:"
 
 # Of a model that is built first and filled then, open_clip says that it is a random one.
 logging.getLogger().addFilter(lambda record: "No pretrained weights loaded for model" not in str(record.msg))
+
+
+class _Unset(TorchFunctionMode):
+    """Meanwhile new layers keep what is in memory instead of being dealt random weights, which takes seconds
+    for a large model: each of them is filled."""
+
+    DEALT = {"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_", "erfinv_"}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in self.DEALT:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -161,7 +174,8 @@ def load_open_clip(row: ModelRow) -> ZeroShotCLIP:
         )
     tensors, path = _tensors(row)
     name = _architecture(row, path)
-    model = open_clip.create_model(name, load_weights=False, force_preprocess_cfg=row.preprocessing)
+    with _Unset():
+        model = open_clip.create_model(name, load_weights=False, force_preprocess_cfg=row.preprocessing)
     weights.fill(model, tensors, path, row.title)
     return _zero_shot(model, _tokenizer(row, name, path))
 

@@ -81,7 +81,7 @@ def test_a_real_architecture_runs_the_whole_story(key, tmp_path, monkeypatch):
     with torch.no_grad():
         want = random.eval().encode_image((pixels - mean) / std)
         torch.testing.assert_close(model.encode(pixels), want, rtol=1e-4, atol=1e-5)
-    settings = story.Settings(("cat", "dog"), PAPER, steps=1)
+    settings = story.Settings(("cat", "dog"), PAPER, steps=1, defense="ttc")
     run = story.begin(model, torch.rand(3, 448, 448), settings, models.profile_of(key))
     *_, run = story.whole(model, run)
     assert run.attack_delta.abs().max() > 0 and run.defended.shape == (2,)

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from demo_core import models, weights
+from demo_core.benchmark.__main__ import main
+from demo_core.benchmark.records import settings_of
 from demo_core.models import CHECKPOINT, MODELS, ModelUnavailable, add_checkpoint, load
 from demo_core.weights import WEIGHTS_VARIABLE, CutShort
 from tests.hub import random_model, shrink, write
@@ -195,3 +197,26 @@ def test_a_checkpoint_says_by_its_shapes_which_model_it_is_of(tmp_path):
         ModelUnavailable, match="of no model of the table: take one .* one of vit-b-32, vit-b-16"
     ):
         add_checkpoint(tmp_path / "mine.safetensors")
+
+
+def command(*given: str) -> str:
+    """What the benchmark's command line says at its end."""
+    with pytest.raises(SystemExit) as ended:
+        main([*given, "--datasets", "Examples", "--limit", "1", "--attacks", "clean", "--defenses", "none"])
+    return str(ended.value)
+
+
+def test_the_command_line_takes_a_checkpoint(tmp_path, monkeypatch, capsys):
+    write(random_model(MODELS[BASE]), tmp_path / "ViT-B-32-quickgelu.safetensors")
+    mine = tmp_path / "mine.safetensors"
+    save_file(tower(), mine)
+    given = ["--data", str(tmp_path), "--datasets", "Examples", "--limit", "2", "--attacks", "clean"]
+    main([*given, "--defenses", "ttc", "--out", str(tmp_path / "runs"), "--checkpoint", str(mine)])
+    settings = settings_of(tmp_path / "runs")["fixed"]
+    assert settings["model"] == CHECKPOINT and "TTC" in capsys.readouterr().out
+    mine.write_bytes(b"")
+    assert command("--data", str(tmp_path), "--checkpoint", str(mine)).endswith(
+        "is empty: download it again."
+    )
+    monkeypatch.setenv(models.CHECKPOINT_VARIABLE, str(mine))
+    assert command("--data", str(tmp_path)).endswith("is empty: download it again.")

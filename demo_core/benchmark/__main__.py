@@ -18,6 +18,7 @@ each of his gradients over four draws. Of a patch the number is its share of the
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import timedelta
@@ -36,7 +37,15 @@ from demo_core.benchmark.run import PRECISIONS, TILE, Plan, Setup, open_records,
 from demo_core.benchmark.trials import SUITES, BenchmarkError, Trial, default_trials, read_trials
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, surrogate_of
+from demo_core.models import (
+    CHECKPOINT_VARIABLE,
+    DEFAULT_MODEL,
+    MODELS,
+    ModelUnavailable,
+    add_checkpoint,
+    load,
+    surrogate_of,
+)
 
 
 def positive(text: str) -> int:
@@ -95,7 +104,17 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/benchmark"),
         help="the folder of the records; a run that was stopped goes on there (default: %(default)s)",
     )
-    parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS), help="default: %(default)s")
+    parser.add_argument(
+        "--model",
+        choices=list(MODELS),
+        help=f"default: {DEFAULT_MODEL}; with --checkpoint, the one that was fine-tuned (default: the first"
+        " that has its shapes)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="a file with a fine-tuned image tower, to take in place of the model’s",
+    )
     parser.add_argument(
         "--attacks",
         nargs="+",
@@ -140,8 +159,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run, or report, what the arguments say; ends with one sentence where that cannot be."""
-    args = parser().parse_args(argv)
     try:
+        if path := os.environ.get(CHECKPOINT_VARIABLE):
+            add_checkpoint(path)
+        args = parser().parse_args(argv)
         found = finished(args.report, args.store) if args.report else benchmark(args)
         if found is None:
             return
@@ -172,6 +193,9 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     if args.data is None and any(key in DATASETS for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = read_trials(args.attacks)
+    args.model = (
+        add_checkpoint(args.checkpoint, args.model) if args.checkpoint else args.model or DEFAULT_MODEL
+    )
     patience = timedelta(days=7)  # a download, or the slowest, takes long
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
     with ExitStack() as held:

@@ -114,7 +114,7 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
     control, which lies elsewhere."""
     special = {
         "labels": {"value": first.labels, "lines": 6, "max_lines": 10, "elem_id": "labels"},
-        "template": {"elem_id": "template"},
+        "template": {"value": first.template, "elem_id": "template"},
         "attack": {"info": ATTACKS[SETTINGS["attack"].default].help, "elem_id": "attack-kind"},
         "patch": {"visible": ATTACKS[SETTINGS["attack"].default].visible},
         "adaptive": {"elem_id": "adaptive", "info": arena.knowing(Chosen())},
@@ -463,8 +463,8 @@ def _wire_settings(controls: Controls) -> None:
     )
     controls["model"].select(
         _changing(controls, handlers.model_changed),
-        controls["model"],
-        controls.all_of("model", "gate", "views", "arena"),
+        controls.all_of("model", "template"),
+        controls.all_of("model", "template", "gate", "views", "arena"),
         api_visibility="private",
         show_progress="hidden",
         **QUEUE,
