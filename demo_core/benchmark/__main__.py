@@ -30,7 +30,7 @@ from accelerate import PartialState
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
-from demo_core.benchmark.piles import DatasetUnavailable, pile_of
+from demo_core.benchmark.piles import PAPER, RESIZES, DatasetUnavailable, Resize, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import markdown, write
 from demo_core.benchmark.run import PRECISIONS, TILE, Plan, Setup, open_records, run
@@ -130,6 +130,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--limit", type=positive, help="pictures of each data set, chosen at random by the seed; else all"
     )
     parser.add_argument(
+        "--resize",
+        default=PAPER.title,
+        choices=list(RESIZES),
+        help="; ".join(f"{k}: {v}" for k, v in RESIZES.items()) + " (default: %(default)s)",
+    )
+    parser.add_argument(
         "--batch",
         type=positive,
         default=128,
@@ -221,8 +227,9 @@ def _together(
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
         held.enter_context(alone_in(args.out, state.process_index))
         clip = load(args.model, state.device)
+        resize = PAPER if args.resize == PAPER.title else Resize.of(clip)
         piles = {
-            key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download)
+            key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download, resize=resize)
             for key in keys
         }
         surrogate = load(surrogate_of(args.model), state.device) if any(t.transfers for t in trials) else None
