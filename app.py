@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from demo_core.device import DeviceError, chosen
 from demo_core.models import CHECKPOINT_VARIABLE, DEFAULT_MODEL, ModelUnavailable, add_checkpoint
 from demo_core.ui import handlers, lab, theme
 
@@ -25,7 +26,8 @@ if __name__ == "__main__":
     try:
         if given.checkpoint:
             add_checkpoint(given.checkpoint, given.model)
-    except ModelUnavailable as refused:
+        print(chosen(), flush=True)
+    except (ModelUnavailable, DeviceError) as refused:
         raise SystemExit(str(refused)) from None
     page = lab.build()
     handlers.model(DEFAULT_MODEL)  # so that the first visitor does not wait for it

@@ -132,7 +132,8 @@ class ZeroShotCLIP(nn.Module):
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned
     from. interpolation, squash: how the model's own preprocessing brings a picture to S, by which resampling
-    and whether the whole picture, whatever its shape, instead of the centre square.
+    and whether the whole picture, whatever its shape, instead of the centre square. autocast: what the image
+    tower computes in, None for float32; all around it is float32 in any case.
     """
 
     mean: torch.Tensor
@@ -151,6 +152,7 @@ class ZeroShotCLIP(nn.Module):
         super().__init__()
         self.original = original
         self.interpolation, self.squash = interpolation, squash
+        self.autocast: torch.dtype | None = None
         self.model = cast(_Model, model.float().eval().requires_grad_(False))
         self.tokenizer = tokenizer
         self.image_size = _side(self.model.visual.image_size)
@@ -163,6 +165,13 @@ class ZeroShotCLIP(nn.Module):
     def device(self) -> torch.device:
         return self.mean.device
 
+    def computing_in(self, autocast: torch.dtype | None) -> ZeroShotCLIP:
+        """Itself, its image tower and its original's computing in that from now on."""
+        self.autocast = autocast
+        if self.original:
+            self.original.computing_in(autocast)
+        return self
+
     def train(self, mode: bool = True) -> ZeroShotCLIP:
         """The model stays in eval mode: nothing here is ever trained."""
         return super().train(False)
@@ -170,7 +179,8 @@ class ZeroShotCLIP(nn.Module):
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the
         pixels."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16.get()):
+        lower = torch.bfloat16 if _bf16.get() else self.autocast
+        with torch.autocast(self.device.type, lower or torch.bfloat16, enabled=lower is not None):
             features = _tiled(
                 lambda part: self.model.encode_image((part - self.mean) / self.std), pixels
             ).float()

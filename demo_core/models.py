@@ -17,6 +17,7 @@ from demo_core import weights
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import Profile
 from demo_core.defenses.drift import Study
+from demo_core.device import chosen
 from demo_core.fit import Fit
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.open_clips import HUB, ModelRow, load_checkpoint, load_open_clip, skeleton
@@ -212,15 +213,19 @@ def fit_of(key: str) -> Fit | None:
 
 
 def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> ZeroShotCLIP:
-    """A model of the table by its key, on a GPU where there is one. Raises KeyError or ModelUnavailable."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    row = MODELS[key]
+    """A model of the table by its key, where and as precisely as `demo_core.device` chooses; on a device that
+    is given, in float32. Raises KeyError, ModelUnavailable or DeviceError."""
+    place = chosen() if device is None else None
+    clip = _on_cpu(MODELS[key], key).to(place.device if place else device)
+    return clip.computing_in(place.autocast) if place else clip
+
+
+def _on_cpu(row: ModelRow, key: str) -> ZeroShotCLIP:
     if row.embedded:
-        return load_embedded(key).to(device)
-    original = load(row.original, "cpu") if row.original else None
+        return load_embedded(key)
+    original = _on_cpu(MODELS[row.original], row.original) if row.original else None
     if row.checkpoint and original:
-        clip = load_checkpoint(row, original)
-    else:
-        clip = load_open_clip(row)
-        clip.original = original
-    return clip.to(device)
+        return load_checkpoint(row, original)
+    clip = load_open_clip(row)
+    clip.original = original
+    return clip

@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from demo_core.clip import ZeroShotCLIP
+from demo_core.device import chosen
 from demo_core.models import MODELS, ModelUnavailable, gigabytes, load
 
 WORKING = 0.5  # GB that a run takes beside its model's weights
@@ -34,11 +35,12 @@ CGROUPS = (
 
 
 def free_gigabytes() -> float:
-    """Memory that a model may still take, in GB: of the GPU where there is one, else of the machine or of the
-    container that this runs in."""
-    if torch.cuda.is_available():
-        unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-        return (torch.cuda.mem_get_info()[0] + unused) / GB
+    """Memory that a model may still take, in GB: of the GPU where models compute on one, else of the machine
+    or of the container that this runs in."""
+    device = chosen().device
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + unused) / GB
     return min([psutil.virtual_memory().available, *map(_free_in_group, CGROUPS)]) / GB
 
 
@@ -108,8 +110,7 @@ class Shelf:
             while (room := self._free() - sum(self._coming.values())) < needed and len(self._loaded) > 1:
                 self._loaded.popitem(last=False)
                 gc.collect()  # so that what it held is free before it is counted again
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+                torch.cuda.empty_cache()  # does nothing where there is no GPU
             if room < needed:
                 raise ModelUnavailable(
                     f"{MODELS[key].title} takes about {needed:.1f} GB of memory, of which"

@@ -25,7 +25,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-import torch
 from accelerate import PartialState
 
 from demo_core.attacks import ATTACKS
@@ -36,6 +35,7 @@ from demo_core.benchmark.report import markdown, write
 from demo_core.benchmark.run import PRECISIONS, TILE, Plan, Setup, open_records, run
 from demo_core.benchmark.trials import SUITES, BenchmarkError, Trial, default_trials, read_trials
 from demo_core.defenses import DEFENSES
+from demo_core.device import DeviceError, chosen
 from demo_core.labels import LabelError
 from demo_core.models import (
     CHECKPOINT_VARIABLE,
@@ -175,7 +175,7 @@ def main(argv: list[str] | None = None) -> None:
         print(markdown(found))
         if args.report:
             print(f"\nWritten: {', '.join(str(path) for path in write(args.report))}.")
-    except (BenchmarkError, ModelUnavailable, DatasetUnavailable, LabelError) as error:
+    except (BenchmarkError, ModelUnavailable, DeviceError, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None
 
 
@@ -203,7 +203,7 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
         add_checkpoint(args.checkpoint, args.model) if args.checkpoint else args.model or DEFAULT_MODEL
     )
     patience = timedelta(days=7)  # a download, or the slowest, takes long
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
+    state = PartialState(cpu=chosen().device.type == "cpu", timeout=patience)
     with ExitStack() as held:
         return _together(args, keys, trials, state, held)
 

@@ -40,11 +40,6 @@ PRECISIONS = {
     "bf16": "image features in bfloat16 throughout",
 }
 
-# On a GPU, too, float32 is float32, and the same twice. For the whole process and before anything is
-# computed, so that the command line, the page's tab and the Lab beside it find the same.
-torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-torch.backends.cudnn.deterministic = True
-
 
 class Bench:
     """A model before a pile of pictures; makes attacked pictures and answers for batches of it.

@@ -18,6 +18,7 @@ from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES
+from demo_core.device import name_of
 from demo_core.labels import PRESETS, LabelError, list_labels
 from demo_core.models import (
     DEFAULT_MODEL,
@@ -92,7 +93,7 @@ model = Shelf()  # a model of the table by its key, loaded once for all visitors
 
 
 def device_name(clip: ZeroShotCLIP) -> str:
-    return torch.cuda.get_device_name(clip.device) if clip.device.type == "cuda" else "CPU"
+    return name_of(clip.device)
 
 
 def before(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Tensor]:
