@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -24,11 +24,11 @@ Value = TypeVar("Value")
 
 
 class _Visual(Protocol):
-    image_size: tuple[int, int]
+    image_size: int | tuple[int, int]
 
 
 class _Model(Protocol):
-    """What is used here of a model of open_clip's form."""
+    """What is used here of a model of open_clip's form; a SigLIP also has a logit_bias."""
 
     visual: _Visual
     logit_scale: torch.Tensor
@@ -101,17 +101,72 @@ def _tiled(function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor
     return torch.cat(parts)
 
 
+def any_words(text: str) -> bool:
+    """Whether a model that learned from many languages reads anything of a text."""
+    return bool(text.strip())
+
+
 def has_latin(text: str) -> bool:
     """Whether a text has a Latin letter, accents aside, or a digit."""
     return any(sign.isascii() and sign.isalnum() for sign in unicodedata.normalize("NFKD", text))
+
+
+def _side(size: int | tuple[int, int]) -> int:
+    """Pixels a side of a model's square input, however it writes that."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise ValueError(f"A model of square pictures is needed, not of {height} x {width} pixels.")
+    return height
+
+
+@torch.no_grad()
+def _encode_text(
+    model: _Model,
+    tokenizer: Callable[[list[str]], torch.Tensor],
+    reads: Callable[[str], bool],
+    labels: tuple[str, ...],
+    template: str,
+    device: str,
+) -> torch.Tensor:
+    tokens = tokenizer([template.replace("{}", label) for label in labels])
+    _check_read(labels, tokens, int(tokenizer(["a"])[0, -1]), reads)
+    batches = [model.encode_text(part) for part in tokens.to(device).split(256)]
+    return F.normalize(torch.cat(batches).float(), dim=-1)
+
+
+def _check_read(
+    labels: tuple[str, ...], tokens: torch.Tensor, padding: int, reads: Callable[[str], bool]
+) -> None:
+    """Raises LabelError where a model does not read one of the labels [K] to its end, or nothing of it, or
+    two as the same, by their tokens [K,T]; padding: the token behind a short text."""
+    if (cut := tokens[:, -1] != padding).any():
+        label = labels[int(cut.int().argmax())]
+        raise LabelError(
+            f"“{shortened(label)}”, in its template, is longer than the {tokens.shape[1]} pieces of words"
+            " that this model reads: shorten it."
+        )
+    if unread := next((label for label in labels if not reads(label)), None):
+        raise LabelError(
+            f"This model reads English, and nothing of “{shortened(unread)}”: write it in English words."
+        )
+    first: dict[tuple[int, ...], str] = {}
+    for label, row in zip(labels, tokens.tolist()):
+        other = first.setdefault(tuple(row), label)
+        if other != label:  # a data set may name two classes alike: ImageNet has two cranes
+            raise LabelError(
+                f"“{shortened(other)}” and “{shortened(label)}” read the same to this model: keep one of"
+                " them, or call them differently."
+            )
 
 
 class ZeroShotCLIP(nn.Module):
     """A frozen open_clip model in eval mode, with pixels in [0, 1] at its door.
 
     image_size: S, pixels a side. `device` follows the weights. original: the model this one was fine-tuned
-    from. reads: whether it reads anything of a label, as most, which learned from English alone, do only of
-    Latin letters and digits.
+    from. interpolation, squash: how the model's own preprocessing brings a picture to S, by which resampling
+    and whether the whole picture, whatever its shape, instead of the centre square. autocast: what the image
+    tower computes in, None for float32; all around it is float32 in any case. reads: whether it reads
+    anything of a label, as most, which learned from English alone, do only of Latin letters and digits.
     """
 
     mean: torch.Tensor
@@ -124,21 +179,32 @@ class ZeroShotCLIP(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         original: ZeroShotCLIP | None = None,
+        interpolation: str = "bicubic",
+        squash: bool = False,
         reads: Callable[[str], bool] = has_latin,
     ):
         super().__init__()
-        self.reads = reads
         self.original = original
+        self.interpolation, self.squash = interpolation, squash
+        self.autocast: torch.dtype | None = None
         self.model = cast(_Model, model.float().eval().requires_grad_(False))
         self.tokenizer = tokenizer
-        self.image_size = self.model.visual.image_size[0]
+        self.image_size = _side(self.model.visual.image_size)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self._text_features = lru_cache(maxsize=32)(self._encode_text)
+        # Of the parts, not of self: a circle would keep a model that was let go in memory for a while.
+        self._text_features = lru_cache(maxsize=32)(partial(_encode_text, self.model, tokenizer, reads))
 
     @property
     def device(self) -> torch.device:
         return self.mean.device
+
+    def computing_in(self, autocast: torch.dtype | None) -> ZeroShotCLIP:
+        """Itself, its image tower and its original's computing in that from now on."""
+        self.autocast = autocast
+        if self.original:
+            self.original.computing_in(autocast)
+        return self
 
     def train(self, mode: bool = True) -> ZeroShotCLIP:
         """The model stays in eval mode: nothing here is ever trained."""
@@ -147,7 +213,8 @@ class ZeroShotCLIP(nn.Module):
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Raw image features [B,D] of pixels [B,3,S,S] in [0,1]; differentiable with respect to the
         pixels."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16.get()):
+        lower = torch.bfloat16 if _bf16.get() else self.autocast
+        with torch.autocast(self.device.type, lower or torch.bfloat16, enabled=lower is not None):
             features = _tiled(
                 lambda part: self.model.encode_image((part - self.mean) / self.std), pixels
             ).float()
@@ -166,40 +233,17 @@ class ZeroShotCLIP(nn.Module):
         cut off."""
         return self._text_features(tuple(labels), template, str(self.device))
 
-    @torch.no_grad()
-    def _encode_text(self, labels: tuple[str, ...], template: str, device: str) -> torch.Tensor:
-        tokens = self.tokenizer([template.replace("{}", label) for label in labels])
-        self._check_read(labels, tokens)
-        batches = [self.model.encode_text(part) for part in tokens.to(device).split(256)]
-        return F.normalize(torch.cat(batches).float(), dim=-1)
-
-    def _check_read(self, labels: tuple[str, ...], tokens: torch.Tensor) -> None:
-        """Raises LabelError where the model does not read one of the labels [K] to its end, or nothing of it,
-        or two as the same, by their tokens [K,T]."""
-        padding = self.tokenizer(["a"])[0, -1]
-        if (cut := tokens[:, -1] != padding).any():
-            label = labels[int(cut.int().argmax())]
-            raise LabelError(
-                f"“{shortened(label)}”, in its template, is longer than the {tokens.shape[1]} pieces of words"
-                " that this model reads: shorten it."
-            )
-        if unread := next((label for label in labels if not self.reads(label)), None):
-            raise LabelError(
-                f"This model reads English, and nothing of “{shortened(unread)}”: write it in English words."
-            )
-        first: dict[tuple[int, ...], str] = {}
-        for label, row in zip(labels, tokens.tolist()):
-            other = first.setdefault(tuple(row), label)
-            if other != label:  # a data set may name two classes alike: ImageNet has two cranes
-                raise LabelError(
-                    f"“{shortened(other)}” and “{shortened(label)}” read the same to this model: keep one of"
-                    " them, or call them differently."
-                )
-
     def logits(self, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D]."""
-        scale = self.model.logit_scale.exp()
-        return _tiled(lambda rows: scale * F.normalize(rows, dim=-1) @ text.T, features)
+        """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D], plus the
+        logit bias of a SigLIP. Its sigmoid is what a SigLIP says of each pair alone; what is shown of every
+        model is the softmax over the labels, which label it is, and that a bias does not change."""
+        scale, bias = self.model.logit_scale.exp(), getattr(self.model, "logit_bias", None)
+
+        def scaled(rows: torch.Tensor) -> torch.Tensor:
+            logits = scale * F.normalize(rows, dim=-1) @ text.T
+            return logits if bias is None else logits + bias
+
+        return _tiled(scaled, features)
 
     def classifier(
         self, labels: list[str] | tuple[str, ...], template: str

@@ -6,27 +6,25 @@ To add a model is to add a row.
 from __future__ import annotations
 
 import json
-import os
-import socket
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlparse
 
-import huggingface_hub
-import open_clip
 import torch
 from safetensors.torch import load_file
 
+from demo_core import weights
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import Profile
 from demo_core.defenses.drift import Study
+from demo_core.device import chosen
 from demo_core.fit import Fit
+from demo_core.labels import DEFAULT_TEMPLATE
+from demo_core.open_clips import HUB, ModelRow, load_checkpoint, load_open_clip, skeleton
 from demo_core.photo import (
     IMAGE_SIZE,
     MEAN,
     STD,
-    WEIGHTS_VARIABLE,
     PhotoCLIP,
     Visual,
     WeightsMissing,
@@ -34,66 +32,88 @@ from demo_core.photo import (
     read_projection,
 )
 from demo_core.texts import load_texts
+from demo_core.weights import ModelUnavailable as ModelUnavailable
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 EMBEDDED = ASSETS / "embedded"  # what the models in the box share; each has a folder of its own in it
 TOWER_FILE, PROFILE_FILE, STUDY_FILE, FIT_FILE = "image.safetensors", "profile.json", "study.json", "fit.json"
 SHARED_FILE = "model.json"
 RECORDS_FILE = "records.sqlite"
+CHECKPOINT, CHECKPOINT_VARIABLE = "checkpoint", "CLIP_CHECKPOINT"  # a key of MODELS, and who names its file
 
 
-class ModelUnavailable(RuntimeError):
-    """A model's weights cannot be had here. The message is one sentence that says what to do."""
+def _openai(name: str, millions: float, open_clip_name: str, about: str = "") -> ModelRow:
+    return ModelRow(
+        f"OpenAI CLIP {name}",
+        millions,
+        open_clip_name=f"{open_clip_name}-quickgelu",
+        pretrained="openai",
+        about=about,
+    )
 
 
-@dataclass(frozen=True)
-class ModelRow:
-    """A row of the table: either a model in the box, or an open_clip name with its pretrained tag.
-
-    embedded: it is in the box, its own files in the folder of its key under `assets/embedded`. original: the
-    key of the model whose image tower this one was fine-tuned from; the original's encoder probes the
-    stability signals (so does the paper's code for its fine-tuned CLIPs).
-    """
-
-    title: str
-    embedded: bool = False
-    original: str | None = None
-    open_clip_name: str = ""
-    pretrained: str = ""
-    summary: str = ""
+def _robust(kind: str, eps: int, how: str) -> ModelRow:
+    """A ViT-L/14 of Schlarmann et al. (ICML 2024), whose text tower is OpenAI's."""
+    return ModelRow(
+        f"{kind}, eps {eps}/255, ViT-L/14 (224 px)",
+        427.6,
+        original="vit-l-14",
+        open_clip_name="ViT-L-14-quickgelu",
+        pretrained=f"{HUB}chs20/{kind.lower()}{eps}-clip",
+        about=f"OpenAI’s ViT-L/14 after adversarial fine-tuning of its image tower, {how}. Its signals are"
+        " probed with the original, which is loaded too.",
+    )
 
 
 MODELS: dict[str, ModelRow] = {
     "photo": ModelRow(
         "Photo CLIP (224 px, in the box)",
+        8.6,
         embedded=True,
-        summary="Knows photographs of thousands of things; a CLIP-form model over a locked"
+        about="Knows photographs of thousands of things; a CLIP-form model over a locked"
         " EfficientNet-Lite0, not OpenAI’s CLIP. Answers at once on a CPU.",
+        template=DEFAULT_TEMPLATE,
     ),
     "photo-fare": ModelRow(
         "Photo CLIP, adversarially fine-tuned (224 px, in the box)",
+        8.6,
         embedded=True,
         original="photo",
-        summary="The same model after adversarial fine-tuning of its image tower (FARE, eps 1/255).",
+        about="The same model after adversarial fine-tuning of its image tower (FARE, eps 1/255).",
+        template=DEFAULT_TEMPLATE,
     ),
-    "vit-b-32": ModelRow(
-        "OpenAI CLIP ViT-B/32 (224 px)",
-        open_clip_name="ViT-B-32-quickgelu",
-        pretrained="openai",
-        summary="The paper's main model. Downloaded from the Hugging Face Hub at first use (0.6 GB).",
+    "vit-b-32": _openai("ViT-B/32 (224 px)", 151.3, "ViT-B-32", "The paper’s main model."),
+    "vit-b-16": _openai("ViT-B/16 (224 px)", 149.6, "ViT-B-16"),
+    "vit-l-14": _openai("ViT-L/14 (224 px)", 427.6, "ViT-L-14", "Large: a GPU is advisable."),
+    "vit-l-14-336": _openai("ViT-L/14 (336 px)", 427.9, "ViT-L-14-336", "The largest: a GPU is advisable."),
+    "rn50": _openai("RN50 (224 px)", 102.0, "RN50", "Its image tower is a ResNet-50."),
+    "vit-b-32-laion": ModelRow(
+        "LAION CLIP ViT-B/32 (224 px)",
+        151.3,
+        open_clip_name="ViT-B-32",
+        pretrained="laion2b_s34b_b79k",
+        about="The same architecture, trained on two thousand million pictures of LAION-2B.",
     ),
-    "vit-b-16": ModelRow(
-        "OpenAI CLIP ViT-B/16 (224 px)",
+    "vit-b-16-dfn": ModelRow(
+        "DFN CLIP ViT-B/16 (224 px)",
+        149.6,
         open_clip_name="ViT-B-16-quickgelu",
-        pretrained="openai",
-        summary="Downloaded from the Hugging Face Hub at first use (0.6 GB).",
+        pretrained="dfn2b",
+        about="Apple’s, trained on pictures that a data filtering network chose.",
     ),
-    "vit-l-14": ModelRow(
-        "OpenAI CLIP ViT-L/14 (224 px)",
-        open_clip_name="ViT-L-14-quickgelu",
-        pretrained="openai",
-        summary="Large: a GPU is advisable. Downloaded from the Hugging Face Hub at first use (1.7 GB).",
+    "vit-b-16-siglip2": ModelRow(
+        "SigLIP 2 ViT-B/16 (224 px)",
+        375.2,
+        open_clip_name="ViT-B-16-SigLIP2",
+        pretrained="webli",
+        multilingual=True,
+        about="Google’s, trained with a sigmoid for each pair; its words are read with the package"
+        " transformers.",
     ),
+    "fare2-vit-l-14": _robust("FARE", 2, "without labels"),
+    "fare4-vit-l-14": _robust("FARE", 4, "without labels"),
+    "tecoa2-vit-l-14": _robust("TeCoA", 2, "with ImageNet’s labels"),
+    "tecoa4-vit-l-14": _robust("TeCoA", 4, "with ImageNet’s labels"),
 }
 DEFAULT_MODEL = "photo"
 
@@ -115,12 +135,12 @@ def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
     source = MODELS[key].original
     original = load_embedded(source, image_size) if source else None
     try:
-        weights = locked_weights()
+        tensors = locked_weights()
         if original:
-            weights = weights | {k: v.float() for k, v in load_file(folder_of(key) / TOWER_FILE).items()}
+            tensors = tensors | {k: v.float() for k, v in load_file(folder_of(key) / TOWER_FILE).items()}
         shared = json.loads((EMBEDDED / SHARED_FILE).read_text())
         text, tokenizer = load_texts(EMBEDDED)
-        model = PhotoCLIP(Visual(weights, read_projection(EMBEDDED), image_size), text, shared["logit_scale"])
+        model = PhotoCLIP(Visual(tensors, read_projection(EMBEDDED), image_size), text, shared["logit_scale"])
     except WeightsMissing as missing:
         raise ModelUnavailable(str(missing)) from missing
     except FileNotFoundError as missing:
@@ -131,58 +151,47 @@ def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
     return ZeroShotCLIP(model, tokenizer, MEAN, STD, original)
 
 
-def _weights_on_disk(name: str, pretrained: str) -> str | None:
-    """A file with these weights: from the folder in $CLIP_WEIGHTS_DIR, or from the hub's cache, as it was
-    left there."""
-    folder = os.environ.get(WEIGHTS_VARIABLE)
-    for path in [Path(folder) / f"{name}{end}" for end in (".safetensors", ".pt")] if folder else []:
-        if path.is_file():
-            return str(path)
-    repository = open_clip.get_pretrained_cfg(name, pretrained).get("hf_hub", "").strip("/")
-    cached = (
-        huggingface_hub.try_to_load_from_cache(repository, "open_clip_model.safetensors")
-        if repository
-        else None
-    )
-    return cached if isinstance(cached, str) else None
+# ---------------------------------------------------------------- a checkpoint of one's own
 
 
-def _hub_has_an_address() -> bool:
-    """Whether the hub's name resolves; without this, its client retries for most of a minute on a machine
-    offline."""
-    if any(os.environ.get(v) for v in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True
-    try:
-        socket.getaddrinfo(urlparse(huggingface_hub.constants.ENDPOINT).hostname, 443)
-    except OSError:
-        return False
-    return True
-
-
-def load_open_clip(name: str, pretrained: str, title: str) -> ZeroShotCLIP:
-    """A model of open_clip's. Weights come from disk where they are (the folder in $CLIP_WEIGHTS_DIR with
-    `<open_clip name>.safetensors` or `.pt`, an open_clip state dict; or the hub's cache), else from the hub.
-
-    Raises ModelUnavailable where they can be had from nowhere.
-    """
-    source = _weights_on_disk(name, pretrained)
-    try:
-        if source is None and not _hub_has_an_address():
-            raise ConnectionError("the hub's name does not resolve")
-        model = open_clip.create_model(name, pretrained=source or pretrained)
-    except Exception as error:  # the hub's client and torch raise many kinds: no network, a file cut short
-        if source:
-            raise ModelUnavailable(
-                f"The weights of {title} cannot be read from {source}: replace that file, or remove"
-                " it to download them; the embedded model works without."
-            ) from error
+def add_checkpoint(path: str | Path, base: str | None = None) -> str:
+    """Put a fine-tuned image tower into the table, and say by which key. base: the row that it was fine-tuned
+    from; where it is not given, the first whose image tower has these shapes. Raises ModelUnavailable."""
+    path = Path(path)
+    bases = [key for key, row in MODELS.items() if row.open_clip_name and not row.original]
+    if base is not None and base not in bases:
+        raise ModelUnavailable(f"No checkpoint is of “{base}”: choose one of {', '.join(bases)}.")
+    tower = weights.image_tower(weights.read(path))
+    base = base or next((key for key in bases if not _unlike(key, tower)), None)
+    if base is None:
         raise ModelUnavailable(
-            f"The weights of {title} could not be downloaded from the Hugging Face Hub: go online, or put"
-            f" {name}.safetensors into the folder named by {WEIGHTS_VARIABLE}; the embedded model works"
-            " without."
-        ) from error
-    preprocess = open_clip.get_model_preprocess_cfg(model)
-    return ZeroShotCLIP(model, open_clip.get_tokenizer(name), preprocess["mean"], preprocess["std"])
+            f"{path} has the image tower of no model of the table: take one that was fine-tuned from one of"
+            f" {', '.join(bases)}."
+        )
+    original = MODELS[base]
+    if differs := _unlike(base, tower):
+        raise ModelUnavailable(
+            f"{path} was not fine-tuned from {original.title} ({differs}): name another model."
+        )
+    MODELS[CHECKPOINT] = replace(
+        original,
+        title=f"A checkpoint of your own: {path.name}",
+        original=base,
+        about=f"The image tower of {path.name}, and all else of {original.title}, which probes its signals.",
+        checkpoint=path,
+    )
+    return CHECKPOINT
+
+
+def _unlike(key: str, tower: dict[str, torch.Tensor]) -> str:
+    """How an image tower's tensors are not those of a row, in words; empty where they are."""
+    return weights.difference(skeleton(MODELS[key]).get_submodule("visual"), tower)
+
+
+def gigabytes(key: str) -> float:
+    """What a model's parameters take in float32, with those of its original."""
+    row = MODELS[key]
+    return row.millions * 4 / 1000 + (gigabytes(row.original) if row.original else 0)
 
 
 def surrogate_of(key: str) -> str:
@@ -205,9 +214,19 @@ def fit_of(key: str) -> Fit | None:
 
 
 def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> ZeroShotCLIP:
-    """A model of the table by its key, on a GPU where there is one. Raises KeyError or ModelUnavailable."""
-    row = MODELS[key]
-    clip = (
-        load_embedded(key) if row.embedded else load_open_clip(row.open_clip_name, row.pretrained, row.title)
-    )
-    return clip.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """A model of the table by its key, where and as precisely as `demo_core.device` chooses; on a device that
+    is given, in float32. Raises KeyError, ModelUnavailable or DeviceError."""
+    place = chosen() if device is None else None
+    clip = _on_cpu(MODELS[key], key).to(place.device if place else device)
+    return clip.computing_in(place.autocast) if place else clip
+
+
+def _on_cpu(row: ModelRow, key: str) -> ZeroShotCLIP:
+    if row.embedded:
+        return load_embedded(key)
+    original = _on_cpu(MODELS[row.original], row.original) if row.original else None
+    if row.checkpoint and original:
+        return load_checkpoint(row, original)
+    clip = load_open_clip(row)
+    clip.original = original
+    return clip

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from demo_core.limits import LIMITS
 
-PHOTO_SIDE = 448  # 7 x 64, 2 x 224: one size on the screen for every model
+PHOTO_SIDE = 448  # 7 x 64, 2 x 224: the least on the screen
 MAX_PIXELS = LIMITS.megapixels * 1_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # decoders that are fit for a stranger's file
 _BAYER_STEPS = 8
@@ -98,29 +98,35 @@ def _to_8_bit(picture: Image.Image) -> Image.Image:
     return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8), "L")
 
 
-def to_photo(picture: Image.Image) -> torch.Tensor:
-    """The centre square of an RGB picture as [3,P,P] in [0,1], P = 448.
+def photo_side(image_size: int) -> int:
+    """P, pixels a side of a photo for a model of S: the least multiple of S that is PHOTO_SIDE or more."""
+    return -(-PHOTO_SIDE // image_size) * image_size
 
-    The shorter side is brought to P by bicubic resampling; a square picture of a model's own size is enlarged
-    by repeating pixels, so that it reaches that model unchanged. (A tiny one is not: blocks are no
+
+def to_photo(picture: Image.Image, image_size: int = PHOTO_SIDE // 2) -> torch.Tensor:
+    """The centre square of an RGB picture as [3,P,P] in [0,1], with P = photo_side(image_size), the model's.
+
+    The shorter side is brought to P by bicubic resampling; a square picture of half the size is enlarged by
+    repeating pixels, so that it reaches a model of that size unchanged. (A tiny one is not: blocks are no
     photograph.)
     """
-    w, h = picture.size
-    if w == h and w in (PHOTO_SIDE, PHOTO_SIDE // 2):
-        picture = picture.resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.NEAREST)
+    (w, h), side = picture.size, photo_side(image_size)
+    if w == h and w in (side, side // 2):
+        picture = picture.resize((side, side), Image.Resampling.NEAREST)
     else:
-        picture = ImageOps.fit(picture, (PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BICUBIC)
+        picture = ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255
 
 
 def to_pixels(photo: torch.Tensor, image_size: int) -> torch.Tensor:
     """What the model sees [1,3,S,S] of a photo [3,P,P]: its block means. Raises ValueError where S does not
     divide P."""
-    if PHOTO_SIDE % image_size:
+    side = photo.shape[-1]
+    if side % image_size:
         raise ValueError(
-            f"A model of {image_size} px needs a photo side that is a multiple of it, not {PHOTO_SIDE}."
+            f"A model of {image_size} px needs a photo side that is a multiple of it, not {side}."
         )
-    return F.avg_pool2d(photo[None], PHOTO_SIDE // image_size)
+    return F.avg_pool2d(photo[None], side // image_size)
 
 
 def perturb(photo: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
@@ -129,7 +135,7 @@ def perturb(photo: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
     Where adding delta would leave [0, 1], the block's contrast is lowered around its mean just enough to fit.
     """
     delta, size = delta.detach().cpu(), delta.shape[-1]
-    k = PHOTO_SIDE // size
+    k = photo.shape[-1] // size
     mean = _enlarge(to_pixels(photo, size), k)
     target, detail = mean + _enlarge(delta, k), photo - mean
     room = torch.where(detail > 0, 1 - target, target).clamp(min=0)

@@ -1,12 +1,13 @@
 import re
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
 
-from demo_core import models
+from demo_core import models, story, weights
 from demo_core.labels import LabelError
-from demo_core.models import MODELS, ModelUnavailable, load, load_embedded, load_open_clip
+from demo_core.models import MODELS, ModelUnavailable, load, load_embedded
 
 PAPER = "This is a photo of a {}."
 
@@ -56,20 +57,24 @@ def test_pixels_get_gradients(clip, photographs):
 def test_every_row_names_one_source():
     for key, row in MODELS.items():
         assert row.embedded != bool(row.open_clip_name)
+        assert row.template.count("{}") == 1 and (row.original is None or row.original in MODELS)
         if row.open_clip_name:
-            assert (row.open_clip_name, row.pretrained) in open_clip.list_pretrained()
-            assert (
-                models.profile_of(key) == models.Profile()
-            )  # OpenAI's models keep the paper's rule and values
+            known = (row.open_clip_name, row.pretrained) in open_clip.list_pretrained()
+            assert known or row.pretrained.startswith("hf-hub:")
+            assert row.template == PAPER
+            assert models.profile_of(key) == models.Profile()  # they keep the paper's rule and values
 
 
-def test_openai_architecture_from_a_folder_of_weights(tmp_path, monkeypatch):
-    """The same architecture at random weights, saved to disk: what a machine without a hub would be given."""
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["vit-b-32", "rn50"])
+def test_a_real_architecture_runs_the_whole_story(key, tmp_path, monkeypatch):
+    """At its real size, with random weights: what a machine without a hub would be given. Small ones of all
+    rows are in test_open_clips.py."""
     torch.manual_seed(0)
-    random = open_clip.create_model("ViT-B-32-quickgelu")
-    torch.save(random.state_dict(), tmp_path / "ViT-B-32-quickgelu.pt")
-    monkeypatch.setenv(models.WEIGHTS_VARIABLE, str(tmp_path))
-    model = load("vit-b-32", device="cpu")
+    random = open_clip.create_model(MODELS[key].open_clip_name)
+    torch.save(random.state_dict(), tmp_path / f"{MODELS[key].open_clip_name}.pt")
+    monkeypatch.setenv(weights.WEIGHTS_VARIABLE, str(tmp_path))
+    model = load(key, device="cpu")
     assert model.image_size == 224
     pixels = torch.rand(2, 3, 224, 224)
     mean, std = (
@@ -79,29 +84,36 @@ def test_openai_architecture_from_a_folder_of_weights(tmp_path, monkeypatch):
     with torch.no_grad():
         want = random.eval().encode_image((pixels - mean) / std)
         torch.testing.assert_close(model.encode(pixels), want, rtol=1e-4, atol=1e-5)
-        assert model.classifier(["cat", "dog"], PAPER)(pixels).shape == (2, 2)
+    settings = story.Settings(("cat", "dog"), PAPER, steps=1, defense="ttc")
+    run = story.begin(model, torch.rand(3, 448, 448), settings, models.profile_of(key))
+    *_, run = story.whole(model, run)
+    assert run.attack_delta.abs().max() > 0 and run.defended.shape == (2,)
 
 
-def test_weights_that_cannot_be_fetched_give_one_sentence(monkeypatch):
+def test_weights_that_cannot_be_fetched_give_one_sentence(monkeypatch, tmp_path):
     def no_network(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.delenv(models.WEIGHTS_VARIABLE, raising=False)
-    monkeypatch.setattr(open_clip, "create_model", no_network)
-    monkeypatch.setattr(models, "_hub_has_an_address", lambda: True)
+    monkeypatch.delenv(weights.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_network)
+    monkeypatch.setattr(weights, "_hub_has_an_address", lambda: True)
     with pytest.raises(ModelUnavailable, match="could not be downloaded.*embedded model works"):
-        load_open_clip("ViT-B-32-quickgelu", "openai", "OpenAI CLIP ViT-B/32")
+        load("vit-b-32")
 
 
-def test_offline_is_said_at_once(monkeypatch):
+def test_offline_is_said_at_once(monkeypatch, tmp_path):
     def no_name(*_):
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(models.socket, "getaddrinfo", no_name)
-    monkeypatch.setattr(models, "_weights_on_disk", lambda *_: None)
+    monkeypatch.setattr(weights.socket, "getaddrinfo", no_name)
+    monkeypatch.delenv(weights.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("nothing should be tried"))
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download", lambda *_, **__: pytest.fail("nothing should be tried")
+    )
     with pytest.raises(ModelUnavailable, match="go online"):
         load("vit-b-16")
 

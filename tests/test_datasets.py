@@ -5,16 +5,21 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pycountry
 import pytest
 import torch
 from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets as tv
+from torchvision import transforms
 
 from demo_core.benchmark import piles
 from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, SATELLITE, plain
-from demo_core.benchmark.piles import DatasetUnavailable, fitted, pile_of
+from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Resize, fitted, pile_of
+from demo_core.benchmark.records import settings_of
+from demo_core.benchmark.run import Plan, Setup, open_records
+from demo_core.benchmark.trials import BenchmarkError, Trial
 
 
 def picture(path: Path, side: int = 40, colour: int = 100) -> None:
@@ -372,3 +377,43 @@ def test_another_file_makes_it_another_data_set(tmp_path):
     assert before == pile_of(str(tmp_path), Path("nowhere"), 64).description
     (tmp_path / "cat" / "2.png").rename(tmp_path / "cat" / "0.png")
     assert before != pile_of(str(tmp_path), Path("nowhere"), 64).description
+
+
+def photograph(seed: int) -> Image.Image:
+    """A picture of any shape, with edges and texture."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(180, 700, 2)
+    waves = np.add.outer(np.sin(np.arange(height) / rng.integers(2, 40)), np.cos(np.arange(width) / 7))
+    noise = rng.normal(0, 20, (height, width, 3))
+    return Image.fromarray((waves[..., None] * 40 + noise + 128).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("side", [224, 336])
+def test_both_ways_of_resizing_are_pixel_for_pixel_the_paper_s_and_clip_s(side):
+    """The paper's code has torchvision's Resize(256) and CenterCrop(224); CLIP's own is open_clip's."""
+    paper = transforms.Compose(
+        [transforms.Resize(round(side * 256 / 224)), transforms.CenterCrop(side), transforms.PILToTensor()]
+    )
+    for seed in range(10):
+        picture = photograph(seed)
+        assert torch.equal(fitted(picture, side), paper(picture))
+        for mode, squash in (("shortest", False), ("squash", True)):
+            own = open_clip.image_transform(side, is_train=False, resize_mode=mode).transforms[:-1]
+            expected = transforms.Compose(own)(picture) * 255
+            found = fitted(picture, side, resize=Resize("clip", 1.0, "bicubic", squash))
+            assert torch.equal(found, expected.round().byte())
+        assert not torch.equal(fitted(picture, side), found)
+
+
+def test_records_keep_how_pictures_were_resized(tmp_path, clip):
+    folder, trials = tmp_path / "records", [Trial.read("clean")]
+
+    def opened(resize: Resize):
+        pile = pile_of("Examples", Path("nowhere"), clip.image_size, limit=1, resize=resize)
+        plan = Plan(trials, ["none"], 1)
+        open_records(folder, Setup("photo", clip), {"Examples": pile}, plan)
+        return settings_of(folder)["fixed"]
+
+    assert opened(Resize.of(clip))["resize"] == "clip"
+    with pytest.raises(BenchmarkError):
+        opened(PAPER)

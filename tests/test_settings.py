@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from demo_core.labels import LabelError
+from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, as_given, choose, read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -125,3 +126,13 @@ def test_one_line_adds_a_setting():
         "file": 5,
         "said": "Set patience to a whole number from 0 to 9.",
     }
+
+
+def test_a_prompt_that_is_left_empty_is_the_model_s_own():
+    paper = "This is a photo of a {}."
+    assert choose(labels="cat\ndog").template == "a photo of a {}."
+    assert choose(labels="cat\ndog", model="vit-b-32", template=None).template == paper
+    assert choose(labels="cat\ndog", model="vit-l-14", template="an {}").template == "an {}"
+    assert paper in SETTINGS["template"].manual
+    assert scene_of("cat", model="rn50").settings.template == paper
+    assert scene_of("cat", model="rn50") == Scene.read(scene_of("cat", model="rn50").query())

@@ -18,25 +18,34 @@ each of his gradients over four draws. Of a patch the number is its share of the
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-import torch
 from accelerate import PartialState
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
-from demo_core.benchmark.piles import DatasetUnavailable, pile_of
+from demo_core.benchmark.piles import PAPER, RESIZES, DatasetUnavailable, Resize, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import markdown, write
 from demo_core.benchmark.run import PRECISIONS, TILE, Plan, Setup, open_records, run
 from demo_core.benchmark.trials import SUITES, BenchmarkError, Trial, default_trials, read_trials
 from demo_core.defenses import DEFENSES
+from demo_core.device import DeviceError, chosen
 from demo_core.labels import LabelError
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load, surrogate_of
+from demo_core.models import (
+    CHECKPOINT_VARIABLE,
+    DEFAULT_MODEL,
+    MODELS,
+    ModelUnavailable,
+    add_checkpoint,
+    load,
+    surrogate_of,
+)
 
 
 def positive(text: str) -> int:
@@ -95,7 +104,17 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/benchmark"),
         help="the folder of the records; a run that was stopped goes on there (default: %(default)s)",
     )
-    parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS), help="default: %(default)s")
+    parser.add_argument(
+        "--model",
+        choices=list(MODELS),
+        help=f"default: {DEFAULT_MODEL}; with --checkpoint, the one that was fine-tuned (default: the first"
+        " that has its shapes)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="a file with a fine-tuned image tower, to take in place of the model’s",
+    )
     parser.add_argument(
         "--attacks",
         nargs="+",
@@ -109,6 +128,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--limit", type=positive, help="pictures of each data set, chosen at random by the seed; else all"
+    )
+    parser.add_argument(
+        "--resize",
+        default=PAPER.title,
+        choices=list(RESIZES),
+        help="; ".join(f"{k}: {v}" for k, v in RESIZES.items()) + " (default: %(default)s)",
     )
     parser.add_argument(
         "--batch",
@@ -140,15 +165,17 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run, or report, what the arguments say; ends with one sentence where that cannot be."""
-    args = parser().parse_args(argv)
     try:
+        if path := os.environ.get(CHECKPOINT_VARIABLE):
+            add_checkpoint(path)
+        args = parser().parse_args(argv)
         found = finished(args.report, args.store) if args.report else benchmark(args)
         if found is None:
             return
         print(markdown(found))
         if args.report:
             print(f"\nWritten: {', '.join(str(path) for path in write(args.report))}.")
-    except (BenchmarkError, ModelUnavailable, DatasetUnavailable, LabelError) as error:
+    except (BenchmarkError, ModelUnavailable, DeviceError, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None
 
 
@@ -172,8 +199,11 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     if args.data is None and any(key in DATASETS for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = read_trials(args.attacks)
+    args.model = (
+        add_checkpoint(args.checkpoint, args.model) if args.checkpoint else args.model or DEFAULT_MODEL
+    )
     patience = timedelta(days=7)  # a download, or the slowest, takes long
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=patience)
+    state = PartialState(cpu=chosen().device.type == "cpu", timeout=patience)
     with ExitStack() as held:
         return _together(args, keys, trials, state, held)
 
@@ -197,8 +227,9 @@ def _together(
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
         held.enter_context(alone_in(args.out, state.process_index))
         clip = load(args.model, state.device)
+        resize = PAPER if args.resize == PAPER.title else Resize.of(clip)
         piles = {
-            key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download)
+            key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download, resize=resize)
             for key in keys
         }
         surrogate = load(surrogate_of(args.model), state.device) if any(t.transfers for t in trials) else None

@@ -13,6 +13,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
 from demo_core.benchmark.datasets import DATASETS, OWN, Pictures
+from demo_core.clip import ZeroShotCLIP
 from demo_core.labels import DEFAULT_TEMPLATE
 
 READERS = 8  # threads that read and decode pictures
@@ -24,15 +25,37 @@ class DatasetUnavailable(RuntimeError):
     """A data set cannot be had here. The message is one sentence that says what to do."""
 
 
-def fitted(picture: Image.Image, side: int, whole: bool = False) -> torch.Tensor:
-    """uint8 [3,side,side]: the shorter side resized to 256/224 of the model's, bilinear, and the centre cut
-    out. whole: a picture of the model's own size is taken as it is (Tiny ImageNet before the embedded
-    models)."""
-    picture = picture.convert("RGB")
+@dataclass(frozen=True)
+class Resize:
+    """How a picture is brought to a model's size: its shorter side to `larger` times that, resampled so, and
+    the centre cut out; squash: the whole picture, whatever its shape. title: what records call it."""
+
+    title: str
+    larger: float
+    interpolation: str
+    squash: bool = False
+
+    @staticmethod
+    def of(clip: ZeroShotCLIP) -> Resize:
+        """The model's own."""
+        return Resize(OWN_RESIZE, 1.0, clip.interpolation, clip.squash)
+
+
+OWN_RESIZE = "clip"
+PAPER = Resize("paper", 256 / 224, "bilinear")  # before a model of 224 pixels, as the paper's code does
+RESIZES = {
+    PAPER.title: "the shorter side to 256 before 224 pixels, bilinear, as the paper’s code does",
+    OWN_RESIZE: "pictures are resized as the model’s own preprocessing does",
+}
+
+
+def fitted(picture: Image.Image, side: int, whole: bool = False, resize: Resize = PAPER) -> torch.Tensor:
+    """uint8 [3,side,side] of a picture. whole: one of the model's own size is taken as it is (Tiny ImageNet
+    before the embedded models)."""
+    picture, how = picture.convert("RGB"), vision.InterpolationMode(resize.interpolation)
     if not whole or picture.size != (side, side):
-        picture = vision.center_crop(
-            vision.resize(picture, [round(side * 256 / 224)], vision.InterpolationMode.BILINEAR), [side, side]
-        )
+        size = [side, side] if resize.squash else [round(side * resize.larger)]
+        picture = vision.center_crop(vision.resize(picture, size, how), [side, side])
     return vision.pil_to_tensor(picture)
 
 
@@ -57,7 +80,7 @@ class Pile:
 
     indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt;
     load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a
-    folder's.
+    folder's; resize: how its pictures were brought to the model's size.
     """
 
     indices: torch.Tensor
@@ -66,6 +89,7 @@ class Pile:
     load: Callable[[torch.Tensor], Batch]
     size: int = 0
     files: str = ""
+    resize: str = PAPER.title
 
     @property
     def description(self) -> dict[str, int | str]:
@@ -102,6 +126,7 @@ def pile_of(
     seed: int = 0,
     download: bool = False,
     hint: str = ", or add --download",
+    resize: Resize = PAPER,
 ) -> Pile:
     """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random
     by the seed, or all. hint: what else helps where one that can be downloaded is not there. Raises
@@ -123,7 +148,7 @@ def pile_of(
     def one(index: int) -> tuple[torch.Tensor, int]:
         try:
             picture, label = found[index]
-            return fitted(picture, side, row.whole), label
+            return fitted(picture, side, row.whole, resize), label
         except UNREADABLE as error:
             raise DatasetUnavailable(
                 f"{_file(found, index) or f'Picture {index} of {row.title} under {place}'} cannot be read"
@@ -136,7 +161,8 @@ def pile_of(
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
     listed = ["/".join(Path(path).parts[-2:]) for path, _ in getattr(found, "samples", ())]
-    return Pile(chosen, tuple(names), row.template, load, len(found), fingerprint(listed) if listed else "")
+    files = fingerprint(listed) if listed else ""
+    return Pile(chosen, tuple(names), row.template, load, len(found), files, resize.title)
 
 
 def _file(found: Pictures, index: int) -> str:

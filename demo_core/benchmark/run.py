@@ -24,7 +24,7 @@ from tqdm import tqdm
 from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
-from demo_core.benchmark.piles import Batch, Pile
+from demo_core.benchmark.piles import PAPER, Batch, Pile
 from demo_core.benchmark.records import COLUMNS, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
@@ -39,11 +39,6 @@ PRECISIONS = {
     "bf16-attacks": "image features in bfloat16 while an attack is made; what it made is judged in float32",
     "bf16": "image features in bfloat16 throughout",
 }
-
-# On a GPU, too, float32 is float32, and the same twice. For the whole process and before anything is
-# computed, so that the command line, the page's tab and the Lab beside it find the same.
-torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-torch.backends.cudnn.deterministic = True
 
 
 class Bench:
@@ -206,6 +201,8 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
         "precision": setup.precision,
         "tile": setup.tile,
     }
+    if (resize := {pile.resize for pile in piles.values()}) != {PAPER.title}:
+        settings["resize"] = ", ".join(sorted(resize))
     joining: Settings = {
         "defenses": {name: str(DEFENSES[name].config(setup.profile)) for name in plan.defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},

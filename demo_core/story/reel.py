@@ -28,7 +28,7 @@ from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import ASSETS, fit_of, load, profile_of, study_of, surrogate_of
-from demo_core.pictures import PHOTO_SIDE, as_url, open_picture, to_image, to_photo
+from demo_core.pictures import PHOTO_SIDE, as_url, open_picture, photo_side, to_image, to_photo
 from demo_core.story import Moment, Run, glossary, words
 from demo_core.story.axes import (
     HEIGHT,
@@ -78,6 +78,7 @@ def reel(
         "tour": tour(told(run)),
         "done": done,
         "photo": photo_url(run.photo),
+        "side": run.photo.shape[-1],
         "drift": asdict(drift_of(run)),
         "signal": [*map(asdict, signals_of(run, study))],
         "page": page(),
@@ -285,7 +286,7 @@ def made(scene: Scene, clip: ZeroShotCLIP | None = None) -> Run:
     clip = clip or load(scene.model)
     run = story.begin(
         clip,
-        to_photo(open_picture(scene.example.path)),
+        to_photo(open_picture(scene.example.path), clip.image_size),
         scene.settings,
         profile_of(scene.model),
         fit_of(scene.model),
@@ -314,7 +315,8 @@ def stored(scene: Scene) -> dict[str, Any] | None:
     profile, (attack, defence), tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
     signal = signal_axes(scene.defense, profile, study_of(scene.model), scene.eps, tuple(tops[1]))
     return found | {
-        "photo": photo_url(to_photo(open_picture(scene.example.path))),
+        "photo": photo_url(to_photo(open_picture(scene.example.path), found["size"])),
+        "side": photo_side(found["size"]),
         "drift": asdict(drift_axes(attack, defence, found["control"], tops[0])),
         "signal": [*map(asdict, signal)],
         "page": page(),
@@ -323,7 +325,7 @@ def stored(scene: Scene) -> dict[str, Any] | None:
 
 def store(scene: Scene, run: Run) -> None:
     """Keep a run's reel, without what is there anyway: the photograph, the axes, and the page's own words."""
-    left = ("photo", "drift", "signal", "page")
+    left = ("photo", "side", "drift", "signal", "page")
     kept = {key: value for key, value in reel(run).items() if key not in left}
     kept |= {"steps": [run.attack_steps, run.defence_steps], "tops": [drift_top(run), signal_tops(run)]}
     kept["run"], kept["live"] = finished_scenes()[scene], False

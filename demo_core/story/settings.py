@@ -19,9 +19,10 @@ from pydantic.fields import FieldInfo
 from demo_core.attacks import ATTACKS, PATCH
 from demo_core.defenses import DEFENSES
 from demo_core.examples import PHOTOGRAPHS
-from demo_core.labels import DEFAULT_PRESET, DEFAULT_TEMPLATE, PRESETS, check_template, parse_labels
+from demo_core.labels import DEFAULT_PRESET, PRESETS, check_template, parse_labels
 from demo_core.limits import LIMITS
 from demo_core.models import DEFAULT_MODEL, MODELS
+from demo_core.open_clips import PAPER_TEMPLATE
 
 PERCENT = "%"
 GREY_LEVEL = "1/255"  # the unit of sizes: what a person gives is divided by 255
@@ -61,6 +62,7 @@ def setting(
         ge=low,
         le=high,
         allow_inf_nan=False if limits else None,
+        validate_default=True,
         json_schema_extra=shown,
     )
 
@@ -102,9 +104,10 @@ class Chosen:
     seed: int = setting(0, "Seed", "The same seed gives the same run.", limits=(0, 2**32 - 1))
     model: str = setting(DEFAULT_MODEL, "Model", "The CLIP that is attacked.", rows=lambda: MODELS, group="")
     template: str = setting(
-        DEFAULT_TEMPLATE,
+        "",
         "Prompt template",
-        "The sentence that CLIP reads; {} stands for the label.",
+        "The sentence that CLIP reads; {} stands for the label. Left empty, it is the model’s own: for CLIPs"
+        f" of the internet the paper’s, “{PAPER_TEMPLATE}”",
         group="labels",
     )
     adaptive: bool = setting(False, "The attacker knows the defence", ADAPTIVE_HELP)
@@ -130,6 +133,11 @@ class Chosen:
         if rows and value not in rows():
             raise ValueError("is not in the table")
         return value
+
+    @field_validator("template")
+    @classmethod
+    def _the_model_s_own(cls, value: str, info: ValidationInfo) -> str:
+        return value if value.strip() or "model" not in info.data else MODELS[info.data["model"]].template
 
 
 @plain_dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
 from demo_core.clip import ZeroShotCLIP
-from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
+from demo_core.labels import PRESETS
 from demo_core.pictures import to_pixels
 
 COUNT = 10  # labels that are suggested
@@ -23,9 +23,9 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*IMAGENET_CLASSNAMES, *chain(*PRESETS.values())]))
 
 
-def _told_apart(clip: ZeroShotCLIP, words: tuple[str, ...]) -> tuple[str, ...]:
+def _told_apart(clip: ZeroShotCLIP, words: tuple[str, ...], template: str) -> tuple[str, ...]:
     """Those that the model does not read as an earlier one: “sofas” may be “sofa” to it."""
-    tokens = clip.tokenizer([DEFAULT_TEMPLATE.replace("{}", word) for word in words])
+    tokens = clip.tokenizer([template.replace("{}", word) for word in words])
     first: dict[tuple[int, ...], str] = {}
     for word, row in zip(words, tokens.tolist()):
         first.setdefault(tuple(row), word)
@@ -33,11 +33,11 @@ def _told_apart(clip: ZeroShotCLIP, words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def likeliest(clip: ZeroShotCLIP, photo: torch.Tensor, count: int = COUNT) -> tuple[str, ...]:
+def likeliest(clip: ZeroShotCLIP, photo: torch.Tensor, template: str, count: int = COUNT) -> tuple[str, ...]:
     """So many words of the vocabulary whose embeddings lie nearest to that of the photo [3,P,P], the nearest
     first."""
-    words = _told_apart(clip, vocabulary())
-    text = clip.text_features(words, DEFAULT_TEMPLATE)
+    words = _told_apart(clip, vocabulary(), template)
+    text = clip.text_features(words, template)
     features = clip.encode(to_pixels(photo, clip.image_size).to(clip.device))
     nearest = (F.normalize(features, dim=-1) @ text.T)[0].topk(count).indices
     return tuple(words[place] for place in nearest.tolist())

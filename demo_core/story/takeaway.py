@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 
 from demo_core.defenses.drift import Study
-from demo_core.pictures import PHOTO_SIDE, enlarged, perturb, to_image
+from demo_core.pictures import enlarged, perturb, to_image
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file
 from demo_core.story import Moment, Run
 from demo_core.story.reel import frames, path_map
@@ -158,9 +158,9 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
         colour = (CLEAN, ATTACKED, ATTACKED, DEFENDED)[act]
         seen = (
             run.photo
-            + F.interpolate((moment.delta + (run.before_defence.delta if act == 3 else 0)).cpu(), PHOTO_SIDE)[
-                0
-            ]
+            + F.interpolate(
+                (moment.delta + (run.before_defence.delta if act == 3 else 0)).cpu(), run.photo.shape[-1]
+            )[0]
         )
         picture = Image.fromarray((seen.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
         slide.paste(picture.resize((320, 320), Image.Resampling.BOX), (24, 24))

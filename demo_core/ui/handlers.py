@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from secrets import token_hex
 
 import gradio as gr
@@ -19,19 +18,20 @@ from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES
+from demo_core.device import name_of
 from demo_core.labels import PRESETS, LabelError, list_labels
 from demo_core.models import (
     DEFAULT_MODEL,
     MODELS,
     ModelUnavailable,
     fit_of,
-    load,
     profile_of,
     study_of,
     surrogate_of,
 )
 from demo_core.moments import step_by_step
 from demo_core.pictures import PictureError, open_picture, to_photo
+from demo_core.shelf import Shelf
 from demo_core.story import Run, page_words, words
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
@@ -85,20 +85,20 @@ class Visit:
         return (self.photo, *(self.values[name] for name in ("model", "labels", "template")))
 
 
-@lru_cache(maxsize=len(MODELS))
-def model(key: str) -> ZeroShotCLIP:
-    return load(key)
+model = Shelf()  # a model of the table by its key, loaded once for all visitors
 
 
 def device_name(clip: ZeroShotCLIP) -> str:
-    return torch.cuda.get_device_name(clip.device) if clip.device.type == "cuda" else "CPU"
+    return name_of(clip.device)
 
 
-def photo_of(path: str | None) -> torch.Tensor:
-    """The picture of a file [3,P,P]. Raises PictureError."""
-    if not path:
+def before(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Tensor]:
+    """A model, and the picture of a file [3,P,P] for it, which is opened first: it is loaded for none that
+    cannot be read. Raises PictureError or ModelUnavailable."""
+    if not photo:
         raise PictureError("Choose a picture first: upload one, or press one of the examples.")
-    return to_photo(open_picture(path))
+    picture, clip = open_picture(photo), model(key)
+    return clip, to_photo(picture, clip.image_size)
 
 
 def put_in(path: str | None) -> object:
@@ -113,7 +113,7 @@ def put_in(path: str | None) -> object:
 
 def begin(photo: str | None, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
     """The model, and the clean picture before it. Raises one of BAD_INPUT."""
-    picture, clip = photo_of(photo), model(settings.model)
+    clip, picture = before(photo, settings.model)
     return clip, story.begin(clip, picture, settings, profile_of(settings.model), fit_of(settings.model))
 
 
@@ -246,7 +246,8 @@ def opening(visit: Visit) -> Session:
 
 def _still(scene: Scene, visit: Visit) -> bool:
     """Whether the controls still say what a run of the scene is begun with."""
-    said = (visit.title, visit.values["model"], visit.values["template"], list_labels(visit.values["labels"]))
+    chosen = visit.chosen
+    said = (visit.title, chosen.model, chosen.template, list_labels(chosen.labels))
     return said == (scene.picture, scene.model, scene.template, list_labels(scene.labels))
 
 
@@ -423,8 +424,9 @@ def choose_picture(path: str | None) -> Changes:
 
 def suggest(visit: Visit) -> Iterator[Changes]:
     """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
-    photo = photo_of(visit.photo)
-    yield {"labels": "\n".join(likeliest(model(visit.chosen.model), photo))} | IDLE
+    key = visit.chosen.model
+    found = likeliest(*before(visit.photo, key), MODELS[key].template)
+    yield {"labels": "\n".join(found)} | IDLE
 
 
 def choose_label_list(name: str) -> Changes:
@@ -456,15 +458,18 @@ def defense_changed(key: str) -> Changes:
     return {"defense": gr.update(info=DEFENSES[key].help)}
 
 
-def model_changed(key: str) -> Changes:
-    """What is shown of a model; the one in the box where this one cannot be had."""
+def model_changed(key: str, template: str) -> Changes:
+    """What is shown of a model, and its own prompt in place of another model's; the one in the box where this
+    one cannot be had."""
     try:
         model(key)
     except ModelUnavailable as error:
         gr.Warning(str(error), title="This model is not available here")
         key = DEFAULT_MODEL
+    known = {"", *(row.template for row in MODELS.values())}
     return {
         "model": gr.update(value=key, info=MODELS[key].summary),
+        "template": MODELS[key].template if template in known else gr.skip(),
         "gate": gate_html(key),
         "views": no_views(key),
         "arena": arena_html(None, Races()),

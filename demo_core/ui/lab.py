@@ -229,8 +229,8 @@ def _wire_settings(controls: Controls) -> None:
     )
     controls["model"].select(
         _changing(controls, handlers.model_changed),
-        controls["model"],
-        controls.all_of("model", "gate", "views", "arena"),
+        controls.all_of("model", "template"),
+        controls.all_of("model", "template", "gate", "views", "arena"),
         api_visibility="private",
         show_progress="hidden",
         concurrency_limit=None,

@@ -98,7 +98,7 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
     control, which lies elsewhere."""
     special = {
         "labels": {"value": first.labels, "lines": 6, "max_lines": 10, "elem_id": "labels"},
-        "template": {"elem_id": "template"},
+        "template": {"value": first.template, "elem_id": "template"},
         "attack": {"info": ATTACKS[SETTINGS["attack"].default].help, "elem_id": "attack-kind"},
         "patch": {"visible": ATTACKS[SETTINGS["attack"].default].visible},
         "adaptive": {"elem_id": "adaptive", "info": arena.knowing(Chosen())},

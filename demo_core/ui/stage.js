@@ -544,6 +544,7 @@ async function receive(given) {
   if (reel) ask(false);
   if (reel && !grown && matchMedia("(max-width: 900px)").matches) element.scrollIntoView({ block: "start" });
   reel = found;
+  if (reel.side !== page.side) measure(reel.side);
   $(".stage").classList.remove("waiting");
   buildPredictions(reel.control);
   loadPhoto();
@@ -698,12 +699,18 @@ addEventListener("scroll", () => note(null), { passive: true });
 
 // ---------------------------------------------------------------- wiring
 
+// Pixels a side of the photo: what the model's own are the block means of.
+function measure(side) {
+  page.side = side;
+  for (const canvas of element.querySelectorAll(".canvases canvas, .guess canvas")) canvas.width = canvas.height = side;
+}
+
 // All that is there before any run.
 function furnish(given) {
   page = given;
   for (const node of element.querySelectorAll("[data-words]")) (node.matches(".plot h2, .strips h2, .nudges h2") ? told : text)(node, say(node.dataset.words));
   for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
-  for (const canvas of element.querySelectorAll(".canvases canvas, .guess canvas")) canvas.width = canvas.height = page.side;
+  measure(page.side);
   for (const name of ["drift", "signal"]) {
     const axes = fresh({ "aria-hidden": "true", "font-size": 10, "font-family": "system-ui, sans-serif" });
     $("." + name + " .axes").replaceChildren(axes, fresh({ role: "img", class: "above" }));

@@ -11,14 +11,14 @@ import gradio as gr
 from gradio.components import Component
 
 from demo_core.models import MODELS, fit_of, profile_of, study_of
-from demo_core.pictures import PictureError, as_url, open_picture, to_image, to_photo
+from demo_core.pictures import PictureError, as_url, to_image
 from demo_core.story import suspicion_words, words
 from demo_core.story.axes import own_top
 from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui.files import written
-from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model, put_in
+from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, before, put_in
 from demo_core.ui.render import suspicion_html
 
 MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
@@ -55,8 +55,9 @@ def looked_at(photo: str | None, settings: Settings) -> Iterator[Suspicion]:
     """What is found of a picture's file, piece by piece. Raises one of handlers.BAD_INPUT."""
     if not photo:
         raise PictureError(suspicion_words.NO_PICTURE)
-    picture, key = to_photo(open_picture(photo)), settings.model
-    return suspect(model(key), picture, settings, profile_of(key), study_of(key), fit_of(key))
+    key = settings.model
+    clip, picture = before(photo, key)
+    return suspect(clip, picture, settings, profile_of(key), study_of(key), fit_of(key))
 
 
 def look(visit: Visit) -> Iterator[Changes]:
