@@ -1,10 +1,13 @@
 """Records: complete, resumed without loss, independent of the batch and of the number of processes."""
 
+import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -465,3 +468,24 @@ def test_numbers_of_pictures_start_at_one(flag, value, capsys):
 def test_the_command_says_what_is_missing(arguments, why):
     with pytest.raises(SystemExit, match=why):
         cli.main(arguments)
+
+
+def test_results_that_cannot_be_used_get_a_sentence(pictures, tmp_path, monkeypatch):
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(SystemExit, match="a file.* cannot be used .*choose another place"):
+        cli.main(command(pictures, tmp_path / "a file")[3:])
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli, "open_records", full)
+    with pytest.raises(SystemExit, match="out cannot be used .*No space left"):
+        cli.main(command(pictures, tmp_path / "out")[3:])
+
+
+def test_settings_that_were_cut_short_get_a_sentence(tmp_path):
+    Records(tmp_path, {"seed": 0})
+    with closing(sqlite3.connect(tmp_path / "records-0.sqlite")) as file, file:
+        file.execute("UPDATE settings SET value = '{' WHERE name = 'seed'")
+    with pytest.raises(SystemExit, match="is damaged .its setting “seed”.: choose another --out"):
+        cli.main(["--report", str(tmp_path)])

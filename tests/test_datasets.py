@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Resize, fitted,
 from demo_core.benchmark.records import settings_of
 from demo_core.benchmark.run import Plan, Setup, open_records
 from demo_core.benchmark.trials import BenchmarkError, Trial
+from demo_core.pictures import open_picture
 
 
 def picture(path: Path, side: int = 40, colour: int = 100) -> None:
@@ -284,25 +286,40 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
 def test_a_broken_picture_is_named(tmp_path):
     picture(tmp_path / "cat" / "1.png")
     (tmp_path / "cat" / "2.png").write_bytes(b"not a picture")
-    pile = pile_of(str(tmp_path), Path("nowhere"), 64)
-    with pytest.raises(DatasetUnavailable, match="cat/2.png cannot be read"):
-        pile.load(torch.arange(2))
+    picture(tmp_path / "dog" / "1.png")
+    with pytest.raises(DatasetUnavailable, match="cat/2.png cannot be read .*leave all such pictures out"):
+        pile_of(str(tmp_path), Path("nowhere"), 64)
+    pile = pile_of(str(tmp_path), Path("nowhere"), 64, skip_unreadable=True)
+    assert sorted(pile.indices.tolist()) == [0, 2] and pile.size == 3 and pile.left_out == (1,)
+    assert pile.description["left out"] == 1 and len(pile.load(torch.arange(2))) == 2
 
 
 def test_a_picture_of_far_too_many_pixels_is_named(tmp_path):
     """PIL takes it for a bomb, with an error that is none of its others."""
     picture(tmp_path / "cat" / "1.png")
     Image.new("1", (14_000, 14_000)).save(tmp_path / "cat" / "large.png")
-    pile = pile_of(str(tmp_path), Path("nowhere"), 64)
+    picture(tmp_path / "dog" / "1.png")
     with pytest.raises(DatasetUnavailable, match=r"cat/large.png cannot be read \(.*196000000 pixels"):
-        pile.load(torch.arange(2))
+        pile_of(str(tmp_path), Path("nowhere"), 64)
 
 
-def test_a_broken_picture_of_a_set_without_paths_is_named_by_its_number(tmp_path, monkeypatch):
-    make_dtd(tmp_path)
-    pile = pile_of("DTD", tmp_path, 64, limit=1)
+@pytest.mark.parametrize(
+    "key, named",
+    [
+        ("DTD", "texture[0-9]+_1.jpg"),
+        ("Country211", "[A-Z][A-Z]/0.jpg"),
+        ("OxfordPets", "_7.jpg"),
+        ("Food101", ".jpg"),
+        ("PCAM", "Picture [0-9]+ of PCAM under"),
+    ],
+)
+def test_a_broken_picture_of_a_set_is_named_by_its_file_or_else_by_its_number(
+    key, named, tmp_path, monkeypatch
+):
+    REPLICAS[key][0](tmp_path)
+    pile = pile_of(key, tmp_path, 64, limit=1)
     monkeypatch.setattr(piles, "fitted", lambda *args: (_ for _ in ()).throw(ValueError("odd")))
-    with pytest.raises(DatasetUnavailable, match="Picture [0-9]+ of DTD under .* cannot be read"):
+    with pytest.raises(DatasetUnavailable, match=rf"{named}.* cannot be read \(odd\)"):
         pile.load(torch.arange(1))
 
 
@@ -319,6 +336,87 @@ def test_a_folder_of_your_own(tmp_path):
     assert pile.names == ("cat", "race car") and pile.size == 2
     with pytest.raises(DatasetUnavailable, match="one sub-folder a class"):
         pile_of(str(tmp_path / "cat"), Path("nowhere"), 64)
+
+
+def test_a_folder_is_read_as_the_lab_reads_a_picture(tmp_path):
+    """16 bits of grey, a turned photograph, four colours of print, and a palette."""
+    (tmp_path / "a").mkdir()
+    picture(tmp_path / "b" / "1.png")
+    grey = np.full((300, 400), 117 * 257, np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a" / "grey16.png")
+    half = Image.new("RGB", (400, 300), "red")
+    half.paste("blue", (0, 0, 400, 150))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    half.save(tmp_path / "a" / "turned.JPG", exif=turned)
+    half.convert("CMYK").save(tmp_path / "a" / "print.jpeg")
+    half.quantize(8).save(tmp_path / "a" / "palette.gif")
+    Image.new("LA", (50, 50), (0, 0)).save(tmp_path / "a" / "seen through.png")
+    pile = pile_of(str(tmp_path), Path("nowhere"), 64)
+    found = pile.load(torch.arange(len(pile.indices)))
+    by_name = dict(
+        zip(["grey16", "palette", "print", "seen", "turned"], found.pictures[found.indices.argsort()])
+    )
+    for name, file in zip(by_name, sorted((tmp_path / "a").iterdir())):
+        assert torch.equal(by_name[name], fitted(open_picture(file), 64))
+    assert by_name["grey16"].float().mean().round() == 117 and by_name["seen"].min() == 255
+    assert by_name["turned"][2, :, 60].float().mean() > 200 > by_name["turned"][2, :, 3].float().mean()
+
+
+def test_what_systems_leave_in_folders_is_no_picture_and_no_class(tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / name / "1.png")
+        picture(tmp_path / name / "2.JPG")
+        picture(tmp_path / name / "deeper" / "3.jpeg")
+        (tmp_path / name / "4.jfif").write_bytes((tmp_path / name / "2.JPG").read_bytes())
+        for hidden in ("._1.png", ".DS_Store", "Thumbs.db", "desktop.ini", "notes.txt"):
+            (tmp_path / name / hidden).write_bytes(b"no picture")
+    for folder in (".ipynb_checkpoints", "__MACOSX", ".git"):
+        picture(tmp_path / folder / "1.png")
+    pile = pile_of(str(tmp_path), Path("nowhere"), 64)
+    assert pile.names == ("a", "b") and pile.size == 8
+
+
+def test_hidden_files_do_not_end_the_papers_sets(tmp_path):
+    places = {
+        "Caltech101": "caltech101/101_ObjectCategories",
+        "Caltech256": "caltech256/256_ObjectCategories",
+        "Country211": "country211/test",
+        "EuroSAT": "eurosat/2750",
+    }
+    for key in places:
+        REPLICAS[key][0](tmp_path)
+    sizes = {key: pile_of(key, tmp_path, 64).size for key in places}
+    for place in places.values():
+        (tmp_path / place / ".DS_Store").write_bytes(b"")
+        picture(tmp_path / place / ".hidden" / "1.jpg")
+    shutil.rmtree(tmp_path / places["Caltech101"] / "BACKGROUND_Google")
+    assert sizes == {key: pile_of(key, tmp_path, 64).size for key in sizes}
+
+
+@pytest.mark.parametrize(
+    "make, why",
+    [
+        (lambda root: (root / "a").mkdir(), "the folder “a” has no picture in it\\)"),
+        (
+            lambda root: write(root / "a" / "notes.txt", "x"),
+            "the folder “a” has no picture in it, but notes.txt",
+        ),
+        (lambda root: None, "one class only, “b”"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_said(tmp_path, make, why):
+    picture(tmp_path / "b" / "1.png")
+    make(tmp_path)
+    with pytest.raises(DatasetUnavailable, match=why):
+        pile_of(str(tmp_path), Path("nowhere"), 64)
+
+
+def test_a_set_s_real_fault_is_not_dropped(tmp_path):
+    REPLICAS["EuroSAT"][0](tmp_path)
+    (tmp_path / "eurosat" / "2750" / "Moon").mkdir()
+    with pytest.raises(DatasetUnavailable, match="“Moon” is none of its classes\\): put eurosat"):
+        pile_of("EuroSAT", tmp_path, 64)
 
 
 def test_the_examples_are_always_there():

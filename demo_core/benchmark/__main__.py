@@ -29,7 +29,7 @@ from accelerate import PartialState
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
-from demo_core.benchmark.piles import PAPER, RESIZES, DatasetUnavailable, Resize, pile_of
+from demo_core.benchmark.piles import PAPER, RESIZES, DatasetUnavailable, Resize, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import markdown, write
 from demo_core.benchmark.run import PRECISIONS, TILE, Plan, Setup, open_records, run
@@ -130,6 +130,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--limit", type=positive, help="pictures of each data set, chosen at random by the seed; else all"
     )
     parser.add_argument(
+        "--skip-unreadable",
+        action="store_true",
+        help="leave out the pictures that cannot be read, and say how many; without this the first one ends"
+        " the run before it begins",
+    )
+    parser.add_argument(
         "--resize",
         default=PAPER.title,
         choices=list(RESIZES),
@@ -177,6 +183,9 @@ def main(argv: list[str] | None = None) -> None:
             print(f"\nWritten: {', '.join(str(path) for path in write(args.report))}.")
     except (BenchmarkError, ModelUnavailable, DeviceError, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None
+    except OSError as error:  # of the results' place: pictures and weights have sentences of their own
+        place = error.filename or args.report or args.out
+        raise SystemExit(f"{place} cannot be used ({cause(error)}): choose another place.") from None
 
 
 def finished(folder: Path, store: Path | None) -> pd.DataFrame:
@@ -229,7 +238,16 @@ def _together(
         clip = load(args.model, state.device)
         resize = PAPER if args.resize == PAPER.title else Resize.of(clip)
         piles = {
-            key: pile_of(key, args.data, clip.image_size, args.limit, args.seed, args.download, resize=resize)
+            key: pile_of(
+                key,
+                args.data,
+                clip.image_size,
+                args.limit,
+                args.seed,
+                args.download,
+                resize=resize,
+                skip_unreadable=args.skip_unreadable,
+            )
             for key in keys
         }
         surrogate = load(surrogate_of(args.model), state.device) if any(t.transfers for t in trials) else None

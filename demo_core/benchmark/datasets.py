@@ -19,6 +19,7 @@ from PIL import Image
 from torch.utils.data import Subset
 from torchvision import datasets as tv
 
+from demo_core.benchmark.folders import LayoutError, Listed, folders_in, listed
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE
 
@@ -87,13 +88,19 @@ def _imagenet(root: Path, download: bool) -> Opened:
 
 
 def _caltech101(root: Path, download: bool) -> Opened:
-    found = tv.Caltech101(str(root), download=download)  # leaves BACKGROUND_Google out
-    return found, ["person" if name in ("Faces", "Faces_easy") else name for name in found.categories]
+    if download:
+        tv.Caltech101(str(root), download=True)
+    found = folders_in(root / "caltech101" / "101_ObjectCategories")
+    classes = [folder for folder in found if folder.name != "BACKGROUND_Google"]
+    names = [folder.name for folder in classes]
+    return listed(classes), ["person" if name in ("Faces", "Faces_easy") else name for name in names]
 
 
 def _caltech256(root: Path, download: bool) -> Opened:
-    found = tv.Caltech256(str(root), download=download)
-    return found, [plain(name.split(".", 1)[-1].removesuffix("-101")) for name in found.categories]
+    if download:
+        tv.Caltech256(str(root), download=True)
+    classes = folders_in(root / "caltech256" / "256_ObjectCategories")
+    return listed(classes), [plain(folder.name.split(".", 1)[-1].removesuffix("-101")) for folder in classes]
 
 
 def _sun397(root: Path, download: bool) -> Opened:
@@ -104,9 +111,22 @@ def _sun397(root: Path, download: bool) -> Opened:
 
 
 def _country211(root: Path, download: bool) -> Opened:
-    found = tv.Country211(str(root), split="test", download=download)
+    if download:
+        tv.Country211(str(root), split="test", download=True)
+    classes = folders_in(root / "country211" / "test")
     names = {country.alpha_2: country.name for country in pycountry.countries} | {"XK": "Kosovo"}
-    return found, [names[code].replace("-", " ") for code in found.classes]
+    if strange := next((folder.name for folder in classes if folder.name not in names), None):
+        raise LayoutError(f"“{strange}” is no country’s two letters")
+    return listed(classes), [names[folder.name].replace("-", " ") for folder in classes]
+
+
+def _eurosat(root: Path, download: bool) -> Opened:
+    if download:
+        tv.EuroSAT(str(root), download=True)
+    classes = folders_in(root / "eurosat" / "2750")
+    if strange := next((folder.name for folder in classes if folder.name not in SATELLITE), None):
+        raise LayoutError(f"“{strange}” is none of its classes")
+    return listed(classes), [SATELLITE[folder.name] for folder in classes]
 
 
 def _flowers102(root: Path, download: bool) -> Opened:
@@ -158,20 +178,6 @@ def _pcam(root: Path, download: bool) -> Opened:
     ]
 
 
-class _Listed:
-    """Pictures on disk by path, with their labels."""
-
-    def __init__(self, paths: Sequence[Path], labels: Sequence[int]):
-        self.paths, self.labels = paths, labels
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int, /) -> tuple[Image.Image, int]:
-        with Image.open(self.paths[index]) as picture:
-            return picture.convert("RGB"), self.labels[index]
-
-
 def _tiny_imagenet(root: Path, download: bool) -> Opened:
     folder = root / "tiny-imagenet-200"
     if download and not folder.is_dir():
@@ -182,20 +188,18 @@ def _tiny_imagenet(root: Path, download: bool) -> Opened:
         line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text().strip().splitlines()
     ]
     paths = [folder / "val" / "images" / row[0] for row in rows]
-    return _Listed(paths, [wnids.index(row[1]) for row in rows]), [
-        words[wnid].split(",")[0] for wnid in wnids
-    ]
+    return Listed(paths, [wnids.index(row[1]) for row in rows]), [words[wnid].split(",")[0] for wnid in wnids]
 
 
 def _folder(root: Path, download: bool) -> Opened:
-    found = tv.ImageFolder(str(root))
-    return found, [plain(name) for name in found.classes]
+    classes = folders_in(root)
+    return listed(classes), [plain(folder.name) for folder in classes]
 
 
 def _examples(root: Path, download: bool) -> Opened:
     words = [example.expected for example in EXAMPLES]
     names = list(dict.fromkeys(words))
-    return _Listed([Path(example.path) for example in EXAMPLES], [names.index(word) for word in words]), names
+    return Listed([Path(example.path) for example in EXAMPLES], [names.index(word) for word in words]), names
 
 
 DATASETS: dict[str, Dataset] = {
@@ -290,7 +294,7 @@ DATASETS: dict[str, Dataset] = {
     ),
     "EuroSAT": Dataset(
         "EuroSAT",
-        _simple(tv.EuroSAT, SATELLITE.__getitem__),
+        _eurosat,
         10,
         27_000,
         "eurosat/2750/<class>",

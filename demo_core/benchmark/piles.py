@@ -12,9 +12,11 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
-from demo_core.benchmark.datasets import DATASETS, OWN, Pictures
+from demo_core.benchmark.datasets import DATASETS, OWN, Dataset, Pictures
+from demo_core.benchmark.folders import Listed, path_of
 from demo_core.clip import ZeroShotCLIP
 from demo_core.labels import DEFAULT_TEMPLATE
+from demo_core.pictures import PictureError
 
 READERS = 8  # threads that read and decode pictures
 # What PIL raises where a file is broken, or has so many pixels that it may be meant to fill the memory.
@@ -80,7 +82,8 @@ class Pile:
 
     indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt;
     load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a
-    folder's; resize: how its pictures were brought to the model's size.
+    folder's; resize: how its pictures were brought to the model's size; left_out: indices of pictures that
+    could not be read.
     """
 
     indices: torch.Tensor
@@ -90,6 +93,7 @@ class Pile:
     size: int = 0
     files: str = ""
     resize: str = PAPER.title
+    left_out: tuple[int, ...] = ()
 
     @property
     def description(self) -> dict[str, int | str]:
@@ -99,6 +103,8 @@ class Pile:
             "classes": len(self.names),
             "words": fingerprint((self.template, *self.names)),
         }
+        if self.left_out:
+            found["left out"] = len(self.left_out)
         return found | ({"files": self.files} if self.files else {})
 
 
@@ -127,46 +133,90 @@ def pile_of(
     download: bool = False,
     hint: str = ", or add --download",
     resize: Resize = PAPER,
+    skip_unreadable: bool = False,
 ) -> Pile:
     """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random
-    by the seed, or all. hint: what else helps where one that can be downloaded is not there. Raises
-    DatasetUnavailable."""
+    by the seed, or all. hint: what else helps where one that can be downloaded is not there.
+    skip_unreadable: pictures that cannot be read are left out, and told. Raises DatasetUnavailable."""
     row, place = (DATASETS[key], root) if key in DATASETS else (OWN, Path(key))
     try:
         found, names = row.open(place, download and not row.by_hand)
     except Exception as error:  # torchvision, the download and the file formats raise many kinds
         advice = "" if row.by_hand or download else hint
         failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
-        raise DatasetUnavailable(f"{row.title}{failed}: put {row.layout} into {place}{advice}.") from error
+        raise DatasetUnavailable(
+            f"{row.title}{failed} ({cause(error)}): put {row.layout} into {place}{advice}."
+        ) from error
     if row.classes and len(names) != row.classes:
         raise DatasetUnavailable(
             f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
             f" {row.layout} into {place}."
         )
+    if len(names) < 2:
+        raise DatasetUnavailable(
+            f"{row.title} under {place} has one class only, “{names[0]}”: put at least two folders there, as"
+            " with one there is nothing to choose from."
+        )
     chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
+    left_out = _unreadable(found, chosen.tolist(), whole=skip_unreadable)
+    if left_out and not skip_unreadable:
+        raise DatasetUnavailable(_damaged(row, place, found, *left_out.popitem()))
+    chosen = torch.tensor([index for index in chosen.tolist() if index not in left_out], dtype=torch.long)
+    if not len(chosen):
+        raise DatasetUnavailable(f"{row.title} under {place} has no picture that can be read: replace them.")
 
     def one(index: int) -> tuple[torch.Tensor, int]:
         try:
             picture, label = found[index]
             return fitted(picture, side, row.whole, resize), label
         except UNREADABLE as error:
-            raise DatasetUnavailable(
-                f"{_file(found, index) or f'Picture {index} of {row.title} under {place}'} cannot be read"
-                f" ({error}): replace it, or take it away."
-            ) from error
+            raise DatasetUnavailable(_damaged(row, place, found, index, error)) from error
 
     def load(rows: torch.Tensor) -> Batch:
         with ThreadPoolExecutor(READERS) as pool:
             pictures, labels = zip(*pool.map(one, chosen[rows].tolist()))
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
-    listed = ["/".join(Path(path).parts[-2:]) for path, _ in getattr(found, "samples", ())]
-    files = fingerprint(listed) if listed else ""
-    return Pile(chosen, tuple(names), row.template, load, len(found), files, resize.title)
+    files = ""
+    if row is OWN and isinstance(found, Listed):
+        files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
+    return Pile(
+        chosen, tuple(names), row.template, load, len(found), files, resize.title, tuple(sorted(left_out))
+    )
 
 
-def _file(found: Pictures, index: int) -> str:
-    """The path of a data set's picture, where the data set keeps paths: a folder's does."""
-    if hasattr(found, "samples"):  # torchvision's folders
-        return str(found.samples[index][0])
-    return str(found.paths[index]) if hasattr(found, "paths") else ""
+def cause(error: BaseException) -> str:
+    """What went wrong, in a few words: the first sentence of what was said."""
+    if isinstance(error, PictureError) and error.__cause__:
+        error = error.__cause__
+    said = " ".join(str(error).split()).split(". ")[0].rstrip(".")
+    return said[:200] or type(error).__name__
+
+
+def _unreadable(found: Pictures, indices: Sequence[int], whole: bool) -> dict[int, Exception]:
+    """Which of these pictures cannot be read, and why, before hours are spent on the others. whole: each is
+    decoded; otherwise the heads of files are looked at, until one of them is none."""
+
+    def why(index: int) -> Exception | None:
+        path = path_of(found, index)
+        try:
+            if whole:
+                found[index]
+            elif path:
+                with Image.open(path):
+                    pass
+        except UNREADABLE as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return {index: error for index, error in zip(indices, pool.map(why, indices)) if error}
+
+
+def _damaged(row: Dataset, place: Path, found: Pictures, index: int, error: Exception) -> str:
+    """What is said of a picture that cannot be read."""
+    name = path_of(found, index) or f"Picture {index} of {row.title} under {place}"
+    return (
+        f"{name} cannot be read ({cause(error)}): replace it, take it away, or leave all such pictures out"
+        " with --skip-unreadable."
+    )

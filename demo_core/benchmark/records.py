@@ -181,7 +181,7 @@ def _joined_settings(files: Sequence[Path]) -> Settings:
         found: Settings = {}
         with _opened(path) as file:
             for kind, name, value in file.execute("SELECT kind, name, value FROM settings"):
-                found.setdefault(kind, {})[name] = json.loads(value)
+                found.setdefault(kind, {})[name] = _value(path, name, value)
         if FIXED not in found:
             raise BenchmarkError(
                 f"{path} does not say what its records were made under: choose another --out, or delete it."
@@ -192,6 +192,15 @@ def _joined_settings(files: Sequence[Path]) -> Settings:
             )
         joined = {kind: joined.get(kind, {}) | found.get(kind, {}) for kind in {**joined, **found}}
     return joined
+
+
+def _value(path: Path, name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise BenchmarkError(
+            f"{path} is damaged (its setting “{name}”): choose another --out, or delete it."
+        ) from None
 
 
 def _joined_records(files: Sequence[Path]) -> pd.DataFrame:

@@ -168,7 +168,14 @@ def heading(records: pd.DataFrame, settings: Settings) -> str:
     names, fixed = ", ".join(map(dataset_title, datasets_of(records))), settings["fixed"]
     title = MODELS[fixed["model"]].title if fixed["model"] in MODELS else fixed["model"]
     precision = PRECISIONS.get(fixed["precision"], fixed["precision"])
-    return f"**{names}: {title}**, seed {fixed['seed']}, {precision}. {UNIT}"
+    return f"**{names}: {title}**, seed {fixed['seed']}, {precision}. {UNIT}{_left_out(settings)}"
+
+
+def _left_out(settings: Settings) -> str:
+    """Of pictures that were left out, as they could not be read."""
+    counts = {key: row.get("left out", 0) for key, row in settings.get("datasets", {}).items()}
+    said = [f"{count:,} of {dataset_title(key)}" for key, count in counts.items() if count]
+    return f" Left out, as they could not be read: {', '.join(said)}." if said else ""
 
 
 def write(folder: Path) -> list[Path]:
