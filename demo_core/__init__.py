@@ -14,8 +14,9 @@ moments         what a defence yields as it does it, and what it returns
 defenses        one file an idea: views, signals, published rows, our own, profiles, the table DEFENSES; and
                 drift, how far the embedding moves under noise and views, a model's study
 adaptive        attackers who know the defence;  stand_in: models that only count what they would spend
-clip            pixels -> raw features -> logits
-models          the table MODELS: how each loads, its profile, its study
+clip            pixels -> raw features -> logits;  device: where they are computed, and how precisely
+models          the table MODELS: how each loads, its profile, its study;  weights: files, read as tensors
+                alone;  open_clips: how open_clip's are built;  shelf: those that are loaded
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
 story           one picture: settings, play, run (a snapshot a step), words, axes, scenes (the presets, and
                 links), race (the arena: who stands, in which order), flips (the smallest eps), suspicion (is

@@ -72,7 +72,7 @@ class Shelf:
         self._load, self._size, self._free = load, size, free
         self._loaded: OrderedDict[str, ZeroShotCLIP] = OrderedDict()  # the one asked for last is the last
         self._coming: dict[str, float] = {}  # GB by key
-        self._guard = threading.Lock()  # of what is above; held for moments
+        self._guard = threading.RLock()  # of what is above; held for moments
         self._doors: dict[str, threading.Lock] = {}  # one a key, held while it is loaded
 
     def __call__(self, key: str) -> ZeroShotCLIP:

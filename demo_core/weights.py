@@ -11,8 +11,9 @@ import pickle
 import socket
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import huggingface_hub
@@ -45,13 +46,22 @@ OTHER_FORMATS = {
 AGAIN = "download it again"
 AS_TENSORS = "save its state dict as .safetensors, or with torch.save"
 
+
+def _scalar(core: str) -> Callable[..., Any]:
+    """NumPy's maker of numbers, under the name that it has or had."""
+
+    def scalar(*given: Any) -> Any:
+        return np.float64(0).__reduce__()[0](*given)
+
+    scalar.__module__, scalar.__qualname__ = f"numpy.{core}.multiarray", "scalar"
+    return scalar
+
+
 # Whoever trains keeps the best accuracy beside the weights, often as a number of NumPy's. These are numbers
 # and run nothing; allowed for good, as torch has no list of its own for one file.
-_SCALAR = np.float64(0).__reduce__()[0]
 _NUMBERS = (np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_)
 torch.serialization.add_safe_globals(
-    [(_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    + [np.dtype, *(type(np.dtype(kind)) for kind in _NUMBERS)]
+    [*map(_scalar, ("core", "_core")), np.dtype, *(type(np.dtype(kind)) for kind in _NUMBERS)]
 )
 
 

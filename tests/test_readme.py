@@ -9,7 +9,17 @@ import pytest
 from demo_core.examples import EXAMPLES
 from demo_core.ui import lab, theme
 
-SNIPPETS = re.findall(r"```python\n(.+?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.S)
+ROOT = Path(__file__).parents[1]
+SNIPPETS = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.S)
+
+
+def test_every_environment_variable_of_our_own_is_in_the_table():
+    sources = [ROOT / "app.py", *(ROOT / "demo_core").rglob("*.py")]
+    read = {
+        name for path in sources for name in re.findall(r'"((?:CLIP|BENCHMARK)_[A-Z_]+)"', path.read_text())
+    }
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.M))
+    assert len(read) >= 6 and listed == read
 
 
 def test_the_library_snippet(capsys):

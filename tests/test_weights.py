@@ -156,6 +156,20 @@ FORMS = {
 }
 
 
+@pytest.mark.parametrize("core", ["core", "_core"])
+def test_numbers_of_an_older_and_a_newer_numpy_are_read(core, tmp_path):
+    """What NumPy calls the maker of its numbers depends on who wrote the file."""
+    torch.save(released(tower()), tmp_path / "new.pth.tar", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "new.pth.tar").read_bytes()
+    assert b"core.multiarray\nscalar" in content
+    for name in (b"core", b"_core"):
+        content = content.replace(
+            b"cnumpy." + name + b".multiarray\n", f"cnumpy.{core}.multiarray\n".encode()
+        )
+    (tmp_path / "written.pth.tar").write_bytes(content)
+    assert {*weights.read(tmp_path / "written.pth.tar")} == {*tower()}
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_a_checkpoint_replaces_the_image_tower_alone(name, tmp_path):
     write(random_model(MODELS[BASE]), tmp_path / "ViT-B-32-quickgelu.safetensors")
