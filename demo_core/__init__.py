@@ -6,6 +6,7 @@
 pictures        bytes -> a safe RGB photo -> pixels, and back to a picture that is exactly what the model
                 sees: the perturbation lives on the model's own grid, and the means of the blocks of the
                 448 px on the screen are the model's input
+limits          what a visitor may ask of a host
 labels          what a person typed -> labels;  examples: the photographs that come with the demo
 ascent          the one loop: signed gradient ascent in the eps-ball and the pixel range
 attacks         the table ATTACKS, a row an objective, a start and a step rule;  apgd: Auto-PGD's
@@ -22,12 +23,15 @@ story           one picture: settings, play, run (a snapshot a step), words, axe
                 links), race (the arena: who stands, in which order), flips (the smallest eps), suspicion (is
                 a picture attacked?), suggest (what it could be), strips (embeddings to look at), reel (the
                 frames that the page plays; the finished runs in assets/runs), figures from the numbers that
-                the page draws, takeaway (a run as files), lesson (a sheet for a class)
+                the page draws, takeaway (a run as files), lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
-benchmark       many pictures: trials, datasets, piles, records (SQLite), run, report, checks (signs of masked
-                gradients), the command line
-ui              the page: lab wires it; handlers, arena and suspicion answer it; stage.js plays a reel, in the
-                page or in a file of its own (files); api serves programs, bench is the hidden tab
+benchmark       many pictures: trials, datasets, folders (as they lie on disks), piles, records (SQLite),
+                run, report, checks (signs of masked gradients), the command line
+ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
+                plays a reel, in the page or in a file of its own (files); api serves programs, bench is the
+                hidden tab. place: whose turn it is to compute;  desks: what is kept of each visitor between
+                two clicks;  inputs: what comes in, as it was sent;  uploads: files, headers;  preview: what
+                a link shows elsewhere
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """
