@@ -30,7 +30,7 @@ class DeviceError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Hardware:
     """Where models compute, how precisely (of PRECISIONS), and why there."""
 
     device: torch.device
@@ -60,7 +60,7 @@ def name_of(device: torch.device) -> str:
     return "Apple’s GPU" if device.type == "mps" else "CPU"
 
 
-def chosen(environment: Mapping[str, str] = os.environ) -> Place:
+def chosen(environment: Mapping[str, str] = os.environ) -> Hardware:
     """What the variables say, else the first device that is there, in float32. Raises DeviceError."""
     named, precision = environment.get(DEVICE_VARIABLE), environment.get(PRECISION_VARIABLE) or "float32"
     if precision not in PRECISIONS:
@@ -78,7 +78,7 @@ def chosen(environment: Mapping[str, str] = os.environ) -> Place:
     reasons = [f"{DEVICE_VARIABLE} says so" if named else _found(base)]
     if environment.get(PRECISION_VARIABLE):
         reasons.append(f"{PRECISION_VARIABLE} says how precisely")
-    return Place(torch.device(kind), precision, ", and ".join(reasons))
+    return Hardware(torch.device(kind), precision, ", and ".join(reasons))
 
 
 def _found(kind: str) -> str:

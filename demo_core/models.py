@@ -216,9 +216,9 @@ def fit_of(key: str) -> Fit | None:
 def load(key: str = DEFAULT_MODEL, device: str | torch.device | None = None) -> ZeroShotCLIP:
     """A model of the table by its key, where and as precisely as `demo_core.device` chooses; on a device that
     is given, in float32. Raises KeyError, ModelUnavailable or DeviceError."""
-    place = chosen() if device is None else None
-    clip = _on_cpu(MODELS[key], key).to(place.device if place else device)
-    return clip.computing_in(place.autocast) if place else clip
+    hardware = chosen() if device is None else None
+    clip = _on_cpu(MODELS[key], key).to(hardware.device if hardware else device)
+    return clip.computing_in(hardware.autocast) if hardware else clip
 
 
 def _on_cpu(row: ModelRow, key: str) -> ZeroShotCLIP:

@@ -5,10 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from demo_core.examples import EXAMPLES
 from demo_core.limits import MEANINGS, PREFIX
+from demo_core.models import MODELS
 from demo_core.ui import lab, theme
+from demo_core.weights import HUB_FILES
 
 ROOT = Path(__file__).parents[1]
 SNIPPETS = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.S)
@@ -21,6 +24,17 @@ def test_every_environment_variable_of_our_own_is_in_the_table():
     }
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.M))
     assert len(read) >= 6 and listed == read - {PREFIX}
+
+
+def test_the_head_that_a_space_reads_is_whole():
+    head = yaml.safe_load((ROOT / "README.md").read_text().split("---")[1])
+    repository = MODELS["vit-b-32"].repository
+    assert head["sdk"] == "gradio" and (ROOT / head["app_file"]).exists()
+    assert f"gradio[mcp]>={head['sdk_version'].rsplit('.', 1)[0]}" in (ROOT / "requirements.txt").read_text()
+    assert head["models"] == [repository]
+    assert head["preload_from_hub"] == [f"{repository} {HUB_FILES[0]}"]
+    assert head["python_version"] in ("3.10", "3.12")  # what ZeroGPU runs
+    assert "arxiv:2503.03613" in head["tags"] and len(head["short_description"]) <= 60
 
 
 def test_every_limit_is_in_the_readme_with_its_default():
