@@ -414,7 +414,7 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path, make, why):
 
 def test_a_set_s_real_fault_is_not_dropped(tmp_path):
     REPLICAS["EuroSAT"][0](tmp_path)
-    (tmp_path / "eurosat" / "2750" / "Moon").mkdir()
+    picture(tmp_path / "eurosat" / "2750" / "Moon" / "1.jpg")
     with pytest.raises(DatasetUnavailable, match="“Moon” is none of its classes\\): put eurosat"):
         pile_of("EuroSAT", tmp_path, 64)
 

@@ -221,10 +221,12 @@ def _found(key: str, data: Path | None) -> str:
     """A data set of the table by its key, or the path of a folder of one's own."""
     if key in DATASETS:
         return key
-    folder = next((path for path in (Path(key), *([data / key] if data else [])) if path.is_dir()), None)
+    places = (Path(key), *([data / key] if data else []))
+    folder = next((p for p in places if p.is_dir() or (p.is_file() and p.suffix.lower() == ".zip")), None)
     if folder is None:
         raise BenchmarkError(
-            f"“{key}” is no data set and no folder: choose from {', '.join(DATASETS)}, or name a folder."
+            f"“{key}” is no data set, no folder and no zip: choose from {', '.join(DATASETS)}, or name a"
+            " folder or a zip of one."
         )
     return str(folder.resolve())
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pycountry
 from PIL import Image
+from timm.data.imagenet_info import ImageNetInfo
 from torch.utils.data import Subset
 from torchvision import datasets as tv
 
+from demo_core.benchmark import layouts
 from demo_core.benchmark.folders import LayoutError, Listed, folders_in, listed
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE
@@ -37,6 +39,12 @@ class Pictures(Protocol):
 Opened = tuple[Pictures, Sequence[str]]  # a data set, with the names of its classes
 
 
+def plain(name: str) -> str:
+    """A class name as the authors write it into most of their prompts: lower case, no underscores or
+    hyphens."""
+    return " ".join(name.lower().translate(str.maketrans("_-", "  ")).split())
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A row of the table.
@@ -45,7 +53,8 @@ class Dataset:
     the whole split has; None where the folder says. layout: what must lie under the root folder. template:
     the prompt, with {} for a class name. by_hand: it cannot be downloaded. whole: pictures of the model's own
     size are taken as they are, neither resized nor cut. departs: how it is not what the authors ran, where it
-    is not.
+    is not. named: the name of a class by its folder's, where the set is laid out as a folder a class;
+    official: what each class may be called then, in the official order, where that is not the alphabet's.
     """
 
     title: str
@@ -57,12 +66,8 @@ class Dataset:
     by_hand: bool = False
     whole: bool = False
     departs: str = ""
-
-
-def plain(name: str) -> str:
-    """A class name as the authors write it into most of their prompts: lower case, no underscores or
-    hyphens."""
-    return " ".join(name.lower().translate(str.maketrans("_-", "  ")).split())
+    named: Callable[[str], str] = plain
+    official: Callable[[], Sequence[Sequence[str]]] = tuple
 
 
 def _test_part(kind: type) -> type:
@@ -93,14 +98,14 @@ def _caltech101(root: Path, download: bool) -> Opened:
     found = folders_in(root / "caltech101" / "101_ObjectCategories")
     classes = [folder for folder in found if folder.name != "BACKGROUND_Google"]
     names = [folder.name for folder in classes]
-    return listed(classes), ["person" if name in ("Faces", "Faces_easy") else name for name in names]
+    return listed(classes), [_person(name) for name in names]
 
 
 def _caltech256(root: Path, download: bool) -> Opened:
     if download:
         tv.Caltech256(str(root), download=True)
     classes = folders_in(root / "caltech256" / "256_ObjectCategories")
-    return listed(classes), [plain(folder.name.split(".", 1)[-1].removesuffix("-101")) for folder in classes]
+    return listed(classes), [_numbered(folder.name) for folder in classes]
 
 
 def _sun397(root: Path, download: bool) -> Opened:
@@ -114,10 +119,16 @@ def _country211(root: Path, download: bool) -> Opened:
     if download:
         tv.Country211(str(root), split="test", download=True)
     classes = folders_in(root / "country211" / "test")
-    names = {country.alpha_2: country.name for country in pycountry.countries} | {"XK": "Kosovo"}
-    if strange := next((folder.name for folder in classes if folder.name not in names), None):
-        raise LayoutError(f"“{strange}” is no country’s two letters")
-    return listed(classes), [names[folder.name].replace("-", " ") for folder in classes]
+    return listed(classes), [_country(folder.name) for folder in classes]
+
+
+def _country(code: str) -> str:
+    """Raises LayoutError."""
+    if code == "XK":
+        return "Kosovo"
+    if (found := pycountry.countries.get(alpha_2=code)) is None:
+        raise LayoutError(f"“{code}” is no country’s two letters")
+    return str(found.name).replace("-", " ")
 
 
 def _eurosat(root: Path, download: bool) -> Opened:
@@ -171,11 +182,11 @@ watercress, canna lily, hippeastrum, bee balm, ball moss, foxglove, bougainville
 mexican petunia, bromelia, blanket flower, trumpet creeper, blackberry lily""".replace("\n", " ").split(", ")
 
 
+TISSUES = ["healthy lymph node tissue", "lymph node tumor tissue"]
+
+
 def _pcam(root: Path, download: bool) -> Opened:
-    return tv.PCAM(str(root), split="test", download=download), [
-        "healthy lymph node tissue",
-        "lymph node tumor tissue",
-    ]
+    return tv.PCAM(str(root), split="test", download=download), TISSUES
 
 
 def _tiny_imagenet(root: Path, download: bool) -> Opened:
@@ -192,8 +203,27 @@ def _tiny_imagenet(root: Path, download: bool) -> Opened:
 
 
 def _folder(root: Path, download: bool) -> Opened:
-    classes = folders_in(root)
-    return listed(classes), [plain(folder.name) for folder in classes]
+    return layouts.opened(root, plain)
+
+
+def _person(name: str) -> str:
+    """Both of Caltech101's folders of faces are people."""
+    return "person" if name in ("Faces", "Faces_easy") else name
+
+
+def _numbered(name: str) -> str:
+    """Caltech256's folders begin with a number."""
+    return plain(name.split(".", 1)[-1].removesuffix("-101"))
+
+
+def _wnids() -> Sequence[Sequence[str]]:
+    """ImageNet's classes, each by its first name, its wnid, and all its names together."""
+    info: Any = ImageNetInfo("imagenet-1k")  # type: ignore[no-untyped-call, unused-ignore]
+    names = info.label_descriptions()
+    return [
+        (plain(written.split(",")[0]), wnid, written, *written.split(","))
+        for wnid, written in zip(info.label_names(), names, strict=True)
+    ]
 
 
 def _examples(root: Path, download: bool) -> Opened:
@@ -209,6 +239,7 @@ DATASETS: dict[str, Dataset] = {
         10,
         10_000,
         "cifar-10-batches-py/test_batch and cifar-10-batches-py/batches.meta",
+        named=str,
     ),
     "CIFAR100": Dataset(
         "CIFAR100",
@@ -216,6 +247,7 @@ DATASETS: dict[str, Dataset] = {
         100,
         10_000,
         "cifar-100-python/test and cifar-100-python/meta",
+        named=str,
     ),
     "STL10": Dataset(
         "STL10",
@@ -223,6 +255,7 @@ DATASETS: dict[str, Dataset] = {
         10,
         8_000,
         "stl10_binary/test_X.bin, test_y.bin and class_names.txt",
+        named=str,
     ),
     "ImageNet": Dataset(
         "ImageNet",
@@ -234,9 +267,15 @@ DATASETS: dict[str, Dataset] = {
         by_hand=True,
         departs="classes have the first of ImageNet’s own synonyms; the authors have a list that they cleaned"
         " by hand",
+        official=_wnids,
     ),
     "Caltech101": Dataset(
-        "Caltech101", _caltech101, 101, 8_677, "caltech101/101_ObjectCategories/<class>/image_0001.jpg"
+        "Caltech101",
+        _caltech101,
+        101,
+        8_677,
+        "caltech101/101_ObjectCategories/<class>/image_0001.jpg",
+        named=_person,
     ),
     "Caltech256": Dataset(
         "Caltech256",
@@ -245,6 +284,7 @@ DATASETS: dict[str, Dataset] = {
         30_607,
         "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg",
         "A photo of a {}.",
+        named=_numbered,
     ),
     "OxfordPets": Dataset(
         "OxfordPets",
@@ -261,6 +301,7 @@ DATASETS: dict[str, Dataset] = {
         6_149,
         "flowers-102/jpg, flowers-102/imagelabels.mat and flowers-102/setid.mat",
         "A photo of a {}, a type of flower.",
+        official=lambda: [(plain(name), name) for name in FLOWERS],
     ),
     "FGVCAircraft": Dataset(
         "FGVCAircraft",
@@ -269,6 +310,7 @@ DATASETS: dict[str, Dataset] = {
         3_333,
         "fgvc-aircraft-2013b/data",
         "A photo of a {}, a type of aircraft.",
+        named=_aircraft,
     ),
     "StanfordCars": Dataset(
         "StanfordCars",
@@ -279,10 +321,17 @@ DATASETS: dict[str, Dataset] = {
         " (its site is gone; mirrors have it)",
         "A photo of a {}.",
         by_hand=True,
+        named=_cars,
     ),
     "SUN397": Dataset("SUN397", _sun397, 397, 108_754, "SUN397/ClassName.txt and SUN397/a/abbey/sun_….jpg"),
     "Country211": Dataset(
-        "Country211", _country211, 211, 21_100, "country211/test/<two-letter code>", "A photo I took in {}."
+        "Country211",
+        _country211,
+        211,
+        21_100,
+        "country211/test/<two-letter code>",
+        "A photo I took in {}.",
+        named=_country,
     ),
     "Food101": Dataset(
         "Food101",
@@ -299,6 +348,7 @@ DATASETS: dict[str, Dataset] = {
         27_000,
         "eurosat/2750/<class>",
         "A centered satellite photo of {}.",
+        official=lambda: [(name, folder) for folder, name in SATELLITE.items()],
     ),
     "DTD": Dataset(
         "DTD",
@@ -308,7 +358,14 @@ DATASETS: dict[str, Dataset] = {
         "dtd/dtd/images and dtd/dtd/labels/test1.txt",
         "A surface with a {} texture.",
     ),
-    "PCAM": Dataset("PCAM", _pcam, 2, 32_768, "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5"),
+    "PCAM": Dataset(
+        "PCAM",
+        _pcam,
+        2,
+        32_768,
+        "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5",
+        official=lambda: [(name,) for name in TISSUES],
+    ),
     "TinyImageNet": Dataset(
         "Tiny ImageNet",
         _tiny_imagenet,

@@ -4,7 +4,7 @@ that can be read, and opened as the Lab opens a picture."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from PIL import Image
@@ -19,22 +19,21 @@ class LayoutError(ValueError):
     """What is on the disk is no data set. The message says what is the matter, without a stop."""
 
 
-def hidden(path: Path) -> bool:
+def hidden(path: PurePath) -> bool:
     """Whether a file or folder is none that a person has put there: a program's, or a system's."""
     return path.name.startswith(".") or path.name.lower() in NO_PICTURES
 
 
-def is_picture(path: str | Path) -> bool:
+def is_picture(path: PurePath) -> bool:
     """Whether a file's name is that of a picture, by any ending that can be read."""
-    path = Path(path)
     return not hidden(path) and Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN
 
 
 def folders_in(root: Path) -> list[Path]:
-    """The folders of the classes, in the order of their names. Raises LayoutError where there are none, or
-    the place is none."""
+    """The folders of the classes, in the order of their names. Raises LayoutError where there are none,
+    FileNotFoundError where there is no such place."""
     if not root.is_dir():
-        raise LayoutError(f"there is no folder {root}")
+        raise FileNotFoundError(f"there is no folder {root}")
     found = sorted(path for path in root.iterdir() if path.is_dir() and not hidden(path))
     if not found:
         raise LayoutError(f"{root} has no folders in it")

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as vision
 
-from demo_core.benchmark.datasets import DATASETS, OWN, Dataset, Pictures
-from demo_core.benchmark.folders import Listed, path_of
+from demo_core.benchmark import layouts
+from demo_core.benchmark.datasets import DATASETS, OWN, Dataset, Opened, Pictures
+from demo_core.benchmark.folders import LayoutError, path_of
 from demo_core.clip import ZeroShotCLIP
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pictures import PictureError
@@ -140,7 +141,7 @@ def pile_of(
     skip_unreadable: pictures that cannot be read are left out, and told. Raises DatasetUnavailable."""
     row, place = (DATASETS[key], root) if key in DATASETS else (OWN, Path(key))
     try:
-        found, names = row.open(place, download and not row.by_hand)
+        found, names = _opened(key, row, place, download and not row.by_hand)
     except Exception as error:  # torchvision, the download and the file formats raise many kinds
         advice = "" if row.by_hand or download else hint
         failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
@@ -178,11 +179,31 @@ def pile_of(
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
     files = ""
-    if row is OWN and isinstance(found, Listed):
+    if row is OWN and isinstance(found, layouts.InTree):
         files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
     return Pile(
         chosen, tuple(names), row.template, load, len(found), files, resize.title, tuple(sorted(left_out))
     )
+
+
+def _opened(key: str, row: Dataset, place: Path, download: bool) -> Opened:
+    """A data set as torchvision leaves it; or else as a folder a class, or a zip of that. Raises of many
+    kinds, by what is the matter with the one that is there."""
+    try:
+        return row.open(place, download)
+    except Exception as error:
+        other = None if row is OWN or download else layouts.place_of(key, place)
+        if other is None or (isinstance(error, LayoutError) and _same(other, row)):
+            raise
+        found, names = layouts.opened(other, row.named, row.official())
+        if _same(other, row) and len(names) != row.classes:
+            raise
+        return found, names
+
+
+def _same(other: Path, row: Dataset) -> bool:
+    """Whether it is where torchvision looks, too."""
+    return other.name.lower() == row.layout.split("/")[0].lower()
 
 
 def cause(error: BaseException) -> str:
@@ -202,6 +223,9 @@ def _unreadable(found: Pictures, indices: Sequence[int], whole: bool) -> dict[in
         try:
             if whole:
                 found[index]
+            elif isinstance(found, layouts.InTree):
+                with Image.open(found.tree.opened(found.names[index])):
+                    pass
             elif path:
                 with Image.open(path):
                     pass
