@@ -71,7 +71,7 @@ def chosen(environment: Mapping[str, str] = os.environ) -> Hardware:
     if (
         base not in DEVICES
         or not is_here(base)
-        or (number and (not number.isdecimal() or int(number) >= count))
+        or (":" in kind and (not number.isdecimal() or int(number) >= count))
     ):
         here = ", ".join(filter(is_here, DEVICES))
         raise DeviceError(f"{DEVICE_VARIABLE} is “{kind}”, which is not here: set it to one of {here}.")

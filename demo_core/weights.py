@@ -1,7 +1,8 @@
 """Files of weights: where they are, how they are fetched, and what is in them.
 
-They are read as tensors alone: of a file that would run code none of it is run. One that cannot be used is
-refused in one sentence that says why, and what to do.
+They are read as tensors alone: of a file that would run code none of it is run, but for OpenAI's own programs
+in the folder that a host names himself. One that cannot be used is refused in one sentence that says why, and
+what to do.
 """
 
 from __future__ import annotations

@@ -203,3 +203,9 @@ def test_the_visitor_s_word_changes_the_verdict_and_computes_nothing(monkeypatch
     assert right["stage"]["verdict"]["tone"] == "good" and not right["stage"]["asks"]
     assert "you say" in wrong["stage"]["verdict"]["text"] and right["session"].run.true_label
     assert handlers.judged(Session(), True).keys() == {"stage"}
+
+
+def test_a_code_that_cannot_be_drawn_takes_the_last_one_away():
+    assert "<svg" in handlers.coded("https://demo.example/?picture=cat")["stage"]["qr"]
+    for address in ("javascript:alert(1)", "None", "https://demo.example/" + "x" * 5000):
+        assert handlers.coded(address) == {"stage": {"qr": ""}}

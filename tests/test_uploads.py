@@ -40,7 +40,7 @@ def test_a_clean_copy_has_the_pixels_and_nothing_else_and_the_upload_goes(folder
     monkeypatch.setattr(uploads.time, "monotonic", lambda: now[0])
     path = photograph(folder / "at home.jpg")
     seen = to_photo(Image.open(path))
-    copy = uploads.clean_copy(str(path))
+    copy = uploads.clean_copy(str(path), {str(path)})
     assert copy.size == (1195, 896) and (to_photo(copy) - seen).abs().mean() < 2 / 255
     file = io.BytesIO()
     copy.save(file, "png")
@@ -49,9 +49,14 @@ def test_a_clean_copy_has_the_pixels_and_nothing_else_and_the_upload_goes(folder
     assert path.exists()  # whoever was faster than the copy has it
     now[0] = uploads.GRACE
     uploads.let_go()
+    assert path.exists()  # somebody has just uploaded the same again
+    os.utime(path, (0, 0))
+    uploads.clean_copy(str(path), {str(path)})
+    now[0] = 3 * uploads.GRACE
+    uploads.let_go()
     assert not path.exists()
     elsewhere = photograph(tmp_path / "an example.jpg")
-    uploads.clean_copy(str(elsewhere))
+    uploads.clean_copy(str(elsewhere), {str(path)})
     now[0] = 1e6
     uploads.let_go()
     assert elsewhere.exists()
@@ -69,19 +74,17 @@ def test_what_is_no_longer_there_is_said(folder):
         uploads.clean_copy(str(folder / "gone.png"))
 
 
-def test_what_a_killed_process_left_goes_at_the_next_start(folder, monkeypatch):
-    monkeypatch.setattr(uploads, "home", lambda: folder.parent)
-    for name, age in (("old/a/picture.png", 4000), ("new/picture.png", 60)):
-        (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_text("")
-        os.utime(folder / name, (time.time() - age,) * 2)
-    left = folder.parent / "process of yesterday" / "picture.png"
-    left.parent.mkdir()
-    left.write_text("")
-    os.utime(left, (0, 0))
+def test_what_a_killed_process_left_goes_at_the_next_start(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads, "home", lambda: tmp_path)
+    ages = {"kept/own/picture.png": 4000, "killed/a/picture.png": 4000, "runs/new/picture.png": 60}
+    for name, age in ages.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
     uploads.sweep()
-    assert [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))] == ["new", "new/picture.png"]
-    assert not left.parent.exists()
+    files = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.png"))]
+    assert files == ["kept/own/picture.png", "runs/new/picture.png"]  # of its own, gradio takes care
+    assert not (tmp_path / "killed").exists()
     uploads.clear()
     assert not folder.exists()
 

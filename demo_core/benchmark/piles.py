@@ -241,6 +241,6 @@ def _damaged(row: Dataset, place: Path, found: Pictures, index: int, error: Exce
     """What is said of a picture that cannot be read."""
     name = path_of(found, index) or f"Picture {index} of {row.title} under {place}"
     return (
-        f"{name} cannot be read ({cause(error)}): replace it, take it away, or leave all such pictures out"
-        " with --skip-unreadable."
+        f"{name} cannot be read ({cause(error)}): replace it, take it away, or, on the command line, leave"
+        " all such pictures out with --skip-unreadable."
     )

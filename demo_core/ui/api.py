@@ -194,14 +194,14 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
     nothing_yet = gr.skip() if outputs == 1 else (gr.skip(),) * outputs
 
     async def answered(picture, *given):
-        *values, progress = given
+        *values, progress, request = given
 
         def waiting(before: int) -> None:
             progress(None, desc=page_words.waiting(before))
 
         try:
             steps = answer(picture, **dict(zip(names, values, strict=True)))
-            async with aclosing(in_turn(steps, waiting)) as items:
+            async with aclosing(in_turn(steps, waiting, request.session_hash)) as items:
                 async for found in items:
                     yield nothing_yet if found is None else found
         except (*handlers.BAD_INPUT, Refused) as error:
@@ -210,13 +210,18 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
     kinds = {"picture": str} | {name: SETTINGS[name].kind for name in names}
     by_position = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(name, by_position) for name in kinds]
-    parameters.append(inspect.Parameter("progress", by_position, default=gr.Progress()))  # gradio's own
+    parameters.append(inspect.Parameter("progress", by_position, default=gr.Progress()))  # these two are
+    parameters.append(
+        inspect.Parameter("request", by_position, default=None, annotation=gr.Request)
+    )  # gradio's
     manual = "".join(f"\n        {name}: {SETTINGS[name].manual}" for name in names)
     head, returns = inspect.getdoc(answer).split("\n\nReturns:")
     answered.__name__ = answer.__name__
     answered.__doc__ = f"{head}{manual}\n\nReturns:{returns}"
     answered.__signature__ = inspect.Signature(parameters)
-    answered.__annotations__ = kinds | {"return": inspect.get_annotations(answer, eval_str=True)["return"]}
+    answered.__annotations__ = (
+        kinds | {"request": gr.Request} | {"return": inspect.get_annotations(answer, eval_str=True)["return"]}
+    )
     return answered
 
 

@@ -22,6 +22,7 @@ import gradio as gr
 import pandas as pd
 
 from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.folders import hidden
 from demo_core.benchmark.piles import DatasetUnavailable, pile_of
 from demo_core.benchmark.published import published_titles
 from demo_core.benchmark.records import settings_of
@@ -103,7 +104,7 @@ def choices() -> list[tuple[str, str]]:
     rows = [(row.title, key) for key, row in DATASETS.items()]
     known = {row.layout.split("/")[0] for row in DATASETS.values()}
     folders = (
-        sorted(p for p in data_folder().iterdir() if p.is_dir() and p.name not in known)
+        sorted(p for p in data_folder().iterdir() if p.is_dir() and not hidden(p) and p.name not in known)
         if data_folder().is_dir()
         else []
     )

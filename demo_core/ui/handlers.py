@@ -13,6 +13,7 @@ from secrets import token_hex
 import gradio as gr
 import segno
 import torch
+from gradio.context import LocalContext
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
@@ -104,8 +105,9 @@ def before(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Tensor]:
 def put_in(path: str | None) -> object:
     """What a picture input becomes after a visitor's file: a clean copy; where it cannot be read he is told
     so at once."""
+    page = LocalContext.blocks.get(None)
     try:
-        return clean_copy(path) if path else gr.skip()
+        return clean_copy(path, page.upload_file_set if page else ()) if path else gr.skip()
     except PictureError as error:
         gr.Warning(str(error), title="Not yet")
         return gr.skip()
@@ -311,11 +313,11 @@ def stopped(session: Session | None) -> Changes:
 def coded(address: str) -> Changes:
     """A QR code that leads to an address, as SVG; none where it is no address of a page, or too long."""
     if not address.startswith(("http://", "https://")):
-        return {"stage": gr.skip()}
+        return {"stage": {"qr": ""}}
     try:
-        code = segno.make(address, error="m")
+        code = segno.make_qr(address, error="m")
     except segno.DataOverflowError:
-        return {"stage": gr.skip()}
+        return {"stage": {"qr": ""}}
     return {"stage": {"qr": code.svg_inline(border=2, omitsize=True)}}
 
 

@@ -3,6 +3,8 @@ gets one sentence of ours, in the page and through the API alike."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gradio as gr
 from gradio.components import Component
 
@@ -14,7 +16,13 @@ PICTURE_LOST = (
 
 def as_sent(component: Component) -> Component:
     """The component, which hands its value over unchecked: `settings.choose` checks it, in words."""
-    component.preprocess = lambda payload: payload
+    return _handing_over(component, lambda payload: payload)
+
+
+def _handing_over(component: Component, hand_over: Callable) -> Component:
+    """The component, whose values come this way. Gradio makes another of it for each session that changes
+    one of its properties, and Page gives it the way again."""
+    component.preprocess = component.hand_over = hand_over
     return component
 
 
@@ -29,8 +37,7 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
             return as_gradio_does(payload)
         return payload.path
 
-    photo.preprocess = file_as_it_is
-    return photo
+    return _handing_over(photo, file_as_it_is)
 
 
 class Page(gr.Blocks):
@@ -46,10 +53,15 @@ class Page(gr.Blocks):
                 print_exception=False,
             )
 
-    async def preprocess_data(self, *given, **named) -> list:
+    async def preprocess_data(self, block_fn, inputs: list, state, explicit_call: bool = False) -> list:
+        for block in block_fn.inputs:
+            if state and hasattr(block, "hand_over") and block._id in state:
+                state[block._id].preprocess = block.hand_over
         try:
-            return await super().preprocess_data(*given, **named)
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error:
             raise
-        except Exception:  # of paths, addresses, encodings and types, a kind each
+        except Exception as error:  # of paths, addresses, encodings and types, a kind each
+            if not any(isinstance(block, gr.Image) for block in block_fn.inputs):
+                raise gr.Error(f"This cannot be used: {error}", print_exception=False) from None
             raise gr.Error(PICTURE_LOST, print_exception=False) from None

@@ -87,9 +87,9 @@ class Place:
                 if item is END:
                     return
                 yield item
-                if ticket.spent > longest:
+                if ticket.spent > longest:  # asked for more
                     raise Refused(
-                        f"This was stopped after {longest / 60:.0f} minutes of computing, as others wait:"
+                        f"This was stopped after {longest:.0f} seconds of computing, as others wait:"
                         " choose fewer steps, or run the demo on a machine of your own."
                     )
         finally:

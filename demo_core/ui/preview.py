@@ -6,6 +6,7 @@ import html
 import re
 from pathlib import Path
 
+from gradio.route_utils import get_root_url
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import FileResponse
@@ -36,6 +37,16 @@ def card(address: str) -> bytes:
     ).encode()
 
 
+def _path(scope: Scope) -> str:
+    """The asked path, without the prefix that a proxy may have put before it."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", "").rstrip("/"))
+
+
+def _address(scope: Scope) -> str:
+    """The page's own address as visitors see it, before whatever proxy."""
+    return get_root_url(Request(scope), "/", scope.get("root_path")) + "/"
+
+
 class Preview:
     """Around the server: the page's tags are replaced, and their picture is there."""
 
@@ -43,7 +54,7 @@ class Preview:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "") if scope["type"] == "http" else None
+        path = _path(scope) if scope["type"] == "http" else None
         if path == PATH:
             return await FileResponse(PICTURE)(scope, receive, send)
         if path not in ("", "/"):
@@ -61,9 +72,7 @@ class Preview:
                 return
             body, headers = b"".join(parts), MutableHeaders(raw=start["headers"])
             if headers.get("content-type", "").startswith("text/html"):
-                body = CARDS.sub(b"", body).replace(
-                    b"</head>", card(str(Request(scope).base_url)) + b"</head>", 1
-                )
+                body = CARDS.sub(b"", body).replace(b"</head>", card(_address(scope)) + b"</head>", 1)
                 headers["content-length"] = str(len(body))
             await send(start)
             await send(message | {"body": body})

@@ -530,7 +530,7 @@ function joined(given) {
 
 async function receive(given) {
   if (given?.page && !page) furnish(given.page);
-  if (given?.qr) { $(".qr").innerHTML = given.qr; $(".qr").hidden = false; return; }
+  if (given?.qr !== undefined) { $(".qr").innerHTML = given.qr; $(".qr").hidden = !given.qr; return; }
   if (given?.work !== undefined) return given.work ? tellWork(given.work) : working(false);
   if (!given || !given.frames || (left.has(given.run) && !given.stopped)) return;  // a frame of a run that was left or stopped
   if (given.stopped) left.add(given.run);

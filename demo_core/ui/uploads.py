@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -40,16 +41,26 @@ def folder() -> Path:
 
 
 def sweep(older_than: float = KEPT) -> None:
-    """Delete files of so many seconds: what gradio lost sight of, and what killed processes have left."""
-    found = {path for place in (home(), folder()) for path in place.rglob("*")}
-    for path in sorted(found, reverse=True):  # what lies in a folder before the folder
-        try:
-            if path.is_dir():
-                path.rmdir()
-            elif time.time() - path.stat().st_mtime > older_than:
-                path.unlink()
-        except OSError:  # not empty, or another process was faster
+    """Delete files of so many seconds that other processes of this program have left, as those do that are
+    killed; of its own gradio takes care."""
+    for place in home().glob("*"):
+        if place == folder():
             continue
+        for inside, folders, files in os.walk(place, topdown=False):
+            for name in (*files, *folders):
+                _delete(Path(inside) / name, older_than)
+        _delete(place, older_than)
+
+
+def _delete(path: Path, older_than: float = 0.0) -> None:
+    """Delete a file of so many seconds, or an empty folder; or nothing, where another process was faster."""
+    try:
+        if path.is_dir():
+            path.rmdir()
+        elif time.time() - path.stat().st_mtime >= older_than:
+            path.unlink()
+    except OSError:
+        pass
 
 
 def clear() -> None:
@@ -58,31 +69,37 @@ def clear() -> None:
         shutil.rmtree(folder(), ignore_errors=True)
 
 
-def clean_copy(path: str) -> Image.Image:
+def clean_copy(path: str, uploaded: Collection[str] = ()) -> Image.Image:
     """What is kept of an uploaded picture: its pixels, at a size that is sharp enough for any model, without
     its name and whatever else the file said (place, camera, time); the file goes in a minute, for a button
-    may have been pressed already. An attacked picture of the page's own stays what it is, bit by bit. Raises
-    PictureError."""
+    may have been pressed already. uploaded: the files that visitors have put here; no other goes. An attacked
+    picture of the page's own stays what it is, bit by bit. Raises PictureError."""
     picture = open_picture(path)
     if (shorter := min(picture.size)) > SHARP:
         size = tuple(round(side * SHARP / shorter) for side in picture.size)
         picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
     picture = Image.fromarray(np.asarray(picture))  # nothing but pixels
-    if folder().resolve() in Path(path).resolve().parents:
+    if path in uploaded:
         _leaving.append((time.monotonic() + GRACE, Path(path)))
     return picture
 
 
 def let_go() -> None:
-    """Delete the uploads whose minute is over."""
+    """Delete the uploads whose minute is over, but for those that somebody has uploaded again meanwhile."""
     while _leaving and _leaving[0][0] <= time.monotonic():
-        _leaving.popleft()[1].unlink(missing_ok=True)
+        _delete(_leaving.popleft()[1], GRACE)
 
 
 def taken() -> int:
     """Bytes of all files that are kept."""
-    sizes = (file.stat().st_size for file in folder().rglob("*") if file.is_file())
-    return sum(sizes)
+    total = 0
+    for inside, _, files in os.walk(folder()):
+        for name in files:
+            try:
+                total += (Path(inside) / name).stat().st_size
+            except OSError:  # it has just gone
+                continue
+    return total
 
 
 class Guard:
