@@ -19,6 +19,11 @@ class LayoutError(ValueError):
     """What is on the disk is no data set. The message says what is the matter, without a stop."""
 
 
+def no_picture(folder: str, instead: str = "") -> LayoutError:
+    """Of the folder of a class; instead: a file that it has."""
+    return LayoutError(f"the folder “{folder}” has no picture in it{f', but {instead}' if instead else ''}")
+
+
 def hidden(path: PurePath) -> bool:
     """Whether a file or folder is none that a person has put there: a program's, or a system's."""
     return path.name.startswith(".") or path.name.lower() in NO_PICTURES
@@ -50,8 +55,7 @@ def pictures_in(folder: Path) -> list[Path]:
     )
     if not found:
         files = [path.name for path in folder.iterdir() if path.is_file() and not hidden(path)]
-        has = f", but {files[0]}" if files else ""
-        raise LayoutError(f"the folder “{folder.name}” has no picture in it{has}")
+        raise no_picture(folder.name, *files[:1])
     return found
 
 
@@ -63,6 +67,10 @@ class Listed:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def source(self, index: int) -> Any:
+        """What PIL opens: the file."""
+        return self.paths[index]
 
     def __getitem__(self, index: int, /) -> tuple[Image.Image, int]:
         return open_picture(self.paths[index]), self.labels[index]

@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from demo_core.benchmark.folders import LayoutError, hidden, is_picture
+from demo_core.benchmark.folders import LayoutError, Listed, hidden, is_picture, no_picture
 from demo_core.pictures import FORMATS, open_picture
 
 ORDER = "classes.txt"
@@ -60,18 +60,19 @@ class Tree:
         return data.decode("utf-8", "replace")
 
 
-class InTree:
-    """Pictures in a folder or a zip, with their labels."""
+class InTree(Listed):
+    """Pictures in a folder or a zip, with their labels; paths: as sentences call them."""
 
     def __init__(self, tree: Tree, names: Sequence[PurePosixPath], labels: Sequence[int]):
-        self.tree, self.names, self.labels = tree, names, labels
-        self.paths = [tree.place / name for name in names]  # as sentences call them
+        super().__init__([tree.place / name for name in names], labels)
+        self.tree, self.names = tree, names
 
-    def __len__(self) -> int:
-        return len(self.names)
+    def source(self, index: int) -> Any:
+        """What PIL opens: the file, or what a zip has of it."""
+        return self.tree.opened(self.names[index])
 
     def __getitem__(self, index: int, /) -> tuple[Image.Image, int]:
-        with Image.open(self.tree.opened(self.names[index]), formats=FORMATS) as picture:
+        with Image.open(self.source(index), formats=FORMATS) as picture:
             return open_picture(picture), self.labels[index]
 
 
@@ -103,10 +104,10 @@ def classes_in(tree: Tree) -> tuple[dict[str, list[PurePosixPath]], list[str]]:
         raise LayoutError(f"{tree.place.name} has no folders in it")
     for folder in tree.folders:
         if folder.parent == inside and not hidden(folder) and folder.name not in found:
-            raise LayoutError(f"the folder “{folder.name}” has no picture in it")
+            raise no_picture(folder.name)
     pictures = {folder: [name for name in files if is_picture(name)] for folder, files in found.items()}
     if empty := next((folder for folder, files in pictures.items() if not files), None):
-        raise LayoutError(f"the folder “{empty}” has no picture in it, but {found[empty][0].name}")
+        raise no_picture(empty, found[empty][0].name)
     order = inside / ORDER
     said = tree.text(order).splitlines() if order in tree.names else []
     return pictures, [line.strip() for line in said if line.strip()]
@@ -130,17 +131,17 @@ def opened(
     this order, where it is given. Raises LayoutError."""
     tree = Tree.of(place)
     pictures, order = classes_in(tree)
+    numbered = official and all(folder.isdecimal() for folder in pictures)
     if official:
         names = [spellings[0] for spellings in official]
-        known = {spelling(one): label for label, spellings in enumerate(official) for one in spellings}
-        labels = {folder: known.get(spelling(folder), -1) for folder in pictures}
-        if all(folder.isdecimal() for folder in pictures):
-            first = 0 if any(int(folder) == 0 for folder in pictures) else 1
-            labels = {folder: int(folder) - first for folder in pictures}
     else:
-        listed = order or sorted(pictures, key=lambda folder: (folder.casefold(), folder))
-        names, known = [named(folder) for folder in listed], {spelling(f): i for i, f in enumerate(listed)}
-        labels = {folder: known.get(spelling(folder), -1) for folder in pictures}
+        folders = order or sorted(pictures, key=lambda folder: (folder.casefold(), folder))
+        names, official = [named(folder) for folder in folders], [(folder,) for folder in folders]
+    known = {spelling(one): label for label, spellings in enumerate(official) for one in spellings}
+    labels = {folder: known.get(spelling(folder), -1) for folder in pictures}
+    if numbered:
+        first = 0 if any(int(folder) == 0 for folder in pictures) else 1
+        labels = {folder: int(folder) - first for folder in pictures}
     if strange := next((folder for folder, label in labels.items() if not 0 <= label < len(names)), None):
         raise LayoutError(f"“{strange}” in {place.name} is none of its {len(names)} classes")
     rows = [(name, labels[folder]) for folder, files in pictures.items() for name in files]

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as vision
 
 from demo_core.benchmark import layouts
 from demo_core.benchmark.datasets import DATASETS, OWN, Dataset, Opened, Pictures
-from demo_core.benchmark.folders import LayoutError, path_of
+from demo_core.benchmark.folders import LayoutError, Listed, path_of
 from demo_core.clip import ZeroShotCLIP
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pictures import PictureError
@@ -216,18 +216,14 @@ def cause(error: BaseException) -> str:
 
 def _unreadable(found: Pictures, indices: Sequence[int], whole: bool) -> dict[int, Exception]:
     """Which of these pictures cannot be read, and why, before hours are spent on the others. whole: each is
-    decoded; otherwise the heads of files are looked at, until one of them is none."""
+    decoded; otherwise the heads of files are looked at."""
 
     def why(index: int) -> Exception | None:
-        path = path_of(found, index)
         try:
             if whole:
                 found[index]
-            elif isinstance(found, layouts.InTree):
-                with Image.open(found.tree.opened(found.names[index])):
-                    pass
-            elif path:
-                with Image.open(path):
+            elif source := found.source(index) if isinstance(found, Listed) else path_of(found, index):
+                with Image.open(source):
                     pass
         except UNREADABLE as error:
             return error
