@@ -134,6 +134,13 @@ def _encode_text(
     return F.normalize(torch.cat(batches).float(), dim=-1)
 
 
+def first_read_so(texts: Sequence[str], tokens: torch.Tensor) -> Iterator[tuple[str, str]]:
+    """Each text [K] with the first one that a model reads as it reads this one, by their tokens [K,T]."""
+    first: dict[tuple[int, ...], str] = {}
+    for text, row in zip(texts, tokens.tolist()):
+        yield text, first.setdefault(tuple(row), text)
+
+
 def _check_read(
     labels: tuple[str, ...], tokens: torch.Tensor, padding: int, reads: Callable[[str], bool]
 ) -> None:
@@ -149,9 +156,7 @@ def _check_read(
         raise LabelError(
             f"This model reads English, and nothing of “{shortened(unread)}”: write it in English words."
         )
-    first: dict[tuple[int, ...], str] = {}
-    for label, row in zip(labels, tokens.tolist()):
-        other = first.setdefault(tuple(row), label)
+    for label, other in first_read_so(labels, tokens):
         if other != label:  # a data set may name two classes alike: ImageNet has two cranes
             raise LabelError(
                 f"“{shortened(other)}” and “{shortened(label)}” read the same to this model: keep one of"

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-from demo_core.clip import ZeroShotCLIP
+from demo_core.clip import ZeroShotCLIP, first_read_so
 from demo_core.labels import PRESETS
 from demo_core.pictures import to_pixels
 
@@ -26,10 +26,7 @@ def vocabulary() -> tuple[str, ...]:
 def _told_apart(clip: ZeroShotCLIP, words: tuple[str, ...], template: str) -> tuple[str, ...]:
     """Those that the model does not read as an earlier one: “sofas” may be “sofa” to it."""
     tokens = clip.tokenizer([template.replace("{}", word) for word in words])
-    first: dict[tuple[int, ...], str] = {}
-    for word, row in zip(words, tokens.tolist()):
-        first.setdefault(tuple(row), word)
-    return tuple(first.values())
+    return tuple(word for word, first in first_read_so(words, tokens) if first == word)
 
 
 @torch.no_grad()
