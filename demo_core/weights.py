@@ -44,6 +44,11 @@ OTHER_FORMATS = {
     b"\x1f\x8b": "gzip",
     b"7z\xbc\xaf": "7-Zip",
 }
+# What readers of these formats, and of pickles in them, stumble over.
+BROKEN = (
+    *(SafetensorError, zipfile.BadZipFile, RuntimeError, OSError, EOFError),
+    *(struct.error, ValueError, KeyError, IndexError, AttributeError, TypeError),
+)
 AGAIN = "download it again"
 AS_TENSORS = "save its state dict as .safetensors, or with torch.save"
 
@@ -136,12 +141,8 @@ def _opened(path: Path, programs: bool) -> object:
         raise WeightsRefused(
             path, "holds more than tensors and numbers, and was not opened, as it could run code", AS_TENSORS
         ) from error
-    except MemoryError:
-        raise
-    except (SafetensorError, zipfile.BadZipFile, RuntimeError, OSError, EOFError) as error:
+    except BROKEN as error:
         raise CutShort(path) from error
-    except (struct.error, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        raise CutShort(path) from error  # what the reader of pickles stumbles over
     kind = next((name for magic, name in OTHER_FORMATS.items() if head.startswith(magic)), "another program")
     raise WeightsRefused(path, f"is in the format of {kind}, and no state dict", AS_TENSORS)
 
