@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from secrets import token_hex
 
@@ -93,7 +94,7 @@ def device_name(clip: ZeroShotCLIP) -> str:
     return name_of(clip.device)
 
 
-def before(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Tensor]:
+def model_and_photo(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Tensor]:
     """A model, and the picture of a file [3,P,P] for it, which is opened first: it is loaded for none that
     cannot be read. Raises PictureError or ModelUnavailable."""
     if not photo:
@@ -115,7 +116,7 @@ def put_in(path: str | None) -> object:
 
 def begin(photo: str | None, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
     """The model, and the clean picture before it. Raises one of BAD_INPUT."""
-    clip, picture = before(photo, settings.model)
+    clip, picture = model_and_photo(photo, settings.model)
     return clip, story.begin(clip, picture, settings, profile_of(settings.model), fit_of(settings.model))
 
 
@@ -312,13 +313,11 @@ def stopped(session: Session | None) -> Changes:
 
 def coded(address: str) -> Changes:
     """A QR code that leads to an address, as SVG; none where it is no address of a page, or too long."""
-    if not address.startswith(("http://", "https://")):
-        return {"stage": {"qr": ""}}
-    try:
-        code = segno.make_qr(address, error="m")
-    except segno.DataOverflowError:
-        return {"stage": {"qr": ""}}
-    return {"stage": {"qr": code.svg_inline(border=2, omitsize=True)}}
+    drawn = ""
+    if address.startswith(("http://", "https://")):
+        with suppress(segno.DataOverflowError):
+            drawn = segno.make_qr(address, error="m").svg_inline(border=2, omitsize=True)
+    return {"stage": {"qr": drawn}}
 
 
 def sent_again(session: Session | None) -> Changes:
@@ -427,7 +426,7 @@ def choose_picture(path: str | None) -> Changes:
 def suggest(visit: Visit) -> Iterator[Changes]:
     """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
     key = visit.chosen.model
-    found = likeliest(*before(visit.photo, key), MODELS[key].template)
+    found = likeliest(*model_and_photo(visit.photo, key), MODELS[key].template)
     yield {"labels": "\n".join(found)} | IDLE
 
 

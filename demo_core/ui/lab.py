@@ -231,9 +231,7 @@ def _wire_settings(controls: Controls) -> None:
         _changing(controls, handlers.model_changed),
         controls.all_of("model", "template"),
         controls.all_of("model", "template", "gate", "views", "arena"),
-        api_visibility="private",
-        show_progress="hidden",
-        concurrency_limit=None,
+        **SPEAKING,
     )
     for changed in controls.all_of(
         "photo", "label_list", "model"

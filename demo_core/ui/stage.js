@@ -682,6 +682,7 @@ function tour(stop) {
 // term: the button of one, or nothing, which puts the note away.
 function note(term) {
   const card = $(".term-card");
+  if (!term && card.hidden) return;  // of every move and scroll
   for (const other of document.querySelectorAll(".term[aria-describedby]")) other.removeAttribute("aria-describedby");
   card.hidden = !term;
   if (!term) return;

@@ -18,7 +18,7 @@ from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui.files import written
-from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, before, put_in
+from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
 from demo_core.ui.render import suspicion_html
 
 MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
@@ -56,7 +56,7 @@ def looked_at(photo: str | None, settings: Settings) -> Iterator[Suspicion]:
     if not photo:
         raise PictureError(suspicion_words.NO_PICTURE)
     key = settings.model
-    clip, picture = before(photo, key)
+    clip, picture = model_and_photo(photo, key)
     return suspect(clip, picture, settings, profile_of(key), study_of(key), fit_of(key))
 
 

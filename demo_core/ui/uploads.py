@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,7 +53,7 @@ def sweep(older_than: float = KEPT) -> None:
         _delete(place, older_than)
 
 
-def _delete(path: Path, older_than: float = 0.0) -> None:
+def _delete(path: Path, older_than: float) -> None:
     """Delete a file of so many seconds, or an empty folder; or nothing, where another process was faster."""
     try:
         if path.is_dir():
@@ -112,9 +113,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                known = {name.lower() for name, _ in message["headers"]}
-                new = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message["headers"], *(pair for pair in new if pair[0] not in known)]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         let_go()
