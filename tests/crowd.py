@@ -15,15 +15,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import statistics
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -33,39 +27,16 @@ from demo_core.examples import EXAMPLES
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import uploads
 from tests import hostile
-from tests.e2e import free_port
+from tests.e2e import started
 
-ROOT = Path(__file__).parents[1]
 LABELS = "tabby cat\nespresso\nrocket\nmotorcycle\ndahlia"
 FEW = 3
 LEAVING = 10  # visitors who never wait for an answer
 
 
-@contextmanager
-def started() -> Iterator[tuple[str, psutil.Process]]:
-    """The running app: its address and its process."""
-    port = free_port()
-    app = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, env=os.environ | {"GRADIO_SERVER_PORT": str(port)}
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(address, timeout=2)
-                break
-            except OSError:
-                if app.poll() is not None:
-                    raise SystemExit("app.py stopped") from None
-                time.sleep(0.5)
-        yield address, psutil.Process(app.pid)
-    finally:
-        app.terminate()
-        app.wait(60)
-
-
-def measured(app: psutil.Process) -> dict[str, float]:
-    kept = uploads.home() / str(app.pid)
+def measured(pid: int) -> dict[str, float]:
+    app = psutil.Process(pid)
+    kept = uploads.home() / str(pid)
     return {
         "MiB": app.memory_info().rss / 2**20,
         "threads": app.num_threads(),
@@ -97,8 +68,8 @@ def visitors(count: int, minutes: float) -> bool:
     """Whether everybody got his own answer."""
     waits: list[float] = []
     faults: list[str] = []
-    with started() as (address, app):
-        before, until = measured(app), time.monotonic() + 60 * minutes
+    with started() as (address, pid):
+        before, until = measured(pid), time.monotonic() + 60 * minutes
         crowd = [
             threading.Thread(target=visitor, args=(address, number, until, waits, faults))
             for number in range(count)
@@ -107,7 +78,7 @@ def visitors(count: int, minutes: float) -> bool:
             one.start()
         for one in crowd:
             one.join()
-        after = measured(app)
+        after = measured(pid)
     cuts = statistics.quantiles(waits, n=20)
     print(f"{count} visitors for {minutes:g} minutes, {LEAVING} of whom leave in the middle of each run")
     print(f"{len(waits)} answers; a visitor waited {cuts[9]:.1f} s (median), {cuts[18]:.1f} s (19 of 20)")
@@ -120,10 +91,10 @@ def runs(count: int, out: Path | None) -> bool:
     """Whether what is measured is flat after a fifth of the runs."""
     rows: list[dict[str, float]] = []
     values = [SETTINGS[name].default for name in SETTINGS]
-    with started() as (address, app):
+    with started() as (address, pid):
         for run in range(count + 1):
             if run % max(1, count // 50) == 0:
-                rows.append({"run": run, **measured(app)})
+                rows.append({"run": run, **measured(pid)})
                 print(", ".join(f"{name} {value:.0f}" for name, value in rows[-1].items()), flush=True)
             client = Client(address, verbose=False)
             picture = handle_file(EXAMPLES[run % len(EXAMPLES)].path)

@@ -412,11 +412,10 @@ def test_endpoints_are_documented(client):
     ]
 
 
-def test_the_mcp_server_offers_the_same_tools(server):
+def told_by_mcp(server, ending: str, given: dict):
+    """The tools of the MCP server by their names, and what the one with this ending answers."""
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
-
-    coded = "data:image/png;base64," + base64.b64encode(Path(EXAMPLES[1].path).read_bytes()).decode()
 
     async def ask():
         async with (
@@ -425,12 +424,14 @@ def test_the_mcp_server_offers_the_same_tools(server):
         ):
             await session.initialize()
             tools = {tool.name: tool for tool in (await session.list_tools()).tools}
-            answer = await session.call_tool(
-                next(n for n in tools if n.endswith("counterattack")), {"picture": coded, "labels": ANIMALS}
-            )
-            return tools, answer
+            return tools, await session.call_tool(next(n for n in tools if n.endswith(ending)), given)
 
-    tools, answer = asyncio.run(ask())
+    return asyncio.run(ask())
+
+
+def test_the_mcp_server_offers_the_same_tools(server):
+    coded = "data:image/png;base64," + base64.b64encode(Path(EXAMPLES[1].path).read_bytes()).decode()
+    tools, answer = told_by_mcp(server, "counterattack", {"picture": coded, "labels": ANIMALS})
     assert sorted(name.rsplit("_", 1)[-1] for name in tools) == [
         "arena",
         "attack",
@@ -443,19 +444,7 @@ def test_the_mcp_server_offers_the_same_tools(server):
 
 @pytest.mark.parametrize("picture", ["iVBORw0KGgo=", "http://127.0.0.1:1/x.png", "cat.png"])
 def test_an_mcp_client_hears_what_is_wrong_with_its_picture(server, picture):
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
-
-    async def ask():
-        async with (
-            streamablehttp_client(f"{server}gradio_api/mcp/") as (read, write, _),
-            ClientSession(read, write) as session,
-        ):
-            await session.initialize()
-            name = next(t.name for t in (await session.list_tools()).tools if t.name.endswith("suspect"))
-            return await session.call_tool(name, {"picture": picture, "labels": ANIMALS})
-
-    answer = asyncio.run(ask())
+    _, answer = told_by_mcp(server, "suspect", {"picture": picture, "labels": ANIMALS})
     said = answer.content[0].text
     assert answer.isError and (LOST in said or "provide a url" in said)
 

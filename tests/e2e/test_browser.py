@@ -1,9 +1,6 @@
 """The page in a real headless Chromium, started as the README says."""
 
-import os
 import re
-import subprocess
-import sys
 import time
 import urllib.request
 from dataclasses import replace
@@ -22,7 +19,7 @@ from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.ui import handlers
 from demo_core.ui.files import FILES, run_page
-from tests.e2e import CHROMIUM, free_port
+from tests.e2e import CHROMIUM, started
 
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed (Debian: apt-get install chromium)", allow_module_level=True)
@@ -32,7 +29,6 @@ from playwright.sync_api import expect, sync_playwright
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 90_000  # ms
 FIRST_RUN, CHOSEN = stored(SCENES[FIRST].scene), EXAMPLES[0]  # what the page opens on, and another photograph
 
@@ -44,23 +40,8 @@ def data_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(data_folder):
-    port = free_port()
-    app = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=os.environ | {"GRADIO_SERVER_PORT": str(port), "CLIP_DATA_DIR": str(data_folder)},
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(address, timeout=2)
-            break
-        except OSError:
-            assert app.poll() is None, "app.py stopped"
-            time.sleep(0.5)
-    yield address
-    app.terminate()
-    app.wait(20)
+    with started(CLIP_DATA_DIR=str(data_folder)) as (address, _):
+        yield address
 
 
 @pytest.fixture(scope="module")
