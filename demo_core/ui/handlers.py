@@ -105,10 +105,12 @@ def model_and_photo(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Te
 
 def put_in(path: str | None) -> object:
     """What a picture input becomes after a visitor's file: a clean copy; where it cannot be read he is told
-    so at once."""
+    so at once. A file that he did not bring is the one that was there: gradio sends it where he takes it away,
+    and it must not come back."""
     page = LocalContext.blocks.get(None)
     try:
-        return clean_copy(path, page.upload_file_set if page else ()) if path else gr.skip()
+        brought = path and (page is None or path in page.upload_file_set)
+        return clean_copy(path, page.upload_file_set if page else ()) if brought else gr.skip()
     except PictureError as error:
         gr.Warning(str(error), title="Not yet")
         return gr.skip()

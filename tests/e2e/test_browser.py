@@ -872,6 +872,20 @@ def test_what_is_missing_is_said(page):
     say(page, "Recovered")  # nothing is lost
 
 
+def test_a_picture_of_ones_own_can_be_taken_away_too(page, tmp_path):
+    Image.effect_noise((300, 240), 60).convert("RGB").save(tmp_path / "mine.png")
+    page.get_by_role("button", name="Remove Image").click()
+    upload(page, str(tmp_path / "mine.png"))
+    page.get_by_role("button", name="Remove Image").click()
+    page.wait_for_timeout(1000)  # until what the server makes of it is there
+    expect(page.get_by_role("button", name="Remove Image")).to_have_count(0)
+    open_tab(page, "Is it attacked?")
+    page.locator("#suspect-photo input[type=file]").set_input_files(tmp_path / "mine.png")
+    page.locator("#suspect-photo").get_by_role("button", name="Remove Image").click()
+    page.wait_for_timeout(1000)
+    expect(page.get_by_role("button", name="Remove Image")).to_have_count(0)
+
+
 def own_pictures(folder: Path) -> None:
     """Six pictures in two classes, made of the examples."""
     for i in range(6):
