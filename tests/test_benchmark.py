@@ -19,6 +19,7 @@ from PIL import Image
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark import __main__ as cli
+from demo_core.benchmark import pace
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.records import Records, alone_in, read_records, settings_of
 from demo_core.benchmark.report import markdown
@@ -410,6 +411,47 @@ def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
     assert (tmp_path / "table.md").read_text().startswith(f"**{pictures.name}: Photo CLIP")
     for name in ("table.md", "table.csv", "table.tex", "published.md", "accuracy.svg", "accuracy.png"):
         assert (tmp_path / name).stat().st_size
+
+
+def test_three_shares_merged_are_one_run(pictures, uninterrupted, tmp_path, capsys):
+    places = [tmp_path / "a", tmp_path / "b", tmp_path / "b"]  # an array's jobs may write side by side
+    for number, place in enumerate(places):
+        cli.main(command(pictures, place, "--batch", "3", "--share", f"{number}/3")[3:])
+    assert len(read_records(places[0])) == 4 * 2 * 3
+    capsys.readouterr()
+    cli.main(["--merge", *map(str, places[:2]), "--out", str(tmp_path / "all")])
+    assert "| TTC " in capsys.readouterr().out
+    found = in_order(read_records(tmp_path / "all"))
+    pd.testing.assert_frame_equal(found[EXACT], uninterrupted[EXACT])
+    cli.main(["--merge", str(places[0]), "--out", str(tmp_path / "all")])  # once more changes nothing
+    pd.testing.assert_frame_equal(in_order(read_records(tmp_path / "all"))[EXACT], uninterrupted[EXACT])
+    other = command(pictures, tmp_path / "other", "--limit", "2", "--seed", "5")[3:]
+    cli.main(other)
+    with pytest.raises(SystemExit, match="another run"):
+        cli.main(["--merge", str(tmp_path / "all"), str(tmp_path / "other"), "--out", str(tmp_path / "no")])
+    with pytest.raises(SystemExit, match="no records in"):
+        cli.main(["--merge", str(tmp_path / "nothing"), "--out", str(tmp_path / "no")])
+
+
+def test_a_time_decides_how_many_pictures_there_are(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "cost_of", lambda setup, plan: pace.Cost(15.0, 1, 0))
+    cli.main(command(pictures, tmp_path, "--budget", "1min")[3:])
+    assert f"In 60 s: 4 of {pictures.name}." in (said := capsys.readouterr().err)
+    assert "passes of a picture through the image tower in" in said
+    few = read_records(tmp_path)
+    assert len(few) == 4 * 2 * 3
+    cli.main(command(pictures, tmp_path, "--budget", "2min")[3:])  # more time takes more beside them
+    more = read_records(tmp_path)
+    assert len(more) == 8 * 2 * 3 and set(few["index"]) < set(more["index"])
+
+
+def test_a_plan_begins_nothing(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "cost_of", lambda setup, plan: pace.Cost(3600.0, 1, 0))
+    cli.main(command(pictures, tmp_path / "out", "--plan")[3:])
+    assert "**10 pictures, 10 h 00 min on CPU**" in capsys.readouterr().out
+    cli.main(["--plan", "--datasets", "DTD", "--limit", "2", "--out", str(tmp_path / "out")])
+    assert "**2 pictures, 2 h 00 min on CPU**" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_ones_own_is_found_by_its_path_or_beside_the_data_sets(pictures):

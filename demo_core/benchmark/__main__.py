@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import timedelta
@@ -26,21 +27,23 @@ from pathlib import Path
 
 import pandas as pd
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
-from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
-from demo_core.benchmark.piles import PAPER, RESIZES, DatasetUnavailable, Resize, cause, pile_of
+from demo_core.benchmark.options import parser
+from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
+from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import markdown, write
-from demo_core.benchmark.run import PRECISIONS, TILE, Plan, Setup, open_records, run
-from demo_core.benchmark.trials import SUITES, BenchmarkError, Trial, default_trials, read_trials
-from demo_core.defenses import DEFENSES
-from demo_core.device import DeviceError, chosen
+from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
+from demo_core.benchmark.tables import dataset_title
+from demo_core.benchmark.trials import BenchmarkError, Trial, read_trials
+from demo_core.device import DeviceError, chosen, name_of
 from demo_core.labels import LabelError
 from demo_core.models import (
     CHECKPOINT_VARIABLE,
     DEFAULT_MODEL,
-    MODELS,
+    RECORDS_FILE,
     ModelUnavailable,
     add_checkpoint,
     load,
@@ -48,133 +51,14 @@ from demo_core.models import (
 )
 
 
-def positive(text: str) -> int:
-    """A number of something, from the command line."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"“{text}” is no number of pictures: write a whole number from 1")
-    return int(text)
-
-
-def natural(text: str) -> int:
-    """A seed, from the command line."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"“{text}” is no seed: write a whole number from 0")
-    return int(text)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options, as --help shows them."""
-    found = argparse.ArgumentParser(
-        prog="python -m demo_core.benchmark",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_report(found)
-    _add_run(found)
-    return found
-
-
-def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--report",
-        type=Path,
-        help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and"
-        " do nothing else",
-    )
-    parser.add_argument(
-        "--store",
-        type=Path,
-        help="with --report: also write the records into this one file: .sqlite (with the run's settings), or"
-        " .csv.gz or .csv.xz",
-    )
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, help="the folder that holds the data sets")
-    parser.add_argument(
-        "--datasets",
-        nargs="+",
-        default=["TinyImageNet"],
-        help=f"of {', '.join(DATASETS)}; or folders of your own (default: TinyImageNet)",
-    )
-    parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/benchmark"),
-        help="the folder of the records; a run that was stopped goes on there (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--model",
-        choices=list(MODELS),
-        help=f"default: {DEFAULT_MODEL}; with --checkpoint, the one that was fine-tuned (default: the first"
-        " that has its shapes)",
-    )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        help="a file with a fine-tuned image tower, to take in place of the model’s",
-    )
-    parser.add_argument(
-        "--attacks",
-        nargs="+",
-        default=[str(t) for t in default_trials()],
-        help=f"clean, or attacks by {', '.join(ATTACKS)}, written as above; or {' or '.join(SUITES)}, for all"
-        f" that those need"
-        f" (default: {' '.join(map(str, default_trials()))})",
-    )
-    parser.add_argument(
-        "--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES), help="default: all of them"
-    )
-    parser.add_argument(
-        "--limit", type=positive, help="pictures of each data set, chosen at random by the seed; else all"
-    )
-    parser.add_argument(
-        "--skip-unreadable",
-        action="store_true",
-        help="leave out the pictures that cannot be read, and say how many; without this the first one ends"
-        " the run before it begins",
-    )
-    parser.add_argument(
-        "--resize",
-        default=PAPER.title,
-        choices=list(RESIZES),
-        help="; ".join(f"{k}: {v}" for k, v in RESIZES.items()) + " (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--batch",
-        type=positive,
-        default=128,
-        help="pictures worked on at once; halved where memory is too small (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--tile",
-        type=positive,
-        default=TILE,
-        help="pictures that go through a model at a time; the batch changes no prediction, this may"
-        " (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=natural,
-        default=0,
-        help="of start noise, targets, the defences' dice, and which pictures --limit takes"
-        " (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--precision",
-        default="float32",
-        choices=PRECISIONS,
-        help="; ".join(f"{k}: {v}" for k, v in PRECISIONS.items()),
-    )
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run, or report, what the arguments say; ends with one sentence where that cannot be."""
     try:
         if path := os.environ.get(CHECKPOINT_VARIABLE):
             add_checkpoint(path)
-        args = parser().parse_args(argv)
+        args = parser(__doc__).parse_args(argv)
+        if args.merge:
+            args.report = joined(args.merge, args.out)
         found = finished(args.report, args.store) if args.report else benchmark(args)
         if found is None:
             return
@@ -186,6 +70,17 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:  # of the results' place: pictures and weights have sentences of their own
         place = error.filename or args.report or args.out
         raise SystemExit(f"{place} cannot be used ({cause(error)}): choose another place.") from None
+
+
+def joined(places: list[Path], folder: Path) -> Path:
+    """The folder, with the records of all these places in it. Raises BenchmarkError."""
+    if empty := next((place for place in places if read_records(place).empty), None):
+        raise BenchmarkError(f"There are no records in {empty}: name the --out folders of runs.")
+    with alone_in(folder):
+        merge([*places, folder], folder / RECORDS_FILE)
+        for part in folder.glob("records-*.sqlite"):  # they are in the one file now
+            part.unlink()
+    return folder
 
 
 def finished(folder: Path, store: Path | None) -> pd.DataFrame:
@@ -205,7 +100,7 @@ def finished(folder: Path, store: Path | None) -> pd.DataFrame:
 def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     """The run that the command line asks for; all its records, where this is the first process."""
     keys = dict.fromkeys(_found(key, args.data) for key in args.datasets)
-    if args.data is None and any(key in DATASETS for key in keys):
+    if args.data is None and not args.plan and any(key in DATASETS for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = read_trials(args.attacks)
     args.model = (
@@ -213,8 +108,34 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     )
     patience = timedelta(days=7)  # a download, or the slowest, takes long
     state = PartialState(cpu=chosen().device.type == "cpu", timeout=patience)
+    with state.main_process_first():  # downloads, before the others look
+        setup = _setup(args, trials, state)
+    number, of = args.share
+    mine = (number * state.num_processes + state.process_index, of * state.num_processes)
+    plan = Plan(trials, args.defenses, args.batch, mine)
+    if args.plan:
+        if state.is_main_process:
+            print(_forecast(args, list(keys), setup, plan))
+        return None
     with ExitStack() as held:
-        return _together(args, keys, trials, state, held)
+        return _together(args, keys, setup, plan, state, held)
+
+
+def _setup(args: argparse.Namespace, trials: list[Trial], state: PartialState) -> Setup:
+    clip = load(args.model, state.device)
+    surrogate = load(surrogate_of(args.model), state.device) if any(t.transfers for t in trials) else None
+    return Setup(args.model, clip, surrogate, args.seed, args.precision, args.tile)
+
+
+def _forecast(args: argparse.Namespace, keys: list[str], setup: Setup, plan: Plan) -> str:
+    """What the run would take: of whole data sets as they officially are, of one's own as they lie there."""
+    sizes = {
+        key: (DATASETS[key].pictures if key in DATASETS else None)
+        or len(pile_of(key, args.data, setup.clip.image_size).indices)
+        for key in keys
+    }
+    limited = {key: min(size, args.limit or size) for key, size in sizes.items()}
+    return forecast(cost_of(setup, plan), plan, limited, name_of(setup.clip.device))
 
 
 def _found(key: str, data: Path | None) -> str:
@@ -232,38 +153,58 @@ def _found(key: str, data: Path | None) -> str:
 
 
 def _together(
-    args: argparse.Namespace, keys: Iterable[str], trials: list[Trial], state: PartialState, held: ExitStack
+    args: argparse.Namespace,
+    keys: Iterable[str],
+    setup: Setup,
+    plan: Plan,
+    state: PartialState,
+    held: ExitStack,
 ) -> pd.DataFrame | None:
     """What every process does; held: what it lets go of in the end."""
+    enough = None  # pictures of all data sets
+    if args.budget:
+        enough = affordable(cost_of(setup, plan), args.budget, plan.share[1])
+        (enough,) = broadcast_object_list([enough])  # each has measured something else
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
-        held.enter_context(alone_in(args.out, state.process_index))
-        clip = load(args.model, state.device)
-        resize = PAPER if args.resize == PAPER.title else Resize.of(clip)
-        piles = {
-            key: pile_of(
-                key,
-                args.data,
-                clip.image_size,
-                args.limit,
-                args.seed,
-                args.download,
-                resize=resize,
-                skip_unreadable=args.skip_unreadable,
-            )
-            for key in keys
-        }
-        surrogate = load(surrogate_of(args.model), state.device) if any(t.transfers for t in trials) else None
-        setup = Setup(args.model, clip, surrogate, args.seed, args.precision, args.tile)
-        share = (state.process_index, state.num_processes)
-        plan = Plan(trials, args.defenses, args.batch, share)
+        held.enter_context(alone_in(args.out, plan.share[0], others=args.share[1] > 1))
+        piles = _piles(args, keys, setup, enough)
         records = open_records(args.out, setup, piles, plan)
+    tally = Tally()
     for key, pile in piles.items():
-        for _ in run(setup.bench(pile), key, records, plan, quiet=not state.is_main_process):
+        for _ in run(setup.bench(pile), key, records, plan, not state.is_main_process, tally):
             pass
+    if state.is_main_process and tally.seconds:
+        print(spent(tally, setup.clip, setup.tile), file=sys.stderr)
     state.wait_for_everyone()
     found = records.read() if state.is_main_process else None
     state.destroy_process_group()
     return found
+
+
+def _piles(
+    args: argparse.Namespace, keys: Iterable[str], setup: Setup, enough: int | None
+) -> dict[str, Pile]:
+    """The data sets' pictures; enough: how many of all together are wanted, where that is said."""
+    resize = PAPER if args.resize == PAPER.title else Resize.of(setup.clip)
+    piles = {
+        key: pile_of(
+            key,
+            args.data,
+            setup.clip.image_size,
+            min(filter(None, (args.limit, enough)), default=None),
+            args.seed,
+            args.download,
+            resize=resize,
+            skip_unreadable=args.skip_unreadable,
+        )
+        for key in keys
+    }
+    if enough is None:
+        return piles
+    counts = shared_out(enough, {key: len(pile.indices) for key, pile in piles.items()})
+    said = ", ".join(f"{count:,} of {dataset_title(key)}" for key, count in counts.items())
+    print(f"In {lasting(args.budget)}: {said}.", file=sys.stderr)
+    return {key: piles[key].first(count) for key, count in counts.items()}
 
 
 if __name__ == "__main__":

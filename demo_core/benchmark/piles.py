@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -95,6 +95,10 @@ class Pile:
     files: str = ""
     resize: str = PAPER.title
     left_out: tuple[int, ...] = ()
+
+    def first(self, count: int) -> Pile:
+        """The first so many of its pictures."""
+        return replace(self, indices=self.indices[:count])
 
     @property
     def description(self) -> dict[str, int | str]:

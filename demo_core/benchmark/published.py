@@ -61,7 +61,7 @@ def against_published(records: pd.DataFrame, settings: dict[str, Any]) -> pd.Dat
         dataset, defense, attack = cast(tuple[str, str, str], key)
         if not (trial := trial_or_none(attack)):
             continue
-        for _, row in _counterparts(printed, dataset, defense, trial).iterrows():
+        for _, row in counterparts(printed, dataset, defense, trial).iterrows():
             value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
             reasons = _reasons(dataset, defense, trial, int(mine["pictures"]), row, settings)
             rows.append(
@@ -79,7 +79,7 @@ def against_published(records: pd.DataFrame, settings: dict[str, Any]) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def _counterparts(printed: pd.DataFrame, dataset: str, defense: str, trial: Trial) -> pd.DataFrame:
+def counterparts(printed: pd.DataFrame, dataset: str, defense: str, trial: Trial) -> pd.DataFrame:
     """The published rows of the same data set, defence and attack."""
     if trial.attack == CLEAN:
         theirs = printed[printed["clean_acc"].notna()].drop_duplicates(["dataset", "defense", "clean_acc"])

@@ -114,12 +114,13 @@ def merge(places: Iterable[Path], target: Path) -> None:
 
 
 @contextmanager
-def alone_in(folder: Path, process: int = 0) -> Iterator[None]:
-    """Meanwhile nobody else writes what this process writes into the folder; the first one sees to it that
-    nothing is left of another run either. Raises BenchmarkError where somebody else writes."""
+def alone_in(folder: Path, process: int = 0, others: bool = False) -> Iterator[None]:
+    """Meanwhile nobody else writes what this process writes into the folder. others: some may be there that
+    it was not started with; where none may, the first process sees to that. Raises BenchmarkError where
+    somebody else writes."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        for other in folder.glob("lock-*") if process == 0 else ():
+        for other in folder.glob("lock-*") if process == 0 and not others else ():
             with FileLock(other, timeout=0):
                 pass
         with FileLock(folder / f"lock-{process}", timeout=0):

@@ -213,20 +213,25 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
 
 
 def run(
-    bench: Bench, dataset: str, records: Records, plan: Plan, quiet: bool = False
+    bench: Bench,
+    dataset: str,
+    records: Records,
+    plan: Plan,
+    quiet: bool = False,
+    tally: Tally | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Make the records that are not there yet, batch by batch; yields the new ones (COLUMNS) once they are on
-    disk. A batch that does not fit into memory is halved. Raises BenchmarkError where not even one picture
-    fits."""
-    done = records.done(dataset)
-    queue = deque(_queued(bench.pile, plan, done))
+    disk. A batch that does not fit into memory is halved. tally: what is computed is added to it. Raises
+    BenchmarkError where not even one picture fits."""
+    done, tally = records.done(dataset), tally or Tally()
+    queue = deque(queued(bench.pile, plan, done))
     bar = tqdm(total=sum(len(work.rows) for work in queue), mininterval=2, disable=quiet, unit="picture")
     while queue:
         work = queue.popleft()
         against = work.against[0] if len(work.against) == 1 else "all defences"
         bar.set_description(f"{dataset}, {work.trial}, {against}")
         try:
-            found = _answered(bench, work, done)
+            found = answered(bench, work, done, tally)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -241,11 +246,20 @@ def run(
     bar.close()
 
 
+@dataclass
+class Tally:
+    """What has been computed so far: seconds, and pictures through the image tower."""
+
+    seconds: float = 0.0
+    forward: float = 0.0
+    backward: float = 0.0
+
+
 Done = dict[tuple[str, str], set[int]]  # indices that have a record, by attack and defence
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """Some rows of a pile under one attack, for the defences that have no record of some of them."""
 
     trial: Trial
@@ -253,7 +267,7 @@ class _Work:
     rows: torch.Tensor
 
 
-def _queued(pile: Pile, plan: Plan, done: Done) -> Iterator[_Work]:
+def queued(pile: Pile, plan: Plan, done: Done) -> Iterator[Work]:
     """All work that is left, in batches. An adaptive attack is made for each defence, any other for all."""
     indices, defenses = pile.indices.tolist(), list(dict.fromkeys(plan.defenses))
     mine = range(len(indices))[plan.share[0] :: plan.share[1]]
@@ -262,22 +276,27 @@ def _queued(pile: Pile, plan: Plan, done: Done) -> Iterator[_Work]:
             have = [done.get((str(trial), defense), set()) for defense in against]
             left = [row for row in mine if any(indices[row] not in h for h in have)]
             rows = torch.tensor(left, dtype=torch.long)
-            yield from (_Work(trial, against, part) for part in rows.split(plan.batch) if len(part))
+            yield from (Work(trial, against, part) for part in rows.split(plan.batch) if len(part))
 
 
-def _answered(bench: Bench, work: _Work, done: Done) -> pd.DataFrame:
+def answered(bench: Bench, work: Work, done: Done, tally: Tally) -> pd.DataFrame:
     """What each defence says of the pictures that it has no record of."""
-    pictures = bench.pile.load(work.rows)
-    pixels, made = bench.attacked(work.trial, pictures, work.against[0]), []
+    pictures, then = bench.pile.load(work.rows), time.perf_counter()
+    with count_passes() as passes:
+        pixels, made = bench.attacked(work.trial, pictures, work.against[0]), []
     for defense in work.against:
         have = done.get((str(work.trial), defense), set())
         new = torch.tensor([index not in have for index in pictures.indices.tolist()])
         if new.any():
             made.append(bench.answers(pictures[new], pixels[new.to(pixels.device)], defense))
-    return pd.concat(made)
+    found = pd.concat(made)
+    tally.seconds += time.perf_counter() - then
+    tally.forward += passes.forward + found["forward"].sum()
+    tally.backward += passes.backward + found["backward"].sum()
+    return found
 
 
-def _halved(work: _Work, queue: deque[_Work], tile: int | None) -> deque[_Work]:
+def _halved(work: Work, queue: deque[Work], tile: int | None) -> deque[Work]:
     """The work that did not fit into memory, and all behind it, in batches of half the size. Raises
     BenchmarkError where it is one picture."""
     if len(work.rows) == 1:
@@ -288,7 +307,7 @@ def _halved(work: _Work, queue: deque[_Work], tile: int | None) -> deque[_Work]:
     torch.cuda.empty_cache()
     batch = -(-len(work.rows) // 2)
     parts = ((other, rows) for other in (work, *queue) for rows in other.rows.split(batch))
-    return deque(_Work(other.trial, other.against, rows) for other, rows in parts)
+    return deque(Work(other.trial, other.against, rows) for other, rows in parts)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo_core.benchmark.__main__ import natural, positive
+from demo_core.benchmark.options import natural, positive
 from demo_core.benchmark.records import alone_in
 from demo_core.benchmark.run import Plan, Setup, open_records, run
 from demo_core.benchmark.trials import BenchmarkError, read_trials

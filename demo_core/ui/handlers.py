@@ -105,8 +105,8 @@ def model_and_photo(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Te
 
 def put_in(path: str | None) -> object:
     """What a picture input becomes after a visitor's file: a clean copy; where it cannot be read he is told
-    so at once. A file that he did not bring is the one that was there: gradio sends it where he takes it away,
-    and it must not come back."""
+    so at once. A file that he did not bring is the one that was there, which gradio sends where he takes it
+    away: it must not come back."""
     page = LocalContext.blocks.get(None)
     try:
         brought = path and (page is None or path in page.upload_file_set)

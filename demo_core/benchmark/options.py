@@ -1,0 +1,187 @@
+"""The benchmark's command line: its options, and what is no value of theirs."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+
+from demo_core.attacks import ATTACKS
+from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.piles import PAPER, RESIZES
+from demo_core.benchmark.run import PRECISIONS, TILE
+from demo_core.benchmark.trials import SUITES, default_trials
+from demo_core.defenses import DEFENSES
+from demo_core.models import DEFAULT_MODEL, MODELS
+
+
+def positive(text: str) -> int:
+    """A number of something, from the command line."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"“{text}” is no number of pictures: write a whole number from 1")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """A seed, from the command line."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"“{text}” is no seed: write a whole number from 0")
+    return int(text)
+
+
+def share(text: str) -> tuple[int, int]:
+    """Which of how many shares, from the command line."""
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and int(number) < int(of)):
+        raise argparse.ArgumentTypeError(f"“{text}” is no share: write 0/4 to 3/4 for the four of a run")
+    return int(number), int(of)
+
+
+def duration(text: str) -> float:
+    """Seconds, from the command line."""
+    with suppress(ValueError):
+        if (seconds := pd.Timedelta(text).total_seconds()) > 0 and not text.isdecimal():
+            return float(seconds)
+    raise argparse.ArgumentTypeError(f"“{text}” is no time: write it like 2h, 45min or 1h30min")
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options, as --help shows them under what is said first."""
+    found = argparse.ArgumentParser(
+        prog="python -m demo_core.benchmark",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_report(found)
+    _add_run(found)
+    _add_pace(found)
+    return found
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report",
+        type=Path,
+        help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and"
+        " do nothing else",
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        help="with --report: also write the records into this one file: .sqlite (with the run's settings), or"
+        " .csv.gz or .csv.xz",
+    )
+    parser.add_argument(
+        "--merge",
+        type=Path,
+        nargs="+",
+        metavar="PLACE",
+        help="join the records of these folders or files in the folder --out and print its tables; what was"
+        " made under other settings is refused",
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="the folder that holds the data sets")
+    parser.add_argument(
+        "--datasets",
+        nargs="+",
+        default=["TinyImageNet"],
+        help=f"of {', '.join(DATASETS)}; or folders of your own (default: TinyImageNet)",
+    )
+    parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/benchmark"),
+        help="the folder of the records; a run that was stopped goes on there (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=list(MODELS),
+        help=f"default: {DEFAULT_MODEL}; with --checkpoint, the one that was fine-tuned (default: the first"
+        " that has its shapes)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="a file with a fine-tuned image tower, to take in place of the model’s",
+    )
+    parser.add_argument(
+        "--attacks",
+        nargs="+",
+        default=[str(t) for t in default_trials()],
+        help=f"clean, or attacks by {', '.join(ATTACKS)}, written as above; or {' or '.join(SUITES)}, for all"
+        f" that those need"
+        f" (default: {' '.join(map(str, default_trials()))})",
+    )
+    parser.add_argument(
+        "--defenses", nargs="+", default=list(DEFENSES), choices=list(DEFENSES), help="default: all of them"
+    )
+    parser.add_argument(
+        "--limit", type=positive, help="pictures of each data set, chosen at random by the seed; else all"
+    )
+    parser.add_argument(
+        "--skip-unreadable",
+        action="store_true",
+        help="leave out the pictures that cannot be read, and say how many; without this the first one ends"
+        " the run before it begins",
+    )
+    parser.add_argument(
+        "--resize",
+        default=PAPER.title,
+        choices=list(RESIZES),
+        help="; ".join(f"{k}: {v}" for k, v in RESIZES.items()) + " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        default=128,
+        help="pictures worked on at once; halved where memory is too small (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=positive,
+        default=TILE,
+        help="pictures that go through a model at a time; the batch changes no prediction, this may"
+        " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=natural,
+        default=0,
+        help="of start noise, targets, the defences' dice, and which pictures --limit takes"
+        " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=PRECISIONS,
+        help="; ".join(f"{k}: {v}" for k, v in PRECISIONS.items()),
+    )
+
+
+def _add_pace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="say what the run would take here, and what would reproduce the figures that papers printed, and"
+        " do nothing else",
+    )
+    parser.add_argument(
+        "--budget",
+        type=duration,
+        metavar="TIME",
+        help="take as many pictures of each data set as this time is enough for, say 2h: a few are timed"
+        " first, and the widest interval is made as narrow as can be",
+    )
+    parser.add_argument(
+        "--share",
+        type=share,
+        default=(0, 1),
+        metavar="N/OF",
+        help="work on every OF-th picture from the N-th alone, 0/4 to 3/4: for the jobs of an array, on one"
+        " folder --out or each on its own, to be merged",
+    )

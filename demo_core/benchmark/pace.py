@@ -1,0 +1,159 @@
+"""How long a run takes: what a picture of it costs here, how many pictures a time is enough for, and how much
+of a run's time were the image tower's own passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from demo_core.benchmark.piles import Pile, held, pile_of
+from demo_core.benchmark.published import counterparts, published
+from demo_core.benchmark.report import tabulated
+from demo_core.benchmark.run import Plan, Setup, Tally, answered, queued
+from demo_core.benchmark.tables import dataset_title, interval
+from demo_core.benchmark.trials import CLEAN
+from demo_core.clip import ZeroShotCLIP, in_tiles
+from demo_core.defenses import title_of
+
+ROUNDS = 3  # of which the fastest counts
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one picture under all that a plan has. seconds: here; forward, backward: passes."""
+
+    seconds: float
+    forward: float
+    backward: float
+
+
+def examples(side: int, count: int) -> Pile:
+    """So many pictures: the example photographs, again and again."""
+    pile = pile_of("Examples", Path(), side)
+    some = pile.load(torch.arange(len(pile.indices)))
+    rows = torch.arange(count) % len(some)
+    return held(some.pictures[rows], some.labels[rows], pile.names, template=pile.template)
+
+
+def cost_of(setup: Setup, plan: Plan) -> Cost:
+    """Measured: one tile of photographs under everything, by the run's own code. Gates open as they do for
+    photographs, and a data set's number of classes hardly matters."""
+    bench, tally = setup.bench(examples(setup.clip.image_size, setup.tile)), Tally()
+    one_tile = replace(plan, batch=setup.tile, share=(0, 1))
+    bare_seconds(setup.clip, setup.tile)  # what is first is slow
+    for work in queued(bench.pile, one_tile, {}):
+        answered(bench, work, {}, tally)
+    return Cost(*(value / setup.tile for value in (tally.seconds, tally.forward, tally.backward)))
+
+
+def bare_seconds(clip: ZeroShotCLIP, tile: int) -> tuple[float, float]:
+    """Of a picture that goes through the image tower alone, a tile at once: forward, and forward and back."""
+    pixels = torch.rand(tile, 3, clip.image_size, clip.image_size, device=clip.device)
+
+    def fastest(through: bool) -> float:
+        times = []
+        for _ in range(ROUNDS):
+            then, leaf = time.perf_counter(), pixels.clone().requires_grad_(through)
+            with torch.set_grad_enabled(through), in_tiles(tile):
+                looked_at = clip.encode(leaf).pow(2).sum()
+            if through:
+                (looked_at,) = torch.autograd.grad(looked_at, leaf)
+            looked_at.sum().item()  # a GPU has ended only now
+            times.append(time.perf_counter() - then)
+        return min(times) / tile
+
+    return fastest(False), fastest(True)
+
+
+def spent(tally: Tally, clip: ZeroShotCLIP, tile: int) -> str:
+    """A finished run's throughput, and what of its time was not the image tower's."""
+    forward, both = bare_seconds(clip, tile)
+    bare = forward * (tally.forward - tally.backward) + both * tally.backward
+    passes = tally.forward + tally.backward
+    return (
+        f"{passes:,.0f} passes of a picture through the image tower in {lasting(tally.seconds)},"
+        f" {passes / tally.seconds:,.0f} a second; {min(1.0, bare / tally.seconds):.0%} of that time is what"
+        " the passes alone take."
+    )
+
+
+def lasting(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def affordable(cost: Cost, seconds: float, processes: int = 1) -> int:
+    """How many pictures there is time for, at least one."""
+    return max(1, int(processes * seconds / cost.seconds))
+
+
+def shared_out(pictures: int, sizes: Mapping[str, int]) -> dict[str, int]:
+    """So many pictures over data sets of these sizes, so that the widest interval is as narrow as it can be:
+    as many of each, but for the small ones, which give all they have; each gives one at least."""
+    found: dict[str, int] = {}
+    left = pictures
+    for rest, key in zip(range(len(sizes), 0, -1), sorted(sizes, key=lambda key: sizes[key])):
+        found[key] = min(sizes[key], max(1, left // rest))
+        left -= found[key]
+    return {key: found[key] for key in sizes}
+
+
+def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str) -> str:
+    """What a run will take, and what would count as reproduced, as Markdown. sizes: pictures of each data
+    set."""
+    everything = sum(sizes.values())
+    rows = {
+        dataset_title(key): [f"{size:,}", f"{size * cost.seconds / 3600:.2f}", f"±{half_width(size, 50):.1f}"]
+        for key, size in sizes.items()
+    }
+    taken = pd.DataFrame.from_dict(rows, "index", columns=["pictures", "hours", "interval, at most"])
+    return "\n\n".join(
+        [
+            f"**{everything:,} pictures, {lasting(everything * cost.seconds)} on {device}**, measured with"
+            f" {len(plan.trials)} attacks and {len(plan.defenses)} defences on example photographs: of each"
+            f" picture {cost.forward:.0f} passes forward and {cost.backward:.0f} back, in"
+            f" {cost.seconds:.3g} s. On n such devices, each with its --share, an n-th of it.",
+            tabulated(taken, "data set"),
+            *_to_reproduce(plan, sizes),
+        ]
+    )
+
+
+def _to_reproduce(plan: Plan, sizes: Mapping[str, int]) -> list[str]:
+    """What papers printed of the plan's rows, a table an attack, and how far off is still the same."""
+    printed, sources = published(), []
+    tables = []
+    for trial in plan.trials:
+        cells: dict[str, dict[str, str]] = {}
+        for dataset, defense in product(sizes, plan.defenses):
+            theirs = counterparts(printed, dataset, defense, trial)
+            same = theirs if trial.attack == CLEAN else theirs[theirs["attack_steps"] == trial.steps]
+            for _, row in same.head(1).iterrows():
+                value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
+                off = 2**0.5 * half_width(sizes[dataset], value)
+                cells.setdefault(dataset_title(dataset), {})[title_of(defense)] = f"{value:.2f} ±{off:.2f}"
+                sources.append(row["source"])
+        if cells:
+            tables.append(tabulated(pd.DataFrame.from_dict(cells, "index").fillna(""), trial.title))
+    if not tables:
+        return ["No paper printed a figure of what is planned."]
+    words = (
+        "What papers printed, and what would reproduce it: a figure no further off than the 95 % interval of"
+        " the difference between two runs over so many pictures. Sources: "
+    )
+    return [f"{words}{'; '.join(dict.fromkeys(sources))}.", *tables]
+
+
+def half_width(pictures: int, accuracy: float) -> float:
+    """Of an accuracy's interval, in points."""
+    low, high = interval(round(accuracy / 100 * pictures), pictures)
+    return (high - low) / 2

@@ -1,0 +1,76 @@
+"""How long a run takes, and what a time is enough for."""
+
+from dataclasses import replace
+
+import pytest
+
+from demo_core.benchmark import pace
+from demo_core.benchmark.options import duration, share
+from demo_core.benchmark.pace import Cost, affordable, forecast, shared_out
+from demo_core.benchmark.run import Plan, Setup, Tally
+from demo_core.benchmark.trials import Trial
+
+COST = Cost(seconds=2.0, forward=30, backward=12)
+PLAN = Plan([Trial("clean"), Trial("pgd", 1)], ["none", "ttc"], 8)
+
+
+@pytest.mark.parametrize(
+    "pictures, sizes, counts",
+    [
+        (90, {"a": 1000, "b": 1000, "c": 1000}, {"a": 30, "b": 30, "c": 30}),
+        (90, {"a": 1000, "b": 10, "c": 1000}, {"a": 40, "b": 10, "c": 40}),
+        (5000, {"a": 1000, "b": 10}, {"a": 1000, "b": 10}),
+        (1, {"a": 1000, "b": 10}, {"a": 1, "b": 1}),
+    ],
+)
+def test_a_time_is_shared_out_so_that_the_widest_interval_is_narrowest(pictures, sizes, counts):
+    assert shared_out(pictures, sizes) == counts and list(shared_out(pictures, sizes)) == list(sizes)
+
+
+def test_a_time_is_enough_for_as_many_pictures_as_cost_it():
+    assert affordable(COST, 600) == 300
+    assert affordable(COST, 600, processes=4) == 1200
+    assert affordable(COST, 0.5) == 1
+
+
+def test_what_a_picture_costs_is_counted_with_the_runs_own_code(clip):
+    setup = Setup("photo", clip, tile=2)
+    none = pace.cost_of(setup, Plan([Trial("clean")], ["none"], 2))
+    assert (none.forward, none.backward) == (1, 0) and none.seconds > 0
+    attacked = pace.cost_of(setup, Plan([Trial("clean"), Trial("pgd", 4, steps=3)], ["none", "tte"], 2))
+    assert (attacked.forward, attacked.backward) == (2 * (1 + 10) + 3, 3)
+
+
+def test_the_share_of_the_bare_passes_is_told(clip):
+    forward, both = pace.bare_seconds(clip, 4)
+    said = pace.spent(Tally(2 * (6 * forward + 4 * both), forward=10, backward=4), clip, 4)
+    percent = int(said.split("%")[0].rsplit(" ", 1)[1])
+    assert said.startswith("14 passes of a picture") and 20 <= percent <= 90
+
+
+def test_a_plan_says_the_time_and_what_would_reproduce_the_papers():
+    said = forecast(COST, PLAN, {"CIFAR10": 10_000, "ImageNet": 50_000}, "an H100")
+    assert "60,000 pictures, 33 h 20 min on an H100" in said
+    assert "| CIFAR10    | 10,000     | 5.56    |" in said
+    row = next(line for line in said.splitlines() if line.startswith("| CIFAR10") and "±" in line[20:])
+    assert row
+    assert "28.75 ±1.2" in said  # TTC on CIFAR10 at 1/255, in the paper's Table 1
+    narrower = forecast(COST, PLAN, {"CIFAR10": 100, "ImageNet": 100}, "an H100")
+    assert "28.75 ±12." in narrower
+    nothing = forecast(COST, replace(PLAN, defenses=["padding"]), {"Examples": 10}, "a CPU")
+    assert nothing.endswith("No paper printed a figure of what is planned.")
+
+
+@pytest.mark.parametrize("text, seconds", [("2h", 7200), ("45min", 2700), ("1h30min", 5400), ("90s", 90)])
+def test_times_are_read_as_they_are_written(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "read, text",
+    [(duration, t) for t in ("2", "-1h", "soon", "0s", "")]
+    + [(share, t) for t in ("4/4", "1", "-1/4", "a/b", "0/0")],
+)
+def test_what_is_no_time_or_share_is_told_how_to_write_it(read, text):
+    with pytest.raises(Exception, match="write"):
+        read(text)
