@@ -692,11 +692,16 @@ function note(term) {
   card.style.left = clamp(at.left, 8, Math.max(8, room - card.offsetWidth - 8)) + "px";
   card.style.top = (at.bottom + card.offsetHeight + 8 < innerHeight ? at.bottom + 6 : at.top - card.offsetHeight - 6) + "px";
 }
+// The term whose note is open and that has the focus: neither a scroll nor a resting mouse takes its note away.
+function held() {
+  const term = document.activeElement;
+  return term?.matches(".term[aria-describedby]") ? term : null;
+}
 for (const event of ["mouseover", "focusin", "click"]) document.addEventListener(event, ({ target }) => {
   const term = target.closest?.(".term");
-  if (term || event === "click" || !target.closest?.(".term-card")) note(term);
+  if (term || event === "click" || !target.closest?.(".term-card")) note(term ?? (event === "mouseover" ? held() : null));
 });
-addEventListener("scroll", () => note(null), { passive: true });
+addEventListener("scroll", () => note(held()), { passive: true });  // focus scrolls its term into view
 
 // ---------------------------------------------------------------- wiring
 
