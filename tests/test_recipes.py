@@ -12,16 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from demo_core import embedded
+from demo_core import benchmark, embedded
+from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.trials import SUITES, Trial, read_trials
 
-RECIPES = sorted((Path(embedded.__file__).parent / "recipes").glob("*.sh"))
+# Those that make the models in the box, which their card names, and those of a benchmark.
+MAKING, MEASURING = (
+    sorted((Path(m.__file__).parent / "recipes").glob("*.sh")) for m in (embedded, benchmark)
+)
+RECIPES = MAKING + MEASURING
 ROOT = Path(__file__).parents[1]
-# In python's place: writes down what it is called with, a line a call.
+# In their place: writes down what module is called with what, a line a call.
+LAUNCHERS = ("python", "torchrun", "accelerate")
 STAND_IN = """#!{python}
 import json, sys
-open({calls!r}, "a").write(json.dumps(sys.argv[1:]) + "\\n")
+open({calls!r}, "a").write(json.dumps(sys.argv[sys.argv.index("-m"):]) + "\\n")
 """
+JOB = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16"}
 
 
 TO_MAKE_ONLY = {"transformers"}  # what the recipes need beyond the requirements, as they say
@@ -33,11 +40,12 @@ class Parsed(Exception):
 
 def calls_of(recipe: Path, folder: Path) -> list[list[str]]:
     """The arguments of each python that the recipe starts, in order, with ARCHIVES for the archives."""
-    stand_in, calls = folder / "python", folder / "calls"
-    stand_in.write_text(STAND_IN.format(python=sys.executable, calls=str(calls)))
-    stand_in.chmod(0o755)
-    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(["bash", recipe, "ARCHIVES"], check=True, env=os.environ | {"PATH": path}, cwd=folder)
+    calls = folder / "calls"
+    for stand_in in (folder / launcher for launcher in LAUNCHERS):
+        stand_in.write_text(STAND_IN.format(python=sys.executable, calls=str(calls)))
+        stand_in.chmod(0o755)
+    env = os.environ | JOB | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["bash", recipe, "ARCHIVES"], check=True, env=env, cwd=ROOT)
     return [json.loads(line) for line in calls.read_text().splitlines()]
 
 
@@ -83,9 +91,9 @@ def test_every_command_is_one_that_its_module_takes(recipe, tmp_path, monkeypatc
 def test_the_readme_s_benchmarks_are_commands(tmp_path, monkeypatch):
     text = (ROOT / "README.md").read_text().split("## The benchmark")[1]
     block = re.search(r"```sh\n(.+?)```", text, re.S)[1]
-    (tmp_path / "block.sh").write_text(re.sub("^accelerate launch", "python", block, flags=re.M))
+    (tmp_path / "block.sh").write_text(block)
     calls = calls_of(tmp_path / "block.sh", tmp_path)
-    assert len(calls) == 6
+    assert len(calls) == 7
     for call in calls:
         attacks = parsed(call, monkeypatch).attacks
         read = [str(trial) for trial in read_trials(attacks)]
@@ -96,7 +104,16 @@ def test_the_readme_s_benchmarks_are_commands(tmp_path, monkeypatch):
 def test_a_recipe_says_what_it_needs_and_makes_and_how_long_it_takes(recipe):
     head = recipe.read_text().split("set -euo pipefail")[0]
     assert all(f"\n# {word} " in head for word in ("Needs", "Writes", "Takes"))
-    assert f"bash {recipe.relative_to(ROOT)} ARCHIVES" in head
+    assert re.search(rf"\n#   (bash|sbatch --array=0-15) {recipe.relative_to(ROOT)} (ARCHIVES|DATA)\b", head)
+
+
+def test_a_job_of_an_array_works_on_its_own_share_of_the_paper_s_table(tmp_path, monkeypatch):
+    recipe = next(path for path in MEASURING if path.stem == "slurm-array")
+    (call,) = calls_of(recipe, tmp_path)
+    options = parsed(call, monkeypatch)
+    assert options.share == (3, 16) and set(options.datasets) == {
+        key for key in DATASETS if key not in ("TinyImageNet", "Examples")
+    }
 
 
 def test_a_recipe_without_its_archives_says_so(tmp_path):
@@ -111,4 +128,4 @@ def test_a_command_that_a_module_does_not_take_is_noticed(monkeypatch):
 
 def test_the_card_names_every_recipe_and_no_other():
     card = (ROOT / "assets/embedded/README.md").read_text()
-    assert re.findall(r"`([\w-]+\.sh)`", card) == [recipe.name for recipe in RECIPES]
+    assert re.findall(r"`([\w-]+\.sh)`", card) == [recipe.name for recipe in MAKING]

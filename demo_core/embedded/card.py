@@ -14,6 +14,8 @@ import json
 import statistics
 from pathlib import Path
 
+import pandas as pd
+
 from demo_core.benchmark.report import drawn, shipped, shipped_markdown
 from demo_core.benchmark.tables import UNIT, table
 from demo_core.benchmark.trials import CLEAN, attack_title
@@ -191,6 +193,12 @@ def model_markdown(key: str) -> str:
 JUDGED_ON, JUDGED_BY = "ImageNet", (CLEAN, "pgd@1+predicted", "pgd@4+predicted")
 
 
+def mean_of_the_sets(records: pd.DataFrame) -> pd.Series:
+    """By defence, in percent: what stands under JUDGED_BY in the mean, each set of as much weight."""
+    accuracy = table(records)["accuracy"].unstack("attack")[list(JUDGED_BY)]
+    return accuracy.mean(axis=1).groupby("defense").mean()
+
+
 def overview() -> str:
     """The project's README: what each defence leaves standing on each embedded model, the best first, and
     what it costs."""
@@ -198,22 +206,24 @@ def overview() -> str:
     judged = {key: found[found["dataset"] == JUDGED_ON] for key, found in records.items()}
     accuracy = {key: table(found)["accuracy"][JUDGED_ON].unstack("attack") for key, found in judged.items()}
     means = {key: found[list(JUDGED_BY)].mean(axis=1) for key, found in accuracy.items()}
+    wide = {key: mean_of_the_sets(found) for key, found in records.items()}
     first = judged[KEYS[0]]
     cost = first[["forward", "backward"]].sum(axis=1).groupby([first["defense"], first["attack"]]).mean()
     pictures = first[first["attack"] == CLEAN]["index"].nunique()
     lines = [
         f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(JUDGED_BY[1])} / "
-        f"{attack_title(JUDGED_BY[2])}, and the mean of the three; passes are forward and backward, of an"
-        " attacked picture.",
+        f"{attack_title(JUDGED_BY[2])}, and the mean of the three; beside it that mean over"
+        f" {records[KEYS[0]]['dataset'].nunique()} sets, each of as much weight. Passes are forward and"
+        " backward, of an attacked picture.",
         "",
-        "| defence | passes | " + " | ".join(f"{MODELS[key].title} | mean" for key in KEYS) + " |",
-        "|---" * (2 + 2 * len(KEYS)) + "|",
+        "| defence | passes | " + " | ".join(f"{MODELS[key].title} | mean | all sets" for key in KEYS) + " |",
+        "|---" * (2 + 3 * len(KEYS)) + "|",
     ]
     for defense in means[KEYS[0]].sort_values(ascending=False).index:
         cells = [title_of(defense), f"{cost[defense, JUDGED_BY[2]]:.0f}"]
         for key in KEYS:
             cells.append(" / ".join(f"{accuracy[key].loc[defense, a]:.1f}" for a in JUDGED_BY))
-            cells.append(f"{means[key][defense]:.1f}")
+            cells += [f"{means[key][defense]:.1f}", f"{wide[key][defense]:.1f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -3,12 +3,12 @@
 #
 #   bash demo_core/embedded/recipes/6-accuracy.sh ARCHIVES
 #
-# Needs    ARCHIVES/{ImageNet,CIFAR10,Caltech101,OxfordPets}.zip: validation or test photographs, a folder a class
+# Needs    ARCHIVES/{ImageNet,CIFAR10,CIFAR100,Caltech101,Flowers102,OxfordPets}.zip: validation or test photographs,
+#          a folder a class
 # Writes   assets/embedded/{photo,photo-fare}/{records.sqlite,accuracy.png}, and both documents' figures
 # Takes    about ten minutes of one H100 for both models, several runs side by side; hours on two CPU cores, where
-#          a run that was stopped goes on where it was. Shipped are 200 pictures under pgd@4, and CIFAR10
-#          without 4/255 on the first model, and what the checks compare on the first model only: those
-#          runs were stopped.
+#          a run that was stopped goes on where it was. Shipped are 200 pictures under pgd@4, and what the
+#          checks compare on the first model only: those runs were stopped.
 set -euo pipefail
 archives=${1:?name the folder of the archives}
 
@@ -30,7 +30,7 @@ for model in photo photo-fare; do
     # shellcheck disable=SC2086
     every_so_many=3 judge "$model" 300 ImageNet "noise@4 pgd@64+predicted transfer@4+predicted" $every
     # shellcheck disable=SC2086
-    judge "$model" 100 "OxfordPets Caltech101 CIFAR10" "$predicted" $every
+    judge "$model" 100 "OxfordPets Caltech101 Flowers102 CIFAR10 CIFAR100" "$predicted" $every
 done
 for model in photo photo-fare; do
     python -m demo_core.benchmark --report "runs/$model" --store "assets/embedded/$model/records.sqlite"
