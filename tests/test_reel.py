@@ -124,8 +124,8 @@ def test_every_preset_can_be_run():
 @pytest.mark.slow
 @pytest.mark.parametrize("scene, name", finished_scenes().items(), ids=finished_scenes().values())
 def test_what_comes_with_the_demo_is_what_the_model_gives(photo_clip, scene, name):
-    """Up to last bits, which differ between machines: they turn few signs of the first step, more of each step
-    after it, and leave what the model says of the picture as it was."""
+    """Up to last bits, which differ between machines: they turn few signs of the first step, more of each
+    step after it, and leave what the model says of the picture as it was."""
     given, fresh = stored(scene), reel(made(scene, photo_clip), study_of(scene.model))
     assert given["labels"] == fresh["labels"] and [f["act"] for f in given["frames"]] == [
         f["act"] for f in fresh["frames"]
