@@ -323,6 +323,22 @@ def test_a_broken_picture_of_a_set_is_named_by_its_file_or_else_by_its_number(
         pile.load(torch.arange(1))
 
 
+@pytest.mark.parametrize("key", sorted({*REPLICAS} - {"CIFAR10", "CIFAR100", "STL10", "PCAM"}))
+def test_the_files_of_every_set_are_read_as_the_lab_reads_a_picture(key, tmp_path, monkeypatch):
+    """16 bits of grey come out white otherwise; and a damaged one is named before anything is attacked."""
+    monkeypatch.setattr(tv.flowers102, "check_integrity", lambda path, md5=None: Path(path).exists())
+    REPLICAS[key][0](tmp_path)
+    files = [path for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".JPEG")]
+    for file in files:
+        Image.fromarray(np.full((80, 80), 117 * 257, np.uint16)).save(file, "png")
+    found = pile_of(key, tmp_path, 64, limit=3).load(torch.arange(2))
+    assert found.pictures.unique().tolist() == [117]
+    for file in files:
+        file.write_bytes(b"no picture")
+    with pytest.raises(DatasetUnavailable, match=r"\.(jpg|JPEG) cannot be read"):
+        pile_of(key, tmp_path, 64)
+
+
 def test_too_few_classes_are_noticed(tmp_path):
     picture(tmp_path / "country211" / "test" / "FR" / "0.jpg")
     with pytest.raises(DatasetUnavailable, match="1 classes instead of 211"):

@@ -30,6 +30,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
 from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, cause, pile_of
@@ -143,11 +144,11 @@ def _found(key: str, data: Path | None) -> str:
     if key in DATASETS:
         return key
     places = (Path(key), *([data / key] if data else []))
-    folder = next((p for p in places if p.is_dir() or (p.is_file() and p.suffix.lower() == ".zip")), None)
+    folder = next((p for p in places if p.is_dir() or (p.is_file() and p.suffix.lower() in FILES)), None)
     if folder is None:
         raise BenchmarkError(
-            f"“{key}” is no data set, no folder and no zip: choose from {', '.join(DATASETS)}, or name a"
-            " folder or a zip of one."
+            f"“{key}” is no data set, no folder and no file of one: choose from {', '.join(DATASETS)}, or name"
+            f" a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}."
         )
     return str(folder.resolve())
 

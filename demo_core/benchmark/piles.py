@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as vision
 
 from demo_core.benchmark import layouts
 from demo_core.benchmark.datasets import DATASETS, OWN, Dataset, Opened, Pictures
-from demo_core.benchmark.folders import LayoutError, Listed, path_of
+from demo_core.benchmark.folders import LayoutError, Listed, path_of, readable
 from demo_core.clip import ZeroShotCLIP
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pictures import PictureError
@@ -150,12 +150,12 @@ def pile_of(
         advice = "" if row.by_hand or download else hint
         failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
         raise DatasetUnavailable(
-            f"{row.title}{failed} ({cause(error)}): put {row.layout} into {place}{advice}."
+            f"{row.title}{failed} ({cause(error)}): {_remedy(key, row, place)}{advice}."
         ) from error
     if row.classes and len(names) != row.classes:
         raise DatasetUnavailable(
-            f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
-            f" {row.layout} into {place}."
+            f"{row.title} under {place} has {len(names)} classes instead of {row.classes}:"
+            f" {_remedy(key, row, place)}."
         )
     if len(names) < 2:
         raise DatasetUnavailable(
@@ -183,11 +183,17 @@ def pile_of(
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
     files = ""
-    if row is OWN and isinstance(found, layouts.InTree):
+    if row is OWN and isinstance(found, Listed):
         files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
     return Pile(
         chosen, tuple(names), row.template, load, len(found), files, resize.title, tuple(sorted(left_out))
     )
+
+
+def _remedy(key: str, row: Dataset, place: Path) -> str:
+    """What to do about a data set that cannot be read."""
+    other = "" if row is OWN else f", or its pictures with a folder a class into {place / key}"
+    return f"put {row.layout} into {place}{other}"
 
 
 def _opened(key: str, row: Dataset, place: Path, download: bool) -> Opened:
@@ -196,10 +202,10 @@ def _opened(key: str, row: Dataset, place: Path, download: bool) -> Opened:
     try:
         return row.open(place, download)
     except Exception as error:
-        other = None if row is OWN or download else layouts.place_of(key, place)
+        other = None if row is OWN or download else layouts.place_of(key, place, _beside(row))
         if other is None or (isinstance(error, LayoutError) and _same(other, row)):
             raise
-        found, names = layouts.opened(other, row.named, row.official())
+        found, names = layouts.opened(key, other, row.named)
         if _same(other, row) and len(names) != row.classes:
             raise
         return found, names
@@ -207,7 +213,12 @@ def _opened(key: str, row: Dataset, place: Path, download: bool) -> Opened:
 
 def _same(other: Path, row: Dataset) -> bool:
     """Whether it is where torchvision looks, too."""
-    return other.name.lower() == row.layout.split("/")[0].lower()
+    return other.name.lower() == _beside(row)
+
+
+def _beside(row: Dataset) -> str:
+    """The folder that torchvision looks into."""
+    return row.layout.split("/")[0].lower()
 
 
 def cause(error: BaseException) -> str:
@@ -226,8 +237,8 @@ def _unreadable(found: Pictures, indices: Sequence[int], whole: bool) -> dict[in
         try:
             if whole:
                 found[index]
-            elif source := found.source(index) if isinstance(found, Listed) else path_of(found, index):
-                with Image.open(source):
+            elif isinstance(found, Listed):
+                with Image.open(found.source(index), formats=readable()):
                     pass
         except UNREADABLE as error:
             return error
