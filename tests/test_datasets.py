@@ -17,10 +17,7 @@ from torchvision import transforms
 
 from demo_core.benchmark import piles
 from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, SATELLITE, plain
-from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Resize, fitted, pile_of
-from demo_core.benchmark.records import settings_of
-from demo_core.benchmark.run import Plan, Setup, open_records
-from demo_core.benchmark.trials import BenchmarkError, Trial
+from demo_core.benchmark.piles import DatasetUnavailable, Resize, fitted, pile_of
 from demo_core.pictures import open_picture
 
 
@@ -517,17 +514,3 @@ def test_both_ways_of_resizing_are_pixel_for_pixel_the_paper_s_and_clip_s(side):
             found = fitted(picture, side, resize=Resize("clip", 1.0, "bicubic", squash))
             assert torch.equal(found, expected.round().byte())
         assert not torch.equal(fitted(picture, side), found)
-
-
-def test_records_keep_how_pictures_were_resized(tmp_path, clip):
-    folder, trials = tmp_path / "records", [Trial.read("clean")]
-
-    def opened(resize: Resize):
-        pile = pile_of("Examples", Path("nowhere"), clip.image_size, limit=1, resize=resize)
-        plan = Plan(trials, ["none"], 1)
-        open_records(folder, Setup("photo", clip), {"Examples": pile}, plan)
-        return settings_of(folder)["fixed"]
-
-    assert opened(Resize.of(clip))["resize"] == "clip"
-    with pytest.raises(BenchmarkError):
-        opened(PAPER)

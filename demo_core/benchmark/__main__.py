@@ -33,7 +33,7 @@ from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
-from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, cause, pile_of
+from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import markdown, write
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
@@ -147,8 +147,8 @@ def _found(key: str, data: Path | None) -> str:
     folder = next((p for p in places if p.is_dir() or (p.is_file() and p.suffix.lower() in FILES)), None)
     if folder is None:
         raise BenchmarkError(
-            f"“{key}” is no data set, no folder and no file of one: choose from {', '.join(DATASETS)}, or name"
-            f" a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}."
+            f"“{key}” is no data set, no folder and no file of one: choose from {', '.join(DATASETS)}, or"
+            f" name a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}."
         )
     return str(folder.resolve())
 
@@ -195,7 +195,7 @@ def _piles(
             min(filter(None, (args.limit, enough)), default=None),
             args.seed,
             args.download,
-            resize=resize,
+            ways=Ways(resize, args.names, args.prompts),
             skip_unreadable=args.skip_unreadable,
         )
         for key in keys
