@@ -141,6 +141,7 @@ def test_wnids_of_one_s_own_are_called_by_their_words(tmp_path):
         (lambda root: lay(root, ["3", "4"]), "numbers, of which neither 0 nor 10 is there"),
         (lambda root: root.with_suffix(".zip").write_bytes(b"PK"), "CIFAR10.zip is no whole zip"),
         (lambda root: root.with_suffix(".tar").write_bytes(b"ta"), "CIFAR10.tar is no whole tar"),
+        (lambda root: root.with_suffix(".tgz").write_bytes(b"ta"), "CIFAR10.tgz is compressed, and is read"),
         (lambda root: root.mkdir(), "CIFAR10 has no folders in it"),
         (lambda root: (lay(root, CIFAR), (root / "cat" / "picture.png").rename(root / "cat" / "notes.txt")),
          "the folder “cat” has no picture in it, but notes.txt"),
@@ -163,6 +164,35 @@ def test_a_name_that_two_classes_have_is_told(tmp_path):
     lay(tmp_path / "ImageNet", ["crane", "tench"])
     with pytest.raises(DatasetUnavailable, match="“crane” in ImageNet may be several of its 1000 classes"):
         pile_of("ImageNet", tmp_path, 64)
+
+
+@pytest.mark.parametrize(
+    "key, place, folders, labels",
+    [
+        ("EuroSAT", "EuroSAT_RGB", ["River", "Forest"], {0: 8, 1: 1}),
+        ("Caltech101", "101_ObjectCategories", ["ant", "BACKGROUND_Google"], {0: 7}),
+        ("Caltech101", "caltech-101/101_ObjectCategories", ["ant", "Faces"], {0: 7, 1: 0}),
+        ("Caltech256", "256_ObjectCategories", ["257.clutter", "001.ak47"], {0: 256, 1: 0}),
+        ("ImageNet", "ILSVRC/Data/CLS-LOC/val", ["n01443537", "n01440764"], {0: 1, 1: 0}),
+        ("OxfordPets", "Oxford-IIIT-Pet", ["pug", "Abyssinian"], {0: 25, 1: 0}),
+        ("Flowers102", "datasets--me--oxford-flowers/snapshots/0a1b/test", ["0", "101"], {0: 0, 1: 101}),
+        ("StanfordCars", "wds_cars", ["1", "196"], {0: 0, 1: 195}),
+    ],
+)
+def test_a_set_is_found_under_the_names_it_goes_about_by(tmp_path, key, place, folders, labels):
+    lay(tmp_path / place, folders)
+    if place.startswith("caltech-101"):  # what else its authors' archive holds
+        outlines = tmp_path / "caltech-101" / "Annotations" / "ant" / "annotation_0001.mat"
+        outlines.parent.mkdir(parents=True)
+        outlines.write_bytes(b"no picture")
+    assert read(key, tmp_path)[1] == labels
+
+
+def test_its_own_name_counts_before_others_and_a_folder_before_a_file(tmp_path):
+    lay(tmp_path / "2750", ["Forest"])
+    (tmp_path / "EuroSAT.zip").write_bytes(b"PK")
+    lay(tmp_path / "EuroSat", ["River"])
+    assert read("EuroSAT", tmp_path)[1] == {0: 8}
 
 
 def test_links_to_folders_and_files_are_followed_but_not_in_a_circle(tmp_path):
@@ -227,6 +257,20 @@ def test_shards_are_read_in_place_and_those_of_the_test_alone(tmp_path, said, li
     assert names == tuple(CIFAR) and found == {n: labels(n) for n in range(10)}
 
 
+def test_shards_of_clip_s_benchmark_are_read_in_place(tmp_path):
+    """In folders test and train, whose numbers classnames.txt spells out."""
+    folder = tmp_path / "wds_vtab-cifar10"
+    for part, shift in (("test", 0), ("train", 50)):
+        files = {}
+        for n in range(10):
+            files |= {f"s{n:07d}.png": encoded(n + shift), f"s{n:07d}.cls": str(n).encode()}
+        tarred(folder / part / "0.tar", files)
+        (folder / part / "nshards.txt").write_text("1")
+    (folder / "classnames.txt").write_text("\n".join(CIFAR))
+    (folder / "zeroshot_classification_templates.txt").write_text("a photo of a {c}.")
+    assert read("CIFAR10", tmp_path) == (tuple(CIFAR), {n: n for n in range(10)})
+
+
 def test_shards_without_a_class_or_without_names_are_told(tmp_path):
     tarred(tmp_path / "a.tar", {"1.png": encoded(1), "1.cls": b"0", "2.png": encoded(2), "2.cls": b"1"})
     with pytest.raises(DatasetUnavailable, match="are numbers, and no classes.txt in it says"):
@@ -273,6 +317,34 @@ def test_parquet_files_of_the_hub_are_read_in_place(tmp_path, described):
     for blob, name in named.items():
         (folder / f"{name}.parquet").symlink_to(blobs / blob)
     assert read("CIFAR10", tmp_path) == (tuple(CIFAR), {n: n for n in range(10)})
+
+
+def test_of_the_hub_s_cache_the_revision_that_is_main_is_read(tmp_path):
+    cache = tmp_path / "datasets--uoft-cs--cifar10"
+    for revision, shift in (("0a", 50), ("1b", 0)):
+        place = cache / "snapshots" / revision / "plain_text" / "test-00000-of-00001.parquet"
+        written(place, [(encoded(n + shift), n) for n in range(10)], CIFAR)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("1b\n")
+    assert read("CIFAR10", tmp_path)[1] == {n: n for n in range(10)}
+
+
+@pytest.mark.parametrize("columns, said", [(["width"], "pictures"), (["image", "width"], "classes")])
+def test_a_parquet_file_without_pictures_or_classes_is_told(tmp_path, columns, said):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    values = {"width": [8, 8], "image": [encoded(0), encoded(1)]}
+    parquet.write_table(pyarrow.table({name: values[name] for name in columns}), tmp_path / "DTD.parquet")
+    with pytest.raises(DatasetUnavailable, match=f"DTD.parquet has no column of {said}: {columns[0]}"):
+        pile_of("DTD", tmp_path, 64)
+
+
+def test_two_sets_in_one_folder_of_parquet_files_are_told(tmp_path):
+    for config in ("cropped", "full"):
+        written(tmp_path / "CIFAR10" / config / "test-0.parquet", [(encoded(n), n) for n in range(10)], CIFAR)
+    with pytest.raises(DatasetUnavailable, match="CIFAR10 holds several sets in one: cropped and full"):
+        pile_of("CIFAR10", tmp_path, 64)
 
 
 def test_what_is_wrong_with_a_parquet_file_is_told(tmp_path, monkeypatch):

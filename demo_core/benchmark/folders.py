@@ -53,14 +53,22 @@ def folders_in(root: Path) -> list[Path]:
 
 def files_below(root: Path) -> Iterator[tuple[Path, bool]]:
     """All files and folders below a folder, hidden ones left out, each with whether it is a folder; links are
-    followed, but not round in a circle."""
+    followed, but not round in a circle. Of a cache of the Hugging Face Hub the revision that is its main."""
     for folder, folders, files in os.walk(root, followlinks=True):
         here = Path(folder)
         around = {os.path.realpath(above) for above in (here, *here.parents) if above.is_relative_to(root)}
-        kept = sorted(name for name in folders if not hidden(Path(name)))
+        kept = _of_main(here, sorted(name for name in folders if not hidden(Path(name))))
         folders[:] = [name for name in kept if os.path.realpath(here / name) not in around]
         yield from ((here / name, True) for name in folders)
         yield from ((here / name, False) for name in sorted(files) if not hidden(Path(name)))
+
+
+def _of_main(folder: Path, names: list[str]) -> list[str]:
+    """Of the revisions that the hub's cache has in a folder the main one; of any other folder all."""
+    main = folder.parent / "refs" / "main"
+    if folder.name != "snapshots" or not main.is_file():
+        return names
+    return [name for name in names if name == main.read_text().strip()] or names
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -9,30 +9,48 @@ translated, and put into the official order, by `official`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from demo_core.benchmark import parquets, shards
 from demo_core.benchmark.folders import LayoutError, Listed, is_picture, no_picture
-from demo_core.benchmark.official import Words, labelled, spelling
+from demo_core.benchmark.official import NO_CLASSES, Words, labelled, spelling
 from demo_core.benchmark.parts import PARTS
-from demo_core.benchmark.trees import TAR, ZIP, InTree, Tree
+from demo_core.benchmark.trees import COMPRESSED, TAR, ZIP, InTree, Tree
 
 ORDER = "classes.txt"
 FILES = (ZIP, TAR, parquets.PARQUET)  # what a data set may be in one file
+_ENDING = re.compile(rf"({'|'.join(map(re.escape, (*FILES, *COMPRESSED)))})$", re.IGNORECASE)
+# Under which names sets go about beside their own, on the Hugging Face Hub or unpacked as their authors
+# packed them.
+ALIASES = {
+    "Caltech101": ("101_ObjectCategories",),
+    "Caltech256": ("256_ObjectCategories",),
+    "EuroSAT": ("2750", "EuroSAT_RGB"),
+    "FGVCAircraft": ("aircraft",),
+    "Flowers102": ("flowers", "102flowers", "oxford-flowers", "oxford_flowers102"),
+    "ImageNet": ("imagenet-1k", "ILSVRC2012", "ILSVRC"),
+    "OxfordPets": ("pets", "oxford-iiit-pet"),
+    "PCAM": ("PatchCamelyon",),
+    "StanfordCars": ("cars",),
+}
+PREFIXES = re.compile(r"^(wds)?(vtab)?(?=.)")  # of the sets of CLIP's benchmark, which are shards
 
 
 def place_of(key: str, root: Path, beside: str = "") -> Path | None:
-    """Where a data set of this name, or of the other, lies under the root: a folder, also one of the hub's
-    cache, or a file."""
+    """Where a data set of this name, or of another that it has, lies under the root: a folder, also one of
+    the hub's cache, or a file. beside: the folder that torchvision looks into."""
     if not root.is_dir():
         return None
-    wanted = {spelling(key), spelling(beside)}
+    wanted = [spelling(name) for name in (key, beside, *ALIASES.get(key, ()))]
+    found = []
     for path in sorted(root.iterdir()):
-        name = path.stem if path.suffix.lower() in FILES else path.name
-        if spelling(name.rsplit("--", 1)[-1]) in wanted and (path.is_dir() or name != path.name):
-            return path
-    return None
+        name = _ENDING.sub("", path.name)
+        called = PREFIXES.sub("", spelling(name.rsplit("--", 1)[-1]))
+        if called in wanted and (path.is_dir() or name != path.name):
+            found.append((wanted.index(called), _ENDING.search(path.name) is not None, path))
+    return min(found)[-1] if found else None
 
 
 def opened(key: str, place: Path, named: Callable[[str], str]) -> tuple[Listed, list[str]]:
@@ -40,7 +58,7 @@ def opened(key: str, place: Path, named: Callable[[str], str]) -> tuple[Listed, 
     known, if they are; named: a folder's name -> the class's. Raises LayoutError."""
     if files := parquets.files_in(place):
         return parquets.opened(key, place, files, named)
-    tree = Tree.of(place)
+    tree = Tree.of(place).without(NO_CLASSES.get(key, ()))
     if samples := shards.samples_in(tree):
         names, labels = labelled(key, place.name, samples.words, named)
         rows = list(zip(samples.pictures, samples.classes))

@@ -24,7 +24,7 @@ from demo_core.models import ASSETS
 
 CLASSES = ASSETS / "classes"
 # Folders of a set that are none of its classes, by their spelling.
-NO_CLASSES = {"Caltech101": {"backgroundgoogle", "background"}}
+NO_CLASSES = {"Caltech101": {"backgroundgoogle", "background", "annotations"}}
 WNID = re.compile(r"n\d{8}")
 
 

@@ -52,6 +52,8 @@ def opened(
         columns = _columns(tables[0], place.name)
         read = [table.read(columns=[columns.label]).column(0).to_pylist() for table in tables]
         flat = [str(label) for labels in read for label in labels]
+        if len(folders := {path.parent.name for path in part}) > 1:
+            raise LayoutError(f"{place.name} holds several sets in one: {' and '.join(sorted(folders))}")
         if flat and not {*flat} <= {"-1", "None"}:  # the hub's way to say that a part’s classes are secret
             words = Words(set(flat), columns.names, from_zero=True)
             names, labels = labelled(key, place.name, words, named)

@@ -6,15 +6,17 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from demo_core.benchmark.folders import LayoutError, Listed, files_below, hidden
+from demo_core.benchmark.official import spelling
 
 ZIP, TAR = ".zip", ".tar"
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")  # these cannot be read in place
 Opened = Callable[[], Any]  # what PIL opens: a path, or a file in memory
 
 
@@ -34,6 +36,15 @@ class Tree:
         seen = {name: opened for name, opened in found.items() if not any(map(hidden, (name, *name.parents)))}
         files = {name: opened for name, opened in sorted(seen.items()) if opened}
         return Tree(place, files, tuple(name for name, opened in seen.items() if not opened))
+
+    def without(self, words: Collection[str]) -> Tree:
+        """Without folders of these spellings, and what is in them."""
+
+        def kept(name: PurePosixPath) -> bool:
+            return not any(spelling(part) in words for part in name.parts)
+
+        files = {name: opened for name, opened in self.files.items() if kept(name)}
+        return Tree(self.place, files, tuple(filter(kept, self.folders)))
 
     def text(self, name: PurePosixPath) -> str:
         """A file that is text."""
@@ -61,6 +72,8 @@ class InTree(Listed):
 def _contents(place: Path) -> Iterator[tuple[PurePosixPath, Opened | None]]:
     """The files of a place, and its folders with None."""
     kind = place.suffix.lower()
+    if place.name.lower().endswith(COMPRESSED):
+        raise LayoutError(f"{place.name} is compressed, and is read only when it is unpacked")
     if kind == ZIP:
         yield from _zipped(place)
     elif kind == TAR:
