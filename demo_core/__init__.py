@@ -27,7 +27,7 @@ story           one picture: settings, play, run (a snapshot a step), words, axe
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials; folders, official (the classes), parts, trees, shards, parquets,
                 layouts (as they lie on disks); datasets, prompts, piles; records (SQLite),
-                run, report, checks (signs of masked gradients), the command line
+                run, report, checks (signs of masked gradients), departures (from the paper), the command line
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files); api serves programs, bench is the
                 hidden tab. place: whose turn it is to compute;  desks: what is kept of each visitor between

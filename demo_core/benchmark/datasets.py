@@ -45,8 +45,9 @@ class Dataset:
     title: as papers print it. open: (root folder, whether to download) -> Opened. classes, pictures: how many
     the whole split has; None where the folder says. layout: what must lie under the root folder. template:
     the prompt, with {} for a class name. by_hand: it cannot be downloaded. whole: pictures of the model's own
-    size are taken as they are, neither resized nor cut. departs: how it is not what the authors ran, where it
-    is not. named: the name of a class by its folder's, in any other layout (see demo_core.benchmark.layouts).
+    size are taken as they are, neither resized nor cut. departs: how the names of its classes are not those
+    that the authors took, where they are not. named: the name of a class by its folder's, in any other layout
+    (see demo_core.benchmark.layouts).
     """
 
     title: str

@@ -107,7 +107,7 @@ def _reasons(
         f"{pictures:,} of {whole:,} pictures": pictures < whole,
         PRECISIONS.get(precision, precision): precision != "float32",
         **dict.fromkeys(departures_in(settings), True),
-        **{f"{known.title}: {known.departs}": known.departs for known in behind},
+        **{f"{known.title}: {known.departs}": known.departs for known in behind if "names" not in settings},
         f"our {title_of(defense)}: {departs}": departs,
         f"theirs: {row['note']}": row["note"],
     }
