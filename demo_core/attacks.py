@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from demo_core.apgd import AutoStep, dlr, margin
 from demo_core.ascent import Advance, Budget, Dice, Step, ascend, random_start
-from demo_core.clip import ZeroShotCLIP
+from demo_core.clip import Template, ZeroShotCLIP
 from demo_core.patch import painted, painting, square_mask
 from demo_core.square import squares, stripes
 
@@ -273,7 +273,7 @@ ATTACKS: dict[str, Attack] = {
 pgd, cw, apgd_ce, apgd_dlr = (ATTACKS[key].run for key in ("pgd", "cw", "apgd_ce", "apgd_dlr"))
 
 
-def seen_by(surrogate: ZeroShotCLIP, labels: tuple[str, ...], template: str) -> Classify:
+def seen_by(surrogate: ZeroShotCLIP, labels: tuple[str, ...], template: Template) -> Classify:
     """Logits of another model for pixels of any size: what a transfer attack is made on."""
     classify, side = surrogate.classifier(labels, template), surrogate.image_size
 

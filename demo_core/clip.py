@@ -21,6 +21,12 @@ from torch import nn
 from demo_core.labels import LabelError, shortened
 
 Value = TypeVar("Value")
+Template = str | tuple[str, ...]  # a prompt with {} for a label, or several, whose features are averaged
+
+
+def templates_in(template: Template) -> tuple[str, ...]:
+    """A prompt, or the several."""
+    return (template,) if isinstance(template, str) else template
 
 
 class _Visual(Protocol):
@@ -125,13 +131,18 @@ def _encode_text(
     tokenizer: Callable[[list[str]], torch.Tensor],
     reads: Callable[[str], bool],
     labels: tuple[str, ...],
-    template: str,
+    templates: tuple[str, ...],
     device: str,
 ) -> torch.Tensor:
-    tokens = tokenizer([template.replace("{}", label) for label in labels])
-    _check_read(labels, tokens, int(tokenizer(["a"])[0, -1]), reads)
-    batches = [model.encode_text(part) for part in tokens.to(device).split(256)]
-    return F.normalize(torch.cat(batches).float(), dim=-1)
+    def of(template: str) -> torch.Tensor:
+        tokens = tokenizer([template.replace("{}", label) for label in labels])
+        _check_read(labels, tokens, int(tokenizer(["a"])[0, -1]), reads)
+        batches = [model.encode_text(part) for part in tokens.to(device).split(256)]
+        return F.normalize(torch.cat(batches).float(), dim=-1)
+
+    first, *others = templates
+    found = of(first)
+    return F.normalize(sum(map(of, others), found), dim=-1) if others else found
 
 
 def first_read_so(texts: Sequence[str], tokens: torch.Tensor) -> Iterator[tuple[str, str]]:
@@ -232,11 +243,11 @@ class ZeroShotCLIP(nn.Module):
         """The encoder that the stability signals are measured with: the original's, or this model's own."""
         return self.original.encode if self.original else self.encode
 
-    def text_features(self, labels: list[str] | tuple[str, ...], template: str) -> torch.Tensor:
-        """Unit text features [K,D] of the template with each label in place of {}; computed once for each
-        label set and template. Raises LabelError where the model reads two of them as the same, for instance
-        cut off."""
-        return self._text_features(tuple(labels), template, str(self.device))
+    def text_features(self, labels: list[str] | tuple[str, ...], template: Template) -> torch.Tensor:
+        """Unit text features [K,D] of the template with each label in place of {}, of several templates the
+        direction of the mean; computed once for each label set and template. Raises LabelError where the
+        model reads two of them as the same, for instance cut off."""
+        return self._text_features(tuple(labels), templates_in(template), str(self.device))
 
     def logits(self, features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         """Logits [B,K]: logit scale times the cosine of features [B,D] and unit text features [K,D], plus the
@@ -251,7 +262,7 @@ class ZeroShotCLIP(nn.Module):
         return _tiled(scaled, features)
 
     def classifier(
-        self, labels: list[str] | tuple[str, ...], template: str
+        self, labels: list[str] | tuple[str, ...], template: Template
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from pixels [B,3,S,S] to logits [B,K] over these labels."""
         text = self.text_features(labels, template)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from demo_core.limits import LIMITS
 
@@ -24,6 +25,7 @@ PHOTO_SIDE = 448  # 7 x 64, 2 x 224: the least on the screen
 MAX_PIXELS = LIMITS.megapixels * 1_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # decoders that are fit for a stranger's file
 _BAYER_STEPS = 8
+TIFF_BITS, TIFF_GREATEST = 258, 281  # BitsPerSample, MaxSampleValue
 
 
 Image.init()  # registers all decoders; without it Pillow knows a few only until it fails once
@@ -48,9 +50,10 @@ def open_picture(source: str | Path | Image.Image) -> Image.Image:
                 f" to at most {MAX_PIXELS // 1_000_000}."
             )
         picture.seek(0)
+        top = _white_of(picture)
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":
-            picture = _to_8_bit(picture)
+            picture = _to_8_bit(picture, top)
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             white = Image.new("RGBA", picture.size, "white")
@@ -91,10 +94,25 @@ def _megapixels(pixels: int) -> str:
     return f"{pixels / 1e6:.6f}"  # exact
 
 
-def _to_8_bit(picture: Image.Image) -> Image.Image:
+def _white_of(picture: Image.Image) -> float | None:
+    """The number that is white in a TIFF of whole numbers, by what it says of itself; None of other pictures.
+    Cameras and microscopes put their 12 bits into 16 without saying so: nothing in such a picture is over
+    4095."""
+    if not isinstance(picture, TiffImageFile) or not picture.mode.startswith("I"):
+        return None
+    bits, greatest = picture.tag_v2.get(TIFF_BITS, (16,))[0], picture.tag_v2.get(TIFF_GREATEST, (0,))[0]
+    if bits != 16:
+        return 2.0**bits - 1 if bits < 16 else None
+    return float(greatest) or (4095.0 if 255 < np.asarray(picture).max() <= 4095 else None)
+
+
+def _to_8_bit(picture: Image.Image, top: float | None = None) -> Image.Image:
+    """top: the number that is white, where that is known."""
     values = np.asarray(picture, np.float32)
     values = np.where(np.isfinite(values), values, 0)  # one pixel that is no number must not blacken the rest
-    top = 65535.0 if picture.mode.startswith("I") and values.max() > 255 else max(float(values.max()), 1.0)
+    if top is None:
+        large = picture.mode.startswith("I") and values.max() > 255
+        top = 65535.0 if large else max(float(values.max()), 1.0)
     return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8), "L")
 
 

@@ -37,6 +37,13 @@ def test_text_is_encoded_once_for_a_label_set_and_template(clip, monkeypatch):
     assert calls == [3, 3]
 
 
+def test_of_several_templates_it_is_the_direction_of_the_mean_of_their_unit_features(clip):
+    one, other = (clip.text_features(["apple", "pear"], template) for template in (PAPER, "a {}"))
+    both = clip.text_features(["apple", "pear"], (PAPER, "a {}"))
+    torch.testing.assert_close(both, torch.nn.functional.normalize((one + other) / 2, dim=-1))
+    assert torch.equal(clip.text_features(["apple", "pear"], (PAPER,)), one)
+
+
 def test_a_brace_in_a_label_is_just_a_character(clip):
     assert clip.text_features(["a {0} b", "{x}"], PAPER).isfinite().all()
 

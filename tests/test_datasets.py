@@ -17,10 +17,7 @@ from torchvision import transforms
 
 from demo_core.benchmark import piles
 from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, SATELLITE, plain
-from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Resize, fitted, pile_of
-from demo_core.benchmark.records import settings_of
-from demo_core.benchmark.run import Plan, Setup, open_records
-from demo_core.benchmark.trials import BenchmarkError, Trial
+from demo_core.benchmark.piles import DatasetUnavailable, Resize, fitted, pile_of
 from demo_core.pictures import open_picture
 
 
@@ -323,6 +320,22 @@ def test_a_broken_picture_of_a_set_is_named_by_its_file_or_else_by_its_number(
         pile.load(torch.arange(1))
 
 
+@pytest.mark.parametrize("key", sorted({*REPLICAS} - {"CIFAR10", "CIFAR100", "STL10", "PCAM"}))
+def test_the_files_of_every_set_are_read_as_the_lab_reads_a_picture(key, tmp_path, monkeypatch):
+    """16 bits of grey come out white otherwise; and a damaged one is named before anything is attacked."""
+    monkeypatch.setattr(tv.flowers102, "check_integrity", lambda path, md5=None: Path(path).exists())
+    REPLICAS[key][0](tmp_path)
+    files = [path for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".JPEG")]
+    for file in files:
+        Image.fromarray(np.full((80, 80), 117 * 257, np.uint16)).save(file, "png")
+    found = pile_of(key, tmp_path, 64, limit=3).load(torch.arange(2))
+    assert found.pictures.unique().tolist() == [117]
+    for file in files:
+        file.write_bytes(b"no picture")
+    with pytest.raises(DatasetUnavailable, match=r"\.(jpg|JPEG) cannot be read"):
+        pile_of(key, tmp_path, 64)
+
+
 def test_too_few_classes_are_noticed(tmp_path):
     picture(tmp_path / "country211" / "test" / "FR" / "0.jpg")
     with pytest.raises(DatasetUnavailable, match="1 classes instead of 211"):
@@ -501,17 +514,3 @@ def test_both_ways_of_resizing_are_pixel_for_pixel_the_paper_s_and_clip_s(side):
             found = fitted(picture, side, resize=Resize("clip", 1.0, "bicubic", squash))
             assert torch.equal(found, expected.round().byte())
         assert not torch.equal(fitted(picture, side), found)
-
-
-def test_records_keep_how_pictures_were_resized(tmp_path, clip):
-    folder, trials = tmp_path / "records", [Trial.read("clean")]
-
-    def opened(resize: Resize):
-        pile = pile_of("Examples", Path("nowhere"), clip.image_size, limit=1, resize=resize)
-        plan = Plan(trials, ["none"], 1)
-        open_records(folder, Setup("photo", clip), {"Examples": pile}, plan)
-        return settings_of(folder)["fixed"]
-
-    assert opened(Resize.of(clip))["resize"] == "clip"
-    with pytest.raises(BenchmarkError):
-        opened(PAPER)

@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,33 @@ def test_a_refusal_names_a_size_over_the_limit(size, said, monkeypatch):
     with pytest.raises(PictureError) as refused:
         open_picture(picture)
     assert str(refused.value) == f"This picture has {said} megapixels: scale it down to at most 40."
+
+
+RAMP = np.linspace(0, 4095, 64).round().astype(np.uint16).reshape(8, 8)
+
+
+def twelve_bits() -> bytes:
+    """A TIFF whose numbers have 12 bits each, which Pillow reads but does not write."""
+    bits = "".join(f"{value:012b}" for value in RAMP.flat)
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    tags = {256: 8, 257: 8, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: len(data)}
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items())
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
+    return head + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_twelve_bits_are_as_bright_as_eight(tmp_path, save):
+    """Packed, in sixteen bits with what is white said, and in sixteen without a word."""
+    (tmp_path / "packed.tif").write_bytes(twelve_bits())
+    silent = save(Image.fromarray(RAMP), "silent.tif")
+    said = save(Image.fromarray(RAMP // 4), "said.tif", tiffinfo={281: 1023})
+    whole = np.round(RAMP * (255 / 4095))
+    for path in (tmp_path / "packed.tif", silent, said):
+        assert np.abs(np.asarray(open_picture(path))[..., 0] - whole).max() <= 1
+    sixteen = save(Image.fromarray(RAMP * 16), "sixteen.tif")
+    assert np.abs(np.asarray(open_picture(sixteen))[..., 0] - whole).max() <= 1
+    dark = np.asarray(open_picture(save(Image.fromarray(RAMP), "dark.png")))
+    assert dark.max() == 16  # of a PNG the sixteen bits are meant
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])

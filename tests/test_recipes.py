@@ -90,10 +90,10 @@ def test_every_command_is_one_that_its_module_takes(recipe, tmp_path, monkeypatc
 
 def test_the_readme_s_benchmarks_are_commands(tmp_path, monkeypatch):
     text = (ROOT / "README.md").read_text().split("## The benchmark")[1]
-    block = re.search(r"```sh\n(.+?)```", text, re.S)[1]
-    (tmp_path / "block.sh").write_text(block)
-    calls = calls_of(tmp_path / "block.sh", tmp_path)
-    assert len(calls) == 7
+    block, why = re.findall(r"```sh\n(.+?)```", text, re.S)
+    (tmp_path / "block.sh").write_text(block + why)
+    *calls, departures = calls_of(tmp_path / "block.sh", tmp_path)
+    assert len(calls) == 7 and parsed(departures, monkeypatch).limit == 100
     for call in calls:
         attacks = parsed(call, monkeypatch).attacks
         read = [str(trial) for trial in read_trials(attacks)]

@@ -30,9 +30,10 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
-from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, cause, pile_of
+from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import markdown, write
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
@@ -143,11 +144,11 @@ def _found(key: str, data: Path | None) -> str:
     if key in DATASETS:
         return key
     places = (Path(key), *([data / key] if data else []))
-    folder = next((p for p in places if p.is_dir() or (p.is_file() and p.suffix.lower() == ".zip")), None)
+    folder = next((p for p in places if p.is_dir() or (p.is_file() and p.suffix.lower() in FILES)), None)
     if folder is None:
         raise BenchmarkError(
-            f"“{key}” is no data set, no folder and no zip: choose from {', '.join(DATASETS)}, or name a"
-            " folder or a zip of one."
+            f"“{key}” is no data set, no folder and no file of one: choose from {', '.join(DATASETS)}, or"
+            f" name a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}."
         )
     return str(folder.resolve())
 
@@ -194,7 +195,7 @@ def _piles(
             min(filter(None, (args.limit, enough)), default=None),
             args.seed,
             args.download,
-            resize=resize,
+            ways=Ways(resize, args.names, args.prompts),
             skip_unreadable=args.skip_unreadable,
         )
         for key in keys

@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pycountry
 from PIL import Image
-from timm.data.imagenet_info import ImageNetInfo
-from torch.utils.data import Subset
 from torchvision import datasets as tv
 
 from demo_core.benchmark import layouts
-from demo_core.benchmark.folders import LayoutError, Listed, folders_in, listed
+from demo_core.benchmark.folders import LayoutError, Listed, folders_in, listed, relisted
+from demo_core.benchmark.official import NO_CLASSES, classes, own_name, plain, spelling, wnid_name
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE
 
@@ -39,12 +38,6 @@ class Pictures(Protocol):
 Opened = tuple[Pictures, Sequence[str]]  # a data set, with the names of its classes
 
 
-def plain(name: str) -> str:
-    """A class name as the authors write it into most of their prompts: lower case, no underscores or
-    hyphens."""
-    return " ".join(name.lower().translate(str.maketrans("_-", "  ")).split())
-
-
 @dataclass(frozen=True)
 class Dataset:
     """A row of the table.
@@ -52,9 +45,9 @@ class Dataset:
     title: as papers print it. open: (root folder, whether to download) -> Opened. classes, pictures: how many
     the whole split has; None where the folder says. layout: what must lie under the root folder. template:
     the prompt, with {} for a class name. by_hand: it cannot be downloaded. whole: pictures of the model's own
-    size are taken as they are, neither resized nor cut. departs: how it is not what the authors ran, where it
-    is not. named: the name of a class by its folder's, where the set is laid out as a folder a class;
-    official: what each class may be called then, in the official order, where that is not the alphabet's.
+    size are taken as they are, neither resized nor cut. departs: how the names of its classes are not those
+    that the authors took, where they are not. named: the name of a class by its folder's, in any other layout
+    (see demo_core.benchmark.layouts).
     """
 
     title: str
@@ -67,7 +60,6 @@ class Dataset:
     whole: bool = False
     departs: str = ""
     named: Callable[[str], str] = plain
-    official: Callable[[], Sequence[Sequence[str]]] = tuple
 
 
 def _test_part(kind: type) -> type:
@@ -82,44 +74,43 @@ def _simple(
 
     def opened(root: Path, download: bool) -> Opened:
         found = kind(str(root), download=download, **options)
-        return found, [name(raw) for raw in found.classes]
+        return relisted(found), [name(raw) for raw in found.classes]
 
     return opened
 
 
 def _imagenet(root: Path, download: bool) -> Opened:
     found = tv.ImageNet(str(root / "imagenet"), split="val")
-    return found, [plain(synonyms[0]) for synonyms in found.classes]
+    return relisted(found), [plain(synonyms[0]) for synonyms in found.classes]
 
 
 def _caltech101(root: Path, download: bool) -> Opened:
     if download:
         tv.Caltech101(str(root), download=True)
     found = folders_in(root / "caltech101" / "101_ObjectCategories")
-    classes = [folder for folder in found if folder.name != "BACKGROUND_Google"]
-    names = [folder.name for folder in classes]
-    return listed(classes), [_person(name) for name in names]
+    folders = [folder for folder in found if spelling(folder.name) not in NO_CLASSES["Caltech101"]]
+    return listed(folders), [_person(folder.name) for folder in folders]
 
 
 def _caltech256(root: Path, download: bool) -> Opened:
     if download:
         tv.Caltech256(str(root), download=True)
-    classes = folders_in(root / "caltech256" / "256_ObjectCategories")
-    return listed(classes), [_numbered(folder.name) for folder in classes]
+    folders = folders_in(root / "caltech256" / "256_ObjectCategories")
+    return listed(folders), [_numbered(folder.name) for folder in folders]
 
 
 def _sun397(root: Path, download: bool) -> Opened:
     found = tv.SUN397(str(root), download=download)
     # torchvision's order is the disk's
-    in_order = sorted(range(len(found)), key=lambda i: str(found._image_files[i]))
-    return Subset(found, in_order), found.classes
+    rows = sorted(zip(found._image_files, found._labels), key=lambda row: str(row[0]))
+    return Listed([path for path, _ in rows], [label for _, label in rows]), found.classes
 
 
 def _country211(root: Path, download: bool) -> Opened:
     if download:
         tv.Country211(str(root), split="test", download=True)
-    classes = folders_in(root / "country211" / "test")
-    return listed(classes), [_country(folder.name) for folder in classes]
+    folders = folders_in(root / "country211" / "test")
+    return listed(folders), [_country(folder.name) for folder in folders]
 
 
 def _country(code: str) -> str:
@@ -134,14 +125,20 @@ def _country(code: str) -> str:
 def _eurosat(root: Path, download: bool) -> Opened:
     if download:
         tv.EuroSAT(str(root), download=True)
-    classes = folders_in(root / "eurosat" / "2750")
-    if strange := next((folder.name for folder in classes if folder.name not in SATELLITE), None):
-        raise LayoutError(f"“{strange}” is none of its classes")
-    return listed(classes), [SATELLITE[folder.name] for folder in classes]
+    folders = folders_in(root / "eurosat" / "2750")
+    return listed(folders), [_land(folder.name) for folder in folders]
+
+
+def _land(folder: str) -> str:
+    """Raises LayoutError."""
+    if folder not in SATELLITE:
+        raise LayoutError(f"“{folder}” is none of its classes")
+    return SATELLITE[folder]
 
 
 def _flowers102(root: Path, download: bool) -> Opened:
-    return tv.Flowers102(str(root), split="test", download=download), [plain(name) for name in FLOWERS]
+    found = tv.Flowers102(str(root), split="test", download=download)
+    return relisted(found), [plain(row.folder) for row in classes("Flowers102")]
 
 
 def _cars(name: str) -> str:
@@ -166,22 +163,6 @@ SATELLITE = {
     "River": "a river",
     "SeaLake": "a sea or a lake",
 }
-FLOWERS = """pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold,
-tiger lily, moon orchid, bird of paradise, monkshood, globe thistle, snapdragon, colts foot, king protea,
-spear thistle, yellow iris, globe-flower, purple coneflower, peruvian lily, balloon flower, giant white
-arum lily, fire lily, pincushion flower, fritillary, red ginger, grape hyacinth, corn poppy, prince of
-wales feathers, stemless gentian, artichoke, sweet william, carnation, garden phlox, love in the mist,
-mexican aster, alpine sea holly, ruby-lipped cattleya, cape flower, great masterwort, siam tulip, lenten
-rose, barbeton daisy, daffodil, sword lily, poinsettia, bolero deep blue, wallflower, marigold,
-buttercup, oxeye daisy, common dandelion, petunia, wild pansy, primula, sunflower, pelargonium, bishop of
-llandaff, gaura, geranium, orange dahlia, pink-yellow dahlia?, cautleya spicata, japanese anemone,
-black-eyed susan, silverbush, californian poppy, osteospermum, spring crocus, bearded iris, windflower,
-tree poppy, gazania, azalea, water lily, rose, thorn apple, morning glory, passion flower, lotus, toad
-lily, anthurium, frangipani, clematis, hibiscus, columbine, desert-rose, tree mallow, magnolia, cyclamen,
-watercress, canna lily, hippeastrum, bee balm, ball moss, foxglove, bougainvillea, camellia, mallow,
-mexican petunia, bromelia, blanket flower, trumpet creeper, blackberry lily""".replace("\n", " ").split(", ")
-
-
 TISSUES = ["healthy lymph node tissue", "lymph node tumor tissue"]
 
 
@@ -203,7 +184,7 @@ def _tiny_imagenet(root: Path, download: bool) -> Opened:
 
 
 def _folder(root: Path, download: bool) -> Opened:
-    return layouts.opened(root, plain)
+    return layouts.opened("", root, own_name)
 
 
 def _person(name: str) -> str:
@@ -214,16 +195,6 @@ def _person(name: str) -> str:
 def _numbered(name: str) -> str:
     """Caltech256's folders begin with a number."""
     return plain(name.split(".", 1)[-1].removesuffix("-101"))
-
-
-def _wnids() -> Sequence[Sequence[str]]:
-    """ImageNet's classes, each by its first name, its wnid, and all its names together."""
-    info: Any = ImageNetInfo("imagenet-1k")  # type: ignore[no-untyped-call, unused-ignore]
-    names = info.label_descriptions()
-    return [
-        (plain(written.split(",")[0]), wnid, written, *written.split(","))
-        for wnid, written in zip(info.label_names(), names, strict=True)
-    ]
 
 
 def _examples(root: Path, download: bool) -> Opened:
@@ -267,7 +238,7 @@ DATASETS: dict[str, Dataset] = {
         by_hand=True,
         departs="classes have the first of ImageNet’s own synonyms; the authors have a list that they cleaned"
         " by hand",
-        official=_wnids,
+        named=wnid_name,
     ),
     "Caltech101": Dataset(
         "Caltech101",
@@ -301,7 +272,6 @@ DATASETS: dict[str, Dataset] = {
         6_149,
         "flowers-102/jpg, flowers-102/imagelabels.mat and flowers-102/setid.mat",
         "A photo of a {}, a type of flower.",
-        official=lambda: [(plain(name), name) for name in FLOWERS],
     ),
     "FGVCAircraft": Dataset(
         "FGVCAircraft",
@@ -323,7 +293,9 @@ DATASETS: dict[str, Dataset] = {
         by_hand=True,
         named=_cars,
     ),
-    "SUN397": Dataset("SUN397", _sun397, 397, 108_754, "SUN397/ClassName.txt and SUN397/a/abbey/sun_….jpg"),
+    "SUN397": Dataset(
+        "SUN397", _sun397, 397, 108_754, "SUN397/ClassName.txt and SUN397/a/abbey/sun_….jpg", named=str
+    ),
     "Country211": Dataset(
         "Country211",
         _country211,
@@ -348,7 +320,7 @@ DATASETS: dict[str, Dataset] = {
         27_000,
         "eurosat/2750/<class>",
         "A centered satellite photo of {}.",
-        official=lambda: [(name, folder) for folder, name in SATELLITE.items()],
+        named=_land,
     ),
     "DTD": Dataset(
         "DTD",
@@ -364,7 +336,7 @@ DATASETS: dict[str, Dataset] = {
         2,
         32_768,
         "pcam/camelyonpatch_level_2_split_test_x.h5 and …_y.h5",
-        official=lambda: [(name,) for name in TISSUES],
+        named=str,
     ),
     "TinyImageNet": Dataset(
         "Tiny ImageNet",
@@ -374,6 +346,7 @@ DATASETS: dict[str, Dataset] = {
         "tiny-imagenet-200/val and tiny-imagenet-200/words.txt",
         DEFAULT_TEMPLATE,
         whole=True,
+        named=own_name,
     ),
     "Examples": Dataset(
         "The app’s example photographs",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
-from demo_core.benchmark.piles import PAPER, RESIZES
+from demo_core.benchmark.piles import PAPER, WAYS
 from demo_core.benchmark.run import PRECISIONS, TILE
 from demo_core.benchmark.trials import SUITES, default_trials
 from demo_core.defenses import DEFENSES
@@ -129,12 +129,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="leave out the pictures that cannot be read, and say how many; without this the first one ends"
         " the run before it begins",
     )
-    parser.add_argument(
-        "--resize",
-        default=PAPER.title,
-        choices=list(RESIZES),
-        help="; ".join(f"{k}: {v}" for k, v in RESIZES.items()) + " (default: %(default)s)",
-    )
+    for way, choices in WAYS.items():
+        parser.add_argument(
+            f"--{way}",
+            default=PAPER.title,
+            choices=list(choices),
+            help="; ".join(f"{k}: {v}" for k, v in choices.items()) + " (default: %(default)s)",
+        )
     parser.add_argument(
         "--batch",
         type=positive,

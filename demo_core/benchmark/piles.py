@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -14,8 +15,9 @@ from torchvision.transforms.v2 import functional as vision
 
 from demo_core.benchmark import layouts
 from demo_core.benchmark.datasets import DATASETS, OWN, Dataset, Opened, Pictures
-from demo_core.benchmark.folders import LayoutError, Listed, path_of
-from demo_core.clip import ZeroShotCLIP
+from demo_core.benchmark.folders import LayoutError, Listed, path_of, readable
+from demo_core.benchmark.prompts import NAMES, PROMPTS, names_of, templates_of
+from demo_core.clip import Template, ZeroShotCLIP, templates_in
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pictures import PictureError
 
@@ -52,6 +54,32 @@ RESIZES = {
 }
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How pictures and classes are put before a model: by which resize, under whose names (NAMES), in whose
+    prompts (PROMPTS). The paper's, where nothing else is said."""
+
+    resize: Resize = PAPER
+    names: str = PAPER.title
+    prompts: str = PAPER.title
+
+    @property
+    def departures(self) -> dict[str, str]:
+        """Those that are not the paper's, by their names in WAYS: what records keep of them."""
+        chosen = {"resize": self.resize.title, "names": self.names, "prompts": self.prompts}
+        return {way: choice for way, choice in chosen.items() if choice != PAPER.title}
+
+
+# What there is to choose, and what each choice means in words.
+WAYS = {"resize": RESIZES, "names": NAMES, "prompts": PROMPTS}
+
+
+def departures_in(fixed: Mapping[str, Any]) -> list[str]:
+    """In words, what was not the paper's way. fixed: the "fixed" settings of records; what they do not name
+    was the paper's."""
+    return [words[fixed[way]] for way, words in WAYS.items() if way in fixed]
+
+
 def fitted(picture: Image.Image, side: int, whole: bool = False, resize: Resize = PAPER) -> torch.Tensor:
     """uint8 [3,side,side] of a picture. whole: one of the model's own size is taken as it is (Tiny ImageNet
     before the embedded models)."""
@@ -81,19 +109,19 @@ class Batch:
 class Pile:
     """Pictures of a data set: what a benchmark works through.
 
-    indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt;
-    load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a
-    folder's; resize: how its pictures were brought to the model's size; left_out: indices of pictures that
-    could not be read.
+    indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt,
+    or the prompts; load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it
+    is made of a folder's; ways: how it was put together; left_out: indices of pictures that could not be
+    read.
     """
 
     indices: torch.Tensor
     names: tuple[str, ...]
-    template: str
+    template: Template
     load: Callable[[torch.Tensor], Batch]
     size: int = 0
     files: str = ""
-    resize: str = PAPER.title
+    ways: Ways = Ways()
     left_out: tuple[int, ...] = ()
 
     def first(self, count: int) -> Pile:
@@ -106,7 +134,7 @@ class Pile:
         found: dict[str, int | str] = {
             "size": self.size,
             "classes": len(self.names),
-            "words": fingerprint((self.template, *self.names)),
+            "words": fingerprint((*templates_in(self.template), *self.names)),
         }
         if self.left_out:
             found["left out"] = len(self.left_out)
@@ -122,7 +150,7 @@ def held(
     labels: torch.Tensor,
     names: Sequence[str],
     indices: torch.Tensor | None = None,
-    template: str = DEFAULT_TEMPLATE,
+    template: Template = DEFAULT_TEMPLATE,
 ) -> Pile:
     """A pile of pictures [N,3,S,S] uint8 that are in memory already."""
     everything = Batch(torch.arange(len(labels)) if indices is None else indices, pictures, labels)
@@ -137,7 +165,7 @@ def pile_of(
     seed: int = 0,
     download: bool = False,
     hint: str = ", or add --download",
-    resize: Resize = PAPER,
+    ways: Ways = Ways(),
     skip_unreadable: bool = False,
 ) -> Pile:
     """A data set of the table, or a folder of your own by its path: `limit` pictures of it chosen at random
@@ -150,12 +178,12 @@ def pile_of(
         advice = "" if row.by_hand or download else hint
         failed = " could not be downloaded" if download and not row.by_hand else " is not there, or not whole"
         raise DatasetUnavailable(
-            f"{row.title}{failed} ({cause(error)}): put {row.layout} into {place}{advice}."
+            f"{row.title}{failed} ({cause(error)}): {_remedy(key, row, place)}{advice}."
         ) from error
     if row.classes and len(names) != row.classes:
         raise DatasetUnavailable(
-            f"{row.title} under {place} has {len(names)} classes instead of {row.classes}: put"
-            f" {row.layout} into {place}."
+            f"{row.title} under {place} has {len(names)} classes instead of {row.classes}:"
+            f" {_remedy(key, row, place)}."
         )
     if len(names) < 2:
         raise DatasetUnavailable(
@@ -173,7 +201,7 @@ def pile_of(
     def one(index: int) -> tuple[torch.Tensor, int]:
         try:
             picture, label = found[index]
-            return fitted(picture, side, row.whole, resize), label
+            return fitted(picture, side, row.whole, ways.resize), label
         except UNREADABLE as error:
             raise DatasetUnavailable(_damaged(row, place, found, index, error)) from error
 
@@ -183,11 +211,22 @@ def pile_of(
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
     files = ""
-    if row is OWN and isinstance(found, layouts.InTree):
+    if row is OWN and isinstance(found, Listed):
         files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
-    return Pile(
-        chosen, tuple(names), row.template, load, len(found), files, resize.title, tuple(sorted(left_out))
-    )
+    words, template = _words(key, row, names, ways)
+    return Pile(chosen, words, template, load, len(found), files, ways, tuple(sorted(left_out)))
+
+
+def _words(key: str, row: Dataset, names: Sequence[str], ways: Ways) -> tuple[tuple[str, ...], Template]:
+    """The names of a set's classes, and its prompt or prompts. names: the paper's."""
+    theirs = names_of(key, names) if ways.names != PAPER.title else tuple(names)
+    return theirs, templates_of(key) if ways.prompts != PAPER.title else row.template
+
+
+def _remedy(key: str, row: Dataset, place: Path) -> str:
+    """What to do about a data set that cannot be read."""
+    other = "" if row is OWN else f", or its pictures with a folder a class into {place / key}"
+    return f"put {row.layout} into {place}{other}"
 
 
 def _opened(key: str, row: Dataset, place: Path, download: bool) -> Opened:
@@ -196,10 +235,10 @@ def _opened(key: str, row: Dataset, place: Path, download: bool) -> Opened:
     try:
         return row.open(place, download)
     except Exception as error:
-        other = None if row is OWN or download else layouts.place_of(key, place)
+        other = None if row is OWN or download else layouts.place_of(key, place, _beside(row))
         if other is None or (isinstance(error, LayoutError) and _same(other, row)):
             raise
-        found, names = layouts.opened(other, row.named, row.official())
+        found, names = layouts.opened(key, other, row.named)
         if _same(other, row) and len(names) != row.classes:
             raise
         return found, names
@@ -207,7 +246,12 @@ def _opened(key: str, row: Dataset, place: Path, download: bool) -> Opened:
 
 def _same(other: Path, row: Dataset) -> bool:
     """Whether it is where torchvision looks, too."""
-    return other.name.lower() == row.layout.split("/")[0].lower()
+    return other.name.lower() == _beside(row)
+
+
+def _beside(row: Dataset) -> str:
+    """The folder that torchvision looks into."""
+    return row.layout.split("/")[0].lower()
 
 
 def cause(error: BaseException) -> str:
@@ -226,8 +270,8 @@ def _unreadable(found: Pictures, indices: Sequence[int], whole: bool) -> dict[in
         try:
             if whole:
                 found[index]
-            elif source := found.source(index) if isinstance(found, Listed) else path_of(found, index):
-                with Image.open(source):
+            elif isinstance(found, Listed):
+                with Image.open(found.source(index), formats=readable()):
                     pass
         except UNREADABLE as error:
             return error

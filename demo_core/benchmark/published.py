@@ -8,7 +8,7 @@ import pandas as pd
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS, PAPERS
-from demo_core.benchmark.piles import PAPER, RESIZES
+from demo_core.benchmark.piles import departures_in
 from demo_core.benchmark.run import PRECISIONS
 from demo_core.benchmark.tables import AVERAGE, dataset_title, mean_table, table
 from demo_core.benchmark.trials import CLEAN, Trial, trial_or_none
@@ -106,8 +106,8 @@ def _reasons(
         kept: trial.adaptive,
         f"{pictures:,} of {whole:,} pictures": pictures < whole,
         PRECISIONS.get(precision, precision): precision != "float32",
-        RESIZES[settings.get("resize", PAPER.title)]: "resize" in settings,
-        **{f"{known.title}: {known.departs}": known.departs for known in behind},
+        **dict.fromkeys(departures_in(settings), True),
+        **{f"{known.title}: {known.departs}": known.departs for known in behind if "names" not in settings},
         f"our {title_of(defense)}: {departs}": departs,
         f"theirs: {row['note']}": row["note"],
     }

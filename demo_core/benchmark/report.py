@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from demo_core.benchmark.checks import Finding, checked, findings
+from demo_core.benchmark.piles import departures_in
 from demo_core.benchmark.published import against_published
 from demo_core.benchmark.records import Settings, read_records, settings_of
 from demo_core.benchmark.run import PRECISIONS
@@ -167,8 +168,9 @@ def heading(records: pd.DataFrame, settings: Settings) -> str:
     settings_of."""
     names, fixed = ", ".join(map(dataset_title, datasets_of(records))), settings["fixed"]
     title = MODELS[fixed["model"]].title if fixed["model"] in MODELS else fixed["model"]
-    precision = PRECISIONS.get(fixed["precision"], fixed["precision"])
-    return f"**{names}: {title}**, seed {fixed['seed']}, {precision}. {UNIT}{_left_out(settings)}"
+    precision = PRECISIONS.get(fixed["precision"], str(fixed["precision"]))
+    how = "; ".join([precision, *departures_in(fixed)])
+    return f"**{names}: {title}**, seed {fixed['seed']}, {how}. {UNIT}{_left_out(settings)}"
 
 
 def _left_out(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
-from demo_core.benchmark.piles import PAPER, Batch, Pile
+from demo_core.benchmark.piles import Batch, Pile
 from demo_core.benchmark.records import COLUMNS, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
@@ -194,15 +195,15 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
                     f"“{name}” has one class, and {trial} aims at another: add a second class, or leave"
                     f" {trial} out."
                 )
-    settings = {
+    settings: dict[str, Any] = {
         "model": setup.key,
         "weights": identity(setup.clip),
         "seed": setup.seed,
         "precision": setup.precision,
         "tile": setup.tile,
     }
-    if (resize := {pile.resize for pile in piles.values()}) != {PAPER.title}:
-        settings["resize"] = ", ".join(sorted(resize))
+    for pile in piles.values():
+        settings |= pile.ways.departures
     joining: Settings = {
         "defenses": {name: str(DEFENSES[name].config(setup.profile)) for name in plan.defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},

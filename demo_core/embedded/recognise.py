@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-from demo_core.benchmark.datasets import FLOWERS, plain
+from demo_core.benchmark.official import classes as official_classes
+from demo_core.benchmark.official import plain
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.photographs import read_archive
 from demo_core.embedded.teacher import PictureSide, picture_side, pooled_features
@@ -134,7 +135,7 @@ class Pictures:
 def names_of(set_name: str, classes: Sequence[str]) -> list[str]:
     """A set's class names as they are asked for (see demo_core.benchmark.datasets)."""
     if set_name == "Flowers102":
-        return [plain(name) for name in FLOWERS]
+        return [plain(row.folder) for row in official_classes(set_name)]
     if set_name == "Caltech101":
         return ["person" if name in ("Faces", "Faces_easy") else name.replace("_", " ") for name in classes]
     return [plain(name) for name in classes]
