@@ -247,7 +247,7 @@ def _build(model: Callable) -> None:
             gr.Markdown(shipped(), elem_id="shipped")
         with gr.Tab("In papers"):
             gr.HTML(
-                "<p>OpenAI’s ViT-B/32 throughout, accuracies in percent. These figures are other people’s;"
+                "<p>OpenAI’s CLIPs throughout, accuracies in percent. These figures are other people’s;"
                 " each names its source. “Second-hand” ones are cited by another paper.</p>"
             )
             gr.Dataframe(
@@ -257,7 +257,7 @@ def _build(model: Callable) -> None:
                 wrap=True,
                 max_height=560,
                 elem_id="published",
-                column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 430],
+                column_widths=[130, 90, 130, 80, 70, 80, 90, 90, 260, 430],
             )
         with gr.Tab("Run"):
             _build_run(model)
