@@ -61,13 +61,13 @@ def test_a_curve_has_the_clean_pictures_at_nought_and_one_attack_alone(tmp_path)
     right = {"clean": 4, "pgd@0.5+predicted": 3, "pgd@4+predicted": 1, "pgd@1+predicted+adaptive": 0}
     others = {"pgd@2": 4, "pgd@8x40+predicted": 4, "cw@8+predicted": 4, "pgd@8+predicted+adaptive+eot4": 4}
     answers = {("DTD", a, "none"): [1] * n + [0] * (4 - n) for a, n in (right | others).items()}
-    found = curves(records(answers))
+    found = curves(table(records(answers)))
     assert found["accuracy"].to_dict() == {
         ("DTD", "none", NOT_KNOWING, eps): value for eps, value in ((0, 100), (0.5, 75), (4, 25))
     }  # two points of an attacker who knows make no line
-    more = curves(records(answers | {("DTD", "pgd@4+predicted+adaptive", "none"): [1, 1, 0, 0]}))
+    more = curves(table(records(answers | {("DTD", "pgd@4+predicted+adaptive", "none"): [1, 1, 0, 0]})))
     assert more.xs(KNOWING, level="attacker")["accuracy"].tolist() == [100, 0, 50]
-    assert curves(FOUND).empty
+    assert curves(table(FOUND)).empty
     Records(tmp_path, {"model": "vit-b-32", "precision": "float32", "seed": 0}).append(records(answers))
     assert {"curves.svg", "curves.png", "accuracy.svg"} <= {path.name for path in write(tmp_path)}
 
@@ -137,7 +137,7 @@ def test_an_attack_that_the_table_does_not_have_is_shown_by_its_name():
     assert any(line.startswith("| sphere@4 | 4 | 0.0 (0.0–49.0) |") for line in shown)
     assert any("| odd |" in line for line in shown)
     assert set(worst_cases(found)["attack"]) == {"worst@4"} and "sphere@4" in latex(Summary(found))
-    assert not (against_published(found, SETTINGS)["attack"] == "sphere@4").any()
+    assert not (against_published(table(found), SETTINGS)["attack"] == "sphere@4").any()
     assert "sphere@4" in [text.get_text() for text in drawn(table(found)).axes[0].get_yticklabels()]
 
 
@@ -227,7 +227,7 @@ def test_published_figures_stand_beside_ours():
         & (printed["eps_255"] == 4)
         & (printed["attack_steps"] == 10)
     ]
-    beside = against_published(FOUND, SETTINGS)
+    beside = against_published(table(FOUND), SETTINGS)
     mine = beside[
         (beside["dataset"] == "DTD") & (beside["defence"] == "TTC") & (beside["attack"] == "PGD-10, 4/255")
     ]
@@ -252,37 +252,41 @@ def test_published_figures_in_words():
 
 
 def test_a_whole_run_of_the_papers_model_can_be_compared():
-    whole = against_published(records({("DTD", "pgd@4", "ttc"): [1, 0] * 940}), SETTINGS)
+    whole = against_published(table(records({("DTD", "pgd@4", "ttc"): [1, 0] * 940})), SETTINGS)
     assert (whole["not alike, because"] == "").any() and (whole["here"] == 50).all()
 
 
 def test_the_mean_over_the_papers_sixteen_stands_beside_theirs():
     answers = {(dataset, attack, "ttc"): [1, 1, 0, 0] for dataset in PAPERS for attack in ("clean", "pgd@4")}
     settings = SETTINGS | {"datasets": {dataset: {"size": 4} for dataset in PAPERS}}
-    beside = against_published(records(answers), settings).set_index("dataset").loc["Mean over the data sets"]
+    beside = (
+        against_published(table(records(answers)), settings)
+        .set_index("dataset")
+        .loc["Mean over the data sets"]
+    )
     assert {55.99, 20.63} <= set(beside["published"]) and (beside["here"] == 50).all()
     assert beside["not alike, because"].str.contains("64 of 355,228 pictures").all()
-    some = against_published(records({k: v for k, v in answers.items() if k[0] != "DTD"}), settings)
+    some = against_published(table(records({k: v for k, v in answers.items() if k[0] != "DTD"})), settings)
     assert "Mean over the data sets" not in set(some["dataset"])
 
 
 def test_published_figures_of_another_model_or_other_steps_never_stand_beside_ours():
     others = records({("DTD", "pgd@4x20", "ttc"): [1, 1, 0, 0], ("DTD", "pgd@4+predicted", "ttc"): [1] * 4})
-    assert against_published(others, SETTINGS).empty
-    assert against_published(FOUND, SETTINGS | {"model": "photo"}).empty
+    assert against_published(table(others), SETTINGS).empty
+    assert against_published(table(FOUND), SETTINGS | {"model": "photo"}).empty
     larger = records({("ImageNet", "targeted_pgd@4x50", "ttc"): [1, 0, 0, 0]})
-    assert against_published(larger, SETTINGS).empty
-    beside = against_published(larger, SETTINGS | {"model": "vit-b-16"})
+    assert against_published(table(larger), SETTINGS).empty
+    beside = against_published(table(larger), SETTINGS | {"model": "vit-b-16"})
     assert beside["published"].tolist() == [25.4] and beside["source"].str.startswith("BaP Table 4").all()
 
 
 def test_what_is_not_alike_is_said():
-    beside = against_published(FOUND, SETTINGS | {"precision": "bf16"})
+    beside = against_published(table(FOUND), SETTINGS | {"precision": "bf16"})
     assert beside["not alike, because"].str.contains("bfloat16 throughout").all()
 
 
 def test_a_defence_that_is_not_its_papers_is_said():
-    hedge = against_published(records({("DTD", "pgd@4", "hedge"): [1, 1, 0, 0]}), SETTINGS)
+    hedge = against_published(table(records({("DTD", "pgd@4", "hedge"): [1, 1, 0, 0]})), SETTINGS)
     assert len(hedge) and hedge["not alike, because"].str.contains("its authors take 20").all()
 
 
@@ -303,7 +307,7 @@ def test_the_files_of_a_report_are_whole_tables(tmp_path):
     assert (
         (tmp_path / "table.md")
         .read_text()
-        .startswith(f"**EuroSAT, DTD: {MODELS['vit-b-32'].title}**, seed 0")
+        .startswith(f"**EuroSAT, DTD: {MODELS['vit-b-32'].title}.** Seed 0")
     )
 
 

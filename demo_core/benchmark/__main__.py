@@ -64,8 +64,8 @@ def main(argv: list[str] | None = None) -> None:
         if found is None:
             return
         print(markdown(found))
-        if args.report:
-            print(f"\nWritten: {', '.join(str(path) for path in write(args.report))}.")
+        written = write(args.report or args.out, args.beside, args.lab)
+        print(f"\nWritten: {', '.join(map(str, written))}.")
     except (BenchmarkError, ModelUnavailable, DeviceError, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None
     except OSError as error:  # of the results' place: pictures and weights have sentences of their own

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -14,7 +16,7 @@ from demo_core.plots import COST, ROBUST, WHITE, Paper, accuracy_figure, curve_f
 # What each is of, for those who read it with their ears or on a page.
 CAPTIONS = {
     "cost": "What a defence costs against what stands of it: a point a defence, with its 95 % interval. The"
-    " attacker has all attacks named above the chart, and takes whichever fools the defence. On the line"
+    " attacker has all attacks counted above the chart, and takes whichever fools the defence. On the line"
     " (Pareto’s front) no other defence is both cheaper and as accurate.",
     "robust": "Clean accuracy against what stands under the worst attack, a point a defence, with 95 %"
     " intervals. On the line (Pareto’s front) no other defence is better in both.",
@@ -32,9 +34,9 @@ def drawn(found: pd.DataFrame, paper: Paper = WHITE) -> Figure:
     return accuracy_figure(found, attack_title, paper)
 
 
-def tradeoffs(summary: Summary) -> dict[str, pd.DataFrame]:
-    """What the charts of a trade-off show, a frame by defence for each data set that was attacked, by its
-    title: robust, low and high (what stands, and the ends of its interval), clean, clean_low and clean_high
+def tradeoffs(summary: Summary) -> dict[str, tuple[str, pd.DataFrame]]:
+    """What the charts of a trade-off show, for each data set that was attacked: its title, and a frame by
+    defence: robust, low and high (what stands, and the ends of its interval), clean, clean_low and clean_high
     (missing where no clean pictures were met), passes."""
     found = {}
     for dataset in summary.standing.index.unique(0) if len(summary.standing) else ():
@@ -46,23 +48,39 @@ def tradeoffs(summary: Summary) -> dict[str, pd.DataFrame]:
         count, eps, pictures = int(first["attacks"]), first["eps"], int(first["pictures"])
         attacks = f"{count} attacks" if count > 1 else "one attack"
         title = f"{dataset_title(str(dataset))}: {attacks} at {eps:g}/255, {pictures:,} pictures"
-        found[title] = stands.assign(
-            clean=clean["accuracy"],
-            clean_low=clean["low"],
-            clean_high=clean["high"],
-            passes=spent["forward"] + spent["backward"],
+        found[str(dataset)] = (
+            title,
+            stands.assign(
+                clean=clean["accuracy"],
+                clean_low=clean["low"],
+                clean_high=clean["high"],
+                passes=spent["forward"] + spent["backward"],
+            ),
         )
     return found
 
 
-def figures(summary: Summary, paper: Paper = WHITE) -> dict[str, Figure]:
-    """All charts that the records allow, by name."""
-    sets = tradeoffs(summary)
-    made = {}
-    if sets:
-        made["cost"] = tradeoff_figure(sets, COST, title_of, paper)
-    if whole := {title: found for title, found in sets.items() if found["clean"].notna().all()}:
-        made["robust"] = tradeoff_figure(whole, ROBUST, title_of, paper)
-    if len(lines := curves(summary.records)):
-        made["curves"] = curve_figure(lines.rename(index=dataset_title, level="dataset"), paper)
-    return made | {"accuracy": drawn(summary.plain, paper)}
+@dataclass(frozen=True)
+class Chart:
+    """A figure, and of which data set each of its axes is."""
+
+    figure: Figure
+    datasets: list[str]
+
+
+def charts(summary: Summary, paper: Paper = WHITE) -> dict[str, Chart]:
+    """All that the records allow, by their name in CAPTIONS."""
+    made, sets = {}, tradeoffs(summary)
+    for name, shown in (("cost", COST), ("robust", ROBUST)):
+        whole = {key: row for key, row in sets.items() if row[1][shown.x].notna().all()}
+        if whole:
+            made[name] = Chart(tradeoff_figure(list(whole.values()), shown, title_of, paper), list(whole))
+    if len(lines := curves(summary.plain)):
+        here = lines.index.unique("dataset")
+        lines = lines.reindex([key for key in summary.datasets if key in here], level="dataset")
+        titled = lines.rename(index=dataset_title, level="dataset")
+        each = lines.index.droplevel(["defense", "eps"]).unique()
+        made["curves"] = Chart(curve_figure(titled, paper), [str(dataset) for dataset, _ in each])
+    return made | {
+        "accuracy": Chart(drawn(summary.plain, paper), list(summary.plain.index.unique("dataset")))
+    }

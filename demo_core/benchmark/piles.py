@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -84,7 +85,7 @@ class Pile:
     indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt;
     load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it is made of a
     folder's; resize: how its pictures were brought to the model's size; left_out: indices of pictures that
-    could not be read.
+    could not be read; file_of: index -> where a picture lies, None where the data set keeps no files.
     """
 
     indices: torch.Tensor
@@ -95,6 +96,13 @@ class Pile:
     files: str = ""
     resize: str = PAPER.title
     left_out: tuple[int, ...] = ()
+    file_of: Callable[[int], Path | None] = lambda index: None
+
+    @property
+    def file_names(self) -> dict[str, str]:
+        """By index, of the pictures that are files."""
+        found = {index: self.file_of(index) for index in self.indices.tolist()}
+        return {str(index): path.name for index, path in found.items() if path}
 
     def first(self, count: int) -> Pile:
         """The first so many of its pictures."""
@@ -186,7 +194,15 @@ def pile_of(
     if row is OWN and isinstance(found, layouts.InTree):
         files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
     return Pile(
-        chosen, tuple(names), row.template, load, len(found), files, resize.title, tuple(sorted(left_out))
+        chosen,
+        tuple(names),
+        row.template,
+        load,
+        len(found),
+        files,
+        resize.title,
+        tuple(sorted(left_out)),
+        partial(path_of, found),
     )
 
 

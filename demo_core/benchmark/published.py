@@ -10,7 +10,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS, PAPERS
 from demo_core.benchmark.piles import PAPER, RESIZES
 from demo_core.benchmark.run import PRECISIONS
-from demo_core.benchmark.tables import AVERAGE, dataset_title, mean_table, table
+from demo_core.benchmark.tables import AVERAGE, dataset_title, mean_table
 from demo_core.benchmark.trials import CLEAN, Trial, trial_or_none
 from demo_core.defenses import DEFENSES, title_of
 from demo_core.models import ASSETS
@@ -30,10 +30,16 @@ def published() -> pd.DataFrame:
     return pd.read_csv(PUBLISHED, keep_default_na=False, na_values=[""]).fillna({"note": ""})
 
 
-def published_of(model: str) -> pd.DataFrame:
+Printed = dict[tuple[str, str], pd.DataFrame]  # rows of `published` by data set and defence
+
+
+def published_of(model: str) -> Printed:
     """What papers printed of a model's backbone; nothing of one that they did not have."""
     printed = published()
-    return printed[printed["backbone"] == BACKBONES.get(model)]
+    mine = printed[printed["backbone"] == BACKBONES.get(model)]
+    return {
+        (str(dataset), str(named)): part for (dataset, named), part in mine.groupby(["dataset", "defense"])
+    }
 
 
 def published_titles() -> pd.DataFrame:
@@ -56,11 +62,11 @@ def published_titles() -> pd.DataFrame:
     return found.set_axis(COLUMNS, axis=1)
 
 
-def against_published(records: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
     """A row for each published figure of the same data set, model, defence, attack, eps and steps as one of
     the records': ours, theirs, the difference in points, the source, and in what else the two are not alike.
-    settings: the "fixed" ones of the run. Empty where there is none."""
-    printed, found = published_of(settings["model"]), table(records)
+    found: the `table` of the records; settings: the "fixed" ones of the run. Empty where there is none."""
+    printed = published_of(settings["model"])
     found = pd.concat([found, mean_table(found)])
     rows = []
     for key, mine in found.iterrows():
@@ -85,18 +91,16 @@ def against_published(records: pd.DataFrame, settings: dict[str, Any]) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def counterparts(printed: pd.DataFrame, dataset: str, defense: str, trial: Trial) -> pd.DataFrame:
+def counterparts(printed: Printed, dataset: str, defense: str, trial: Trial) -> pd.DataFrame:
     """The published rows of the same data set, defence and attack, with its eps and steps."""
-    if trial.predicted:
-        return printed.iloc[:0]  # papers start from the true label
+    theirs = printed.get((dataset, PUBLISHED_DEFENSES.get(defense, defense)))
+    if theirs is None or trial.predicted:  # papers start from the true label
+        return pd.DataFrame()
     if trial.attack == CLEAN:
-        theirs = printed[printed["clean_acc"].notna()].drop_duplicates(["dataset", "defense", "clean_acc"])
-    else:
-        name = "bpda" if trial.adaptive else PUBLISHED_ATTACKS[trial.attack]
-        same = (printed["eps_255"] == trial.eps) & (printed["attack_steps"] == trial.steps)
-        theirs = printed[(printed["attack"] == name) & same]
-    named = PUBLISHED_DEFENSES.get(defense, defense)
-    return theirs[(theirs["dataset"] == dataset) & (theirs["defense"] == named)]
+        return theirs[theirs["clean_acc"].notna()].drop_duplicates("clean_acc")
+    name = "bpda" if trial.adaptive else PUBLISHED_ATTACKS[trial.attack]
+    same = (theirs["eps_255"] == trial.eps) & (theirs["attack_steps"] == trial.steps)
+    return theirs[(theirs["attack"] == name) & same]
 
 
 def _reasons(

@@ -28,6 +28,7 @@ KEY = ["dataset", "attack", "defense", "index"]
 ANSWER = ["label", "predicted"]
 PATIENCE = 60.0  # seconds that a reader waits for a writer who is just committing
 FIXED = "fixed"
+FILES_OF = "files of "  # and a data set: the kind of setting that names its pictures, by index
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS settings (

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import pandas as pd
 
+from demo_core.benchmark.answers import answers_of
 from demo_core.benchmark.checks import Finding, checked, findings
-from demo_core.benchmark.published import against_published
 from demo_core.benchmark.records import Settings, read_records
 from demo_core.benchmark.run import PRECISIONS
 from demo_core.benchmark.summary import BARE, Summary
@@ -120,7 +120,7 @@ def tables_of(summary: Summary) -> str:
     for dataset in summary.datasets:
         both = pd.concat([accuracies(summary, dataset), costs(summary, dataset)]).fillna("")
         parts.append((f"**{dataset_title(dataset)}**\n\n" if several else "") + tabulated(both, "pictures"))
-        if len((signs := checked(summary.of(dataset))).columns):
+        if len((signs := checked(summary.answers_to(dataset))).columns):
             parts.append(f"{CHECKED}\n\n{tabulated(signs, 'what should not be')}")
     if len(means := averages(summary)):
         title = f"**Mean over {len(summary.datasets)} data sets**"
@@ -148,7 +148,9 @@ def marks(key: str) -> dict[str, Finding]:
     if records is None or records.empty:
         return {}
     largest = records.groupby("dataset")["index"].nunique().idxmax()
-    return {finding.defense: finding for finding in findings(records[records["dataset"] == largest])}
+    return {
+        finding.defense: finding for finding in findings(answers_of(records[records["dataset"] == largest]))
+    }
 
 
 def shipped(key: str) -> pd.DataFrame | None:
@@ -164,21 +166,26 @@ def shipped_markdown(key: str) -> str:
     return "" if records is None else markdown(records)
 
 
-def beside_published(records: pd.DataFrame, settings: Settings) -> str:
-    """against_published as Markdown. settings: the records' settings_of."""
-    found = against_published(records, settings["fixed"])
-    if found.empty:
+def published_markdown(beside: pd.DataFrame) -> str:
+    """published.against_published as Markdown."""
+    if beside.empty:
         return NOTHING_PUBLISHED
-    return tabulated(found.set_index("dataset").astype(str), "dataset")
+    return tabulated(beside.set_index("dataset").astype(str), "dataset")
 
 
 def heading(records: pd.DataFrame, settings: Settings) -> str:
     """What tables are of: the data sets, the model and the settings, and the unit. settings: the records'
     settings_of."""
+    subject, made = said_of(records, settings)
+    return f"**{subject}.** {made} {UNIT}"
+
+
+def said_of(records: pd.DataFrame, settings: Settings) -> tuple[str, str]:
+    """The data sets and the model; how it was run."""
     names, fixed = ", ".join(map(dataset_title, datasets_of(records))), settings["fixed"]
     title = MODELS[fixed["model"]].title if fixed["model"] in MODELS else fixed["model"]
     precision = PRECISIONS.get(fixed["precision"], fixed["precision"])
-    return f"**{names}: {title}**, seed {fixed['seed']}, {precision}. {UNIT}{_left_out(settings)}"
+    return f"{names}: {title}", f"Seed {fixed['seed']}, {precision}.{_left_out(settings)}"
 
 
 def _left_out(settings: Settings) -> str:

@@ -29,10 +29,6 @@ class Summary:
         """In the order of the table."""
         return datasets_of(self.records)
 
-    def of(self, dataset: str) -> pd.DataFrame:
-        """The records of one data set."""
-        return self.records[self.records["dataset"] == dataset]
-
     @cached_property
     def plain(self) -> pd.DataFrame:
         """Accuracies under the attacks that were made: see tables.table."""
@@ -57,6 +53,15 @@ class Summary:
         """By data set and attack."""
         parts = (*answers_of(self.records), *answers_of(self._worst))
         return {(part.dataset, part.attack): part for part in parts}
+
+    def answers_to(self, dataset: str) -> list[Answers]:
+        """What was said of one data set under the attacks that were made."""
+        return [part for (of, key), part in self.answers.items() if of == dataset and key in self.attacks]
+
+    @cached_property
+    def attacks(self) -> set[str]:
+        """Those that were made: the worst cases are none of them."""
+        return set(self.plain.index.unique("attack"))
 
     @cached_property
     def compared(self) -> pd.DataFrame:

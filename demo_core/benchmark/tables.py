@@ -106,18 +106,18 @@ def mean_over(found: pd.DataFrame, value: str, by: list[str], within: tuple[floa
     return pd.concat({key: mean[found.columns]}, names=["dataset"])
 
 
-def curves(records: pd.DataFrame) -> pd.DataFrame:
-    """`table` of PGD-10 from the predicted label by eps in 1/255, with the clean pictures as 0, for the index
-    (dataset, defense, attacker, eps); attacker: whether it knows the defence, in words. Empty where no row
-    met at least three sizes of eps."""
-    known = {attack: trial_or_none(attack) for attack in records["attack"].unique()}
+def curves(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a `table` that are of PGD-10 from the predicted label, by eps in 1/255, with the clean
+    pictures as 0, for the index (dataset, defense, attacker, eps); attacker: whether it knows the defence, in
+    words. Empty where no row met at least three sizes of eps."""
+    known = {attack: trial_or_none(attack) for attack in found.index.unique("attack")}
     wanted = {
         attack: [(KNOWING if trial.adaptive else NOT_KNOWING, trial.eps)]
         for attack, trial in known.items()
         if trial and (trial.attack, trial.steps, trial.predicted, trial.samples) == ("pgd", 10, True, 1)
     }
     wanted[CLEAN] = [(NOT_KNOWING, 0.0), (KNOWING, 0.0)]
-    found = table(records[records["attack"].isin(wanted)])
+    found = found[found.index.get_level_values("attack").isin(wanted)]
     places = [
         (dataset, defense, *point, place)
         for place, (dataset, defense, attack) in enumerate(found.index)

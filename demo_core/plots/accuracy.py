@@ -21,6 +21,7 @@ from demo_core.plots.style import (
     dress,
     legend_in,
     new_figure,
+    settled,
     words_in,
 )
 
@@ -64,31 +65,37 @@ def accuracy_figure(
         ncols=5,
         **legend_in(paper, 8),
     )
-    return figure
+    return settled(figure)
 
 
 def curve_figure(found: pd.DataFrame, paper: Paper = WHITE) -> Figure:
-    """Accuracy against eps (tables.curves): a row of charts a data set, a chart an attacker, a line a defence
-    with its 95 % interval as a band of bars. The scale is even up to the smallest eps, then by octaves."""
+    """Accuracy against eps (tables.curves): a chart a data set and attacker, a line a defence with its 95 %
+    interval as a band of bars. The scale is even up to the smallest eps, then by octaves."""
     keys = in_order(found.index.unique("defense"))
-    names, attackers = found.index.unique("dataset"), list(found.index.unique("attacker"))
-    figure = new_figure(1.2 + 3.6 * len(attackers), 1.4 + 2.8 * len(names), paper, dpi=150)
-    grid = figure.subplots(len(names), len(attackers), squeeze=False, sharey=True)
+    charts = list(dict.fromkeys(found.index.droplevel(["defense", "eps"])))
+    columns = min(2, len(charts))
+    rows = -(-len(charts) // columns)
+    figure = new_figure(0.5 + 3.6 * columns, 0.8 + 0.2 * len(keys) / columns + 2.6 * rows, paper, dpi=150)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
     looks = {key: look_of(key, keys, paper) for key in keys}
     sizes = sorted(found.index.unique("eps"))
-    for row, name in zip(grid, names):
-        for axes, attacker in zip(row, attackers):
-            dress(axes, paper).set_title(f"{name}, {attacker}", **words_in(paper, 9))
-            for key in keys:
-                _draw_curve(axes, found, (name, key, attacker), looks[key])
-            axes.set_xscale("symlog", base=2, linthresh=next(size for size in sizes if size))
-            axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
-            axes.tick_params(labelsize=8)
-            axes.set(xlabel="eps, in 1/255", ylim=(0, 100))
-        row[0].set_ylabel("accuracy, %")
-    handles, labels = max((a.get_legend_handles_labels() for a in grid.flat), key=lambda pair: len(pair[1]))
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, **legend_in(paper, 8))
-    return figure
+    for axes, (name, attacker) in zip(grid, charts):
+        dress(axes, paper).set_title(f"{name}, {attacker}", **words_in(paper, 8))
+        for key in keys:
+            _draw_curve(axes, found, (name, key, attacker), looks[key])
+        axes.set_xscale("symlog", base=2, linthresh=next(size for size in sizes if size))
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.set_xlim(right=max(sizes) * 1.2)
+        axes.tick_params(labelsize=8)
+        axes.set(ylim=(0, 100))
+        axes.set_xlabel("eps, in 1/255", fontsize=8)
+    for axes in grid[::columns]:
+        axes.set_ylabel("accuracy, %", fontsize=8)
+    for axes in grid[len(charts) :]:
+        axes.set_axis_off()
+    handles, labels = max((a.get_legend_handles_labels() for a in grid), key=lambda pair: len(pair[1]))
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * columns, **legend_in(paper, 8))
+    return settled(figure)
 
 
 def _draw_curve(axes: Axes, found: pd.DataFrame, which: tuple[str, str, str], look: dict[str, Any]) -> None:
