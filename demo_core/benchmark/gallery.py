@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from demo_core.benchmark.answers import Answers, Numbers
+from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.records import FILES_OF, Settings
 from demo_core.benchmark.summary import BARE, Summary
 from demo_core.benchmark.tables import in_table_order
@@ -133,6 +134,7 @@ def link_of(cell: Cell, index: int, settings: Settings) -> str:
         return scene_of(
             EXAMPLES[index].title,
             labels="\n".join(settings.get("classes", {}).get(cell.dataset, [])),
+            template=DATASETS[OF_THE_APP].template,
             model=model,
             defense=cell.defense,
             seed=settings["fixed"]["seed"],

@@ -23,6 +23,7 @@ COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "defended": DEFENDED}  # by rol
 _POINTS, _ROOM = 72, 3.0  # of an inch; around what is cut out of a figure, for another font than was measured
 FAMILY, SIZE, TITLE_SIZE = "sans-serif", 10.0, 12.0  # of words, in points
 _NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_PART = re.compile(r'<g id="[\w.]+_\d+">')  # matplotlib's names of a figure's parts, the same in every figure
 _DRAWN_ID = re.compile(r'id="(\w*?)[0-9a-f]{10}"')  # matplotlib's own end in random digits
 
 
@@ -131,7 +132,8 @@ def cut_up(figure: Figure, name: str) -> tuple[str, list[str], str]:
     which each of the figure's axes lies, as a viewBox, and that of its legend, empty where it has none."""
     dpi = figure.dpi
     figure.set_dpi(_POINTS)
-    group = f'<g id="{name}">{_drawn(settled(figure))}</g>'
+    drawn = _PART.sub("<g>", _drawn(settled(figure)))
+    group = f'<g id="{name}">{drawn}</g>'
     height = figure.get_size_inches()[1] * _POINTS
 
     def box_of(artist: Artist) -> str:
