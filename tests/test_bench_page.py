@@ -14,7 +14,9 @@ from tests.conftest import one_by_one
 
 
 def visit(**query: str) -> SimpleNamespace:
-    return SimpleNamespace(query_params=query)
+    return SimpleNamespace(
+        query_params=query, headers={"referer": "https://lab.example/?view=benchmark&secret=word"}
+    )
 
 
 def test_nobody_sees_it_without_asking(monkeypatch):
@@ -151,6 +153,7 @@ def test_files_are_offered_once_and_at_the_end(handlers, monkeypatch):
             found = pd.read_csv(offers(files[1]), keep_default_na=False)
     assert tables > 1 and len(offered) == 1
     assert "Not finished" not in offered[0][0] and "| TTC " in offered[0][0] and len(found) == 16
+    assert 'href="https://lab.example/?picture=' in offered[0][2] and "secret" not in offered[0][2]
 
 
 def test_after_a_stop_what_was_made_is_offered(handlers, monkeypatch):
@@ -175,7 +178,7 @@ def test_a_run_that_fails_says_why_and_offers_what_it_has(handlers, monkeypatch)
         raise BenchmarkError("Choose another.")
 
     for lives, words, number in (
-        (broken, "It ended early. Choose another.", 2),
+        (broken, "It ended early. Choose another.", 3),
         (None, "Nothing was run.", 0),
     ):
         monkeypatch.setattr(bench, "live", lives or live)
@@ -193,6 +196,7 @@ def test_a_long_table_is_not_made_all_the_time(handlers, monkeypatch):
     monkeypatch.setattr(bench.time, "monotonic", lambda: clock["now"])
     monkeypatch.setattr(bench, "heading", lambda *args: "")
     monkeypatch.setattr(bench, "settings_of", lambda place: {})
+    monkeypatch.setattr(bench, "page_of", lambda *args: "")
 
     def slow(rows: pd.DataFrame) -> str:
         clock["now"] += 1.0

@@ -396,7 +396,7 @@ def test_two_processes_give_the_records_of_one(pictures, uninterrupted, tmp_path
 
 def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
     cli.main(command(pictures, tmp_path, "--batch", "24", "--limit", "4")[3:])
-    assert "| TTC " in capsys.readouterr().out
+    assert "| TTC " in capsys.readouterr().out and (tmp_path / "report.html").exists()
     for name in ("records.csv.gz", "one.sqlite"):
         cli.main(["--report", str(tmp_path), "--store", str(tmp_path / name)])
         assert "PGD-2, 4/255" in capsys.readouterr().out
@@ -408,8 +408,18 @@ def test_the_command_reports_what_it_has(pictures, tmp_path, capsys):
     assert settings_of(tmp_path / "one.sqlite") == settings
     assert settings["datasets"][str(pictures)]["size"] == 10
     assert settings["classes"][str(pictures)] == ["cat", "race car"]
+    whole = {str(i): path.name for i, path in enumerate(sorted(pictures.rglob("*.png")))}
+    assert len(names := settings[f"files of {pictures}"]) == 4 and names.items() < whole.items()
     assert (tmp_path / "table.md").read_text().startswith(f"**{pictures.name}: Photo CLIP")
-    for name in ("table.md", "table.csv", "table.tex", "published.md", "accuracy.svg", "accuracy.png"):
+    for name in (
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "published.md",
+        "accuracy.svg",
+        "accuracy.png",
+        "report.html",
+    ):
         assert (tmp_path / name).stat().st_size
 
 

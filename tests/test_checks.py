@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from demo_core.benchmark.answers import answers_of
 from demo_core.benchmark.checks import CHECKS, checked, findings
 from demo_core.benchmark.report import marks
 from demo_core.benchmark.trials import SUITES, BenchmarkError, Trial, read_trials
@@ -25,7 +26,7 @@ def records(defense="tte", **stands: int) -> pd.DataFrame:
 
 
 def signs(**stands: int) -> dict[str, list[str]]:
-    (finding,) = findings(records(**stands))
+    (finding,) = findings(answers_of(records(**stands)))
     return {check: [sign.why for sign in finding.of(check)] for check in finding.measured}
 
 
@@ -72,10 +73,10 @@ def test_who_knows_the_defence_decides_at_the_largest_eps():
 
 
 def test_what_was_not_measured_is_not_passed():
-    (finding,) = findings(records(**{"clean": 30, "pgd@4+predicted": 10}))
+    (finding,) = findings(answers_of(records(**{"clean": 30, "pgd@4+predicted": 10})))
     assert finding.measured == () and finding.signs == () and "in 0 of 7 checks, 40 pictures" in finding.mark
     both = pd.concat([records("none", **SOUND), records("tte", **{"clean": 30, "pgd@4": 39})])
-    table = checked(both)
+    table = checked(answers_of(both))
     assert table.loc["None", CHECKS["noise"][0]] == "no" and table.loc["TTE", CHECKS["noise"][0]] == ""
     assert "98 %" in table.loc["TTE", CHECKS["leak"][0]]
 

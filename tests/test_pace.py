@@ -49,16 +49,16 @@ def test_the_share_of_the_bare_passes_is_told(clip):
 
 
 def test_a_plan_says_the_time_and_what_would_reproduce_the_papers():
-    said = forecast(COST, PLAN, {"CIFAR10": 10_000, "ImageNet": 50_000}, "an H100")
+    said = forecast(COST, PLAN, {"CIFAR10": 10_000, "ImageNet": 50_000}, "an H100", "vit-b-32")
     assert "60,000 pictures, 33 h 20 min on an H100" in said
     assert "| CIFAR10    | 10,000     | 5.56    |" in said
     row = next(line for line in said.splitlines() if line.startswith("| CIFAR10") and "±" in line[20:])
     assert row
     assert "28.75 ±1.2" in said  # TTC on CIFAR10 at 1/255, in the paper's Table 1
-    narrower = forecast(COST, PLAN, {"CIFAR10": 100, "ImageNet": 100}, "an H100")
+    narrower = forecast(COST, PLAN, {"CIFAR10": 100, "ImageNet": 100}, "an H100", "vit-b-32")
     assert "28.75 ±12." in narrower
-    nothing = forecast(COST, replace(PLAN, defenses=["padding"]), {"Examples": 10}, "a CPU")
-    assert nothing.endswith("No paper printed a figure of what is planned.")
+    nothing = forecast(COST, replace(PLAN, defenses=["padding"]), {"Examples": 10}, "a CPU", "vit-b-32")
+    assert nothing.endswith("No paper printed a figure of what is planned on this model.")
 
 
 @pytest.mark.parametrize("text, seconds", [("2h", 7200), ("45min", 2700), ("1h30min", 5400), ("90s", 90)])

@@ -11,7 +11,9 @@ import matplotlib
 import pytest
 
 from demo_core import plots, story
-from demo_core.benchmark.report import drawn, shipped, table
+from demo_core.benchmark.charts import drawn
+from demo_core.benchmark.report import shipped
+from demo_core.benchmark.tables import table
 from demo_core.defenses import DEFENSES, TAU
 from demo_core.models import profile_of, study_of
 from demo_core.story.axes import signal_axes, ticks

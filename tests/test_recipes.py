@@ -67,7 +67,8 @@ def parsed(call: list[str], monkeypatch) -> argparse.Namespace | None:
     with monkeypatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_args", once)
         patch.setattr(sys, "argv", call[1:])
-        patch.delitem(sys.modules, call[1], raising=False)  # else runpy warns that it was there before
+        for name in (call[1], f"{call[1]}.__main__"):  # else runpy warns that it was there before
+            patch.delitem(sys.modules, name, raising=False)
         try:
             with pytest.raises(Parsed):
                 runpy.run_module(call[1], run_name="__main__", alter_sys=True)

@@ -7,10 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from demo_core.benchmark.charts import drawn
 from demo_core.benchmark.datasets import PAPERS
+from demo_core.benchmark.files import whole_table, write
+from demo_core.benchmark.latex import latex
+from demo_core.benchmark.pairs import paired_interval
 from demo_core.benchmark.published import against_published, published, published_titles
 from demo_core.benchmark.records import COLUMNS, Records
-from demo_core.benchmark.report import averages, drawn, latex, markdown, shipped_markdown, write
+from demo_core.benchmark.report import averages, markdown, shipped_markdown
+from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import KNOWING, NOT_KNOWING, curves, mean_table, table, worst_cases
 from demo_core.benchmark.trials import Trial
 from demo_core.defenses import in_order, title_of
@@ -56,13 +61,13 @@ def test_a_curve_has_the_clean_pictures_at_nought_and_one_attack_alone(tmp_path)
     right = {"clean": 4, "pgd@0.5+predicted": 3, "pgd@4+predicted": 1, "pgd@1+predicted+adaptive": 0}
     others = {"pgd@2": 4, "pgd@8x40+predicted": 4, "cw@8+predicted": 4, "pgd@8+predicted+adaptive+eot4": 4}
     answers = {("DTD", a, "none"): [1] * n + [0] * (4 - n) for a, n in (right | others).items()}
-    found = curves(records(answers))
+    found = curves(table(records(answers)))
     assert found["accuracy"].to_dict() == {
         ("DTD", "none", NOT_KNOWING, eps): value for eps, value in ((0, 100), (0.5, 75), (4, 25))
     }  # two points of an attacker who knows make no line
-    more = curves(records(answers | {("DTD", "pgd@4+predicted+adaptive", "none"): [1, 1, 0, 0]}))
+    more = curves(table(records(answers | {("DTD", "pgd@4+predicted+adaptive", "none"): [1, 1, 0, 0]})))
     assert more.xs(KNOWING, level="attacker")["accuracy"].tolist() == [100, 0, 50]
-    assert curves(FOUND).empty
+    assert curves(table(FOUND)).empty
     Records(tmp_path, {"model": "vit-b-32", "precision": "float32", "seed": 0}).append(records(answers))
     assert {"curves.svg", "curves.png", "accuracy.svg"} <= {path.name for path in write(tmp_path)}
 
@@ -131,8 +136,8 @@ def test_an_attack_that_the_table_does_not_have_is_shown_by_its_name():
     shown = lines(markdown(found))
     assert any(line.startswith("| sphere@4 | 4 | 0.0 (0.0–49.0) |") for line in shown)
     assert any("| odd |" in line for line in shown)
-    assert set(worst_cases(found)["attack"]) == {"worst@4"} and "sphere@4" in latex(found)
-    assert not (against_published(found, SETTINGS)["attack"] == "sphere@4").any()
+    assert set(worst_cases(found)["attack"]) == {"worst@4"} and "sphere@4" in latex(Summary(found))
+    assert not (against_published(table(found), SETTINGS)["attack"] == "sphere@4").any()
     assert "sphere@4" in [text.get_text() for text in drawn(table(found)).axes[0].get_yticklabels()]
 
 
@@ -143,7 +148,9 @@ def test_markdown_and_latex_hold_every_data_set():
     # The upper end for 0 of 4 is z² / (4 + z²), for 1 of 4 the larger root of Wilson's equation.
     assert "| the worst of all at 4/255 | 4 | 0.0 (0.0–49.0) | 25.0 (4.6–69.9) |" in shown
     assert "| *passes a picture, forward + backward* | | 2.0 + 1.0 | 2.0 + 1.0 |" in shown
-    assert latex(FOUND).count("\\begin{table}") == 3 and "Mean over the data sets" in latex(FOUND)
+    paper = latex(Summary(FOUND))
+    assert paper.count(r"\begin{table*}") == 3 and "Mean over the data sets" in paper
+    assert r"& 50.0 {\tiny 15.0--85.0} & 25.0 {\tiny 4.6--69.9}" in paper  # PGD, CW
 
 
 def test_data_sets_stand_in_the_tables_order():
@@ -154,13 +161,58 @@ def test_data_sets_stand_in_the_tables_order():
 
 
 def test_a_folders_name_does_not_break_the_latex():
-    assert r"\caption{my\_cats \& dogs}" in latex(FOUND.assign(dataset="/home/my_cats & dogs"))
+    assert r"\caption{my\_cats \& dogs. " in latex(Summary(FOUND.assign(dataset="/home/my_cats & dogs")))
+
+
+def test_the_interval_of_a_paired_difference_is_newcombes():
+    """As he prints it for 36, 12, 2 and 0 of 50 (Statistics in Medicine 1998, method 10)."""
+    low, high = paired_interval(*(np.array([count], float) for count in (36, 12, 2, 0)))
+    assert np.allclose([low[0], high[0]], [0.0569, 0.3404], atol=5e-5)
+
+
+def test_differences_are_between_answers_on_the_same_pictures():
+    """TTC has no record of the last picture: none's answer to it does not count beside it."""
+    part = records({("DTD", "clean", "none"): [1, 0, 0, 1], ("DTD", "clean", "ttc"): [1, 1, 0, 0]})
+    met = part.drop(part[(part["defense"] == "ttc") & (part["index"] == 3)].index)
+    beside = Summary(met).compared.loc[("DTD", "ttc", "clean", "none")]
+    assert (beside["gained"], beside["lost"], beside["pictures"]) == (1, 0, 3)
+    assert beside["difference"] == pytest.approx(100 / 3) and beside["p"] == 1
+
+
+def test_the_best_share_the_bold_within_the_interval_of_their_difference():
+    """TTE misses what TTC has 4 of 100 times, and has what it misses 2 times: the two cannot be told apart.
+    RN's interval overlaps TTC's, and yet it is worse on the same pictures."""
+    ttc = [1] * 60 + [0] * 40
+    tte = [0] * 4 + [1] * 56 + [1] * 2 + [0] * 38
+    rn = [0] * 8 + [1] * 52 + [0] * 40
+    bare = [0] * 100
+    found = records(
+        {("DTD", "pgd@4", key): a for key, a in (("none", bare), ("rn", rn), ("tte", tte), ("ttc", ttc))}
+    )
+    summary = Summary(found)
+    assert summary.best == {("DTD", "ttc", "pgd@4"), ("DTD", "tte", "pgd@4")}
+    intervals = summary.found.droplevel(["dataset", "attack"])
+    assert intervals.loc["rn", "high"] > intervals.loc["ttc", "low"]
+    assert "**60.0** (" in markdown(found) and "| 52.0 (" in markdown(found)
+    assert r"TTC & \textbf{60.0}" in latex(summary)
+    assert not Summary(records({("DTD", "clean", k): [1, 1, 0] for k in ("none", "ttc")})).best
+
+
+def test_the_table_of_a_report_can_be_read_by_a_program():
+    found = whole_table(Summary(FOUND), "none").set_index(["dataset", "defense", "attack"])
+    row = found.loc[("DTD", "ttc", "pgd@4")]
+    assert row["beside"] == "none" and row["difference"] == 25 and (row["gained"], row["lost"]) == (1, 0)
+    assert row["low"] < row["accuracy"] < row["high"] and row["difference_low"] < 25 < row["difference_high"]
+    assert (
+        pd.isna(found.loc[("DTD", "none", "clean"), "difference"])
+        and ("DTD", "none", "worst@4") in found.index
+    )
 
 
 def test_averages_are_over_all_data_sets_or_not_at_all():
     """Of 3 of 4 and 1 of 4 the ends are 30.06, 95.44 and 4.56, 69.94: from the mean it is half the root of
     the sum of squares of 44.94 and 20.44, down and up."""
-    found = averages(FOUND)
+    found = averages(Summary(FOUND))
     assert found.loc["clean", "None"] == "50.0 (25.3–74.7)"
     assert "TTC" not in found.columns and Trial("cw", 4).title not in found.index
 
@@ -169,11 +221,13 @@ def test_published_figures_stand_beside_ours():
     printed = published()
     theirs = printed[
         (printed["dataset"] == "DTD")
+        & (printed["backbone"] == "ViT-B/32")
         & (printed["defense"] == "ttc")
         & (printed["attack"] == "pgd")
         & (printed["eps_255"] == 4)
+        & (printed["attack_steps"] == 10)
     ]
-    beside = against_published(FOUND, SETTINGS)
+    beside = against_published(table(FOUND), SETTINGS)
     mine = beside[
         (beside["dataset"] == "DTD") & (beside["defence"] == "TTC") & (beside["attack"] == "PGD-10, 4/255")
     ]
@@ -182,8 +236,8 @@ def test_published_figures_stand_beside_ours():
         and (mine["difference"] == 50 - mine["published"]).all()
     )
     assert (
-        mine["not comparable, because"].str.contains("4 of 1,880 pictures").all()
-        and beside["source"].str.contains("arXiv").all()
+        mine["not alike, because"].str.contains("4 of 1,880 pictures").all()
+        and (beside["source"].str.len() > 0).all()
     )
 
 
@@ -192,35 +246,48 @@ def test_published_figures_in_words():
     assert len(words) == len(published()) and {"Random noise", "Anti-adversary", "TTC", "MAC"} <= set(
         words["defence"]
     )
-    assert {"PGD", "CW", "BPDA"} == set(words["attack"]) and "Mean over 16" in set(words["data set"])
+    assert {"PGD", "CW", "BPDA", "APGD-CE"} < set(words["attack"]) and "Mean over 16" in set(
+        words["data set"]
+    )
 
 
 def test_a_whole_run_of_the_papers_model_can_be_compared():
-    whole = against_published(records({("DTD", "pgd@4", "ttc"): [1, 0] * 940}), SETTINGS)
-    assert (whole["not comparable, because"] == "").any() and (whole["here"] == 50).all()
+    whole = against_published(table(records({("DTD", "pgd@4", "ttc"): [1, 0] * 940})), SETTINGS)
+    assert (whole["not alike, because"] == "").any() and (whole["here"] == 50).all()
 
 
 def test_the_mean_over_the_papers_sixteen_stands_beside_theirs():
     answers = {(dataset, attack, "ttc"): [1, 1, 0, 0] for dataset in PAPERS for attack in ("clean", "pgd@4")}
     settings = SETTINGS | {"datasets": {dataset: {"size": 4} for dataset in PAPERS}}
-    beside = against_published(records(answers), settings).set_index("dataset").loc["Mean over the data sets"]
+    beside = (
+        against_published(table(records(answers)), settings)
+        .set_index("dataset")
+        .loc["Mean over the data sets"]
+    )
     assert {55.99, 20.63} <= set(beside["published"]) and (beside["here"] == 50).all()
-    assert beside["not comparable, because"].str.contains("64 of 355,228 pictures").all()
-    some = against_published(records({k: v for k, v in answers.items() if k[0] != "DTD"}), settings)
+    assert beside["not alike, because"].str.contains("64 of 355,228 pictures").all()
+    some = against_published(table(records({k: v for k, v in answers.items() if k[0] != "DTD"})), settings)
     assert "Mean over the data sets" not in set(some["dataset"])
 
 
-@pytest.mark.parametrize(
-    "change, why", [({"model": "photo"}, "photo"), ({"precision": "bf16"}, "bfloat16 throughout")]
-)
-def test_what_cannot_be_compared_is_said(change, why):
-    beside = against_published(FOUND, SETTINGS | change)
-    assert beside.loc[beside["dataset"] == "DTD", "not comparable, because"].str.contains(why).all()
+def test_published_figures_of_another_model_or_other_steps_never_stand_beside_ours():
+    others = records({("DTD", "pgd@4x20", "ttc"): [1, 1, 0, 0], ("DTD", "pgd@4+predicted", "ttc"): [1] * 4})
+    assert against_published(table(others), SETTINGS).empty
+    assert against_published(table(FOUND), SETTINGS | {"model": "photo"}).empty
+    larger = records({("ImageNet", "targeted_pgd@4x50", "ttc"): [1, 0, 0, 0]})
+    assert against_published(table(larger), SETTINGS).empty
+    beside = against_published(table(larger), SETTINGS | {"model": "vit-b-16"})
+    assert beside["published"].tolist() == [25.4] and beside["source"].str.startswith("BaP Table 4").all()
+
+
+def test_what_is_not_alike_is_said():
+    beside = against_published(table(FOUND), SETTINGS | {"precision": "bf16"})
+    assert beside["not alike, because"].str.contains("bfloat16 throughout").all()
 
 
 def test_a_defence_that_is_not_its_papers_is_said():
-    hedge = against_published(records({("DTD", "pgd@4", "hedge"): [1, 1, 0, 0]}), SETTINGS)
-    assert len(hedge) and hedge["not comparable, because"].str.contains("its authors take 20").all()
+    hedge = against_published(table(records({("DTD", "pgd@4", "hedge"): [1, 1, 0, 0]})), SETTINGS)
+    assert len(hedge) and hedge["not alike, because"].str.contains("its authors take 20").all()
 
 
 def test_costs_of_a_defence_that_only_clean_pictures_met_are_left_open():
@@ -231,14 +298,16 @@ def test_costs_of_a_defence_that_only_clean_pictures_met_are_left_open():
 
 
 def test_the_files_of_a_report_are_whole_tables(tmp_path):
-    fixed = {"model": "photo", "precision": "float32", "seed": 0}
+    fixed = {"model": "vit-b-32", "precision": "float32", "seed": 0}
     Records(tmp_path, fixed).append(FOUND)
     write(tmp_path)
     beside = (tmp_path / "published.md").read_text().strip().splitlines()
     assert len(beside) > 3 and len({line.count("|") for line in beside}) == 1
     assert "average" in (tmp_path / "table.csv").read_text()
     assert (
-        (tmp_path / "table.md").read_text().startswith(f"**EuroSAT, DTD: {MODELS['photo'].title}**, seed 0")
+        (tmp_path / "table.md")
+        .read_text()
+        .startswith(f"**EuroSAT, DTD: {MODELS['vit-b-32'].title}.** Seed 0")
     )
 
 

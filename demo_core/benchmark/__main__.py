@@ -30,12 +30,13 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.files import write
 from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
 from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
-from demo_core.benchmark.report import markdown, write
+from demo_core.benchmark.report import markdown
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import BenchmarkError, Trial, read_trials
@@ -64,8 +65,8 @@ def main(argv: list[str] | None = None) -> None:
         if found is None:
             return
         print(markdown(found))
-        if args.report:
-            print(f"\nWritten: {', '.join(str(path) for path in write(args.report))}.")
+        written = write(args.report or args.out, args.beside, args.lab)
+        print(f"\nWritten: {', '.join(map(str, written))}.")
     except (BenchmarkError, ModelUnavailable, DeviceError, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None
     except OSError as error:  # of the results' place: pictures and weights have sentences of their own
@@ -136,7 +137,7 @@ def _forecast(args: argparse.Namespace, keys: list[str], setup: Setup, plan: Pla
         for key in keys
     }
     limited = {key: min(size, args.limit or size) for key, size in sizes.items()}
-    return forecast(cost_of(setup, plan), plan, limited, name_of(setup.clip.device))
+    return forecast(cost_of(setup, plan), plan, limited, name_of(setup.clip.device), setup.key)
 
 
 def _found(key: str, data: Path | None) -> str:

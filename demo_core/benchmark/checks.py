@@ -1,4 +1,4 @@
-"""Signs that a defence's robust accuracy is worth less than it looks, read from records: what an attack
+"""Signs that a defence's robust accuracy is worth less than it looks, read from answers: what an attack
 should do and does not, where gradients are masked (Athalye, Carlini, Wagner, ICML 2018, section 3.1; Carlini
 et al., "On Evaluating Adversarial Robustness", 2019, section 4).
 
@@ -9,15 +9,17 @@ makes the records that they need, and prints the checks with every other table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
 from demo_core.attacks import ATTACKS
+from demo_core.benchmark.answers import Answers, Numbers, Truths
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import CLEAN, Trial, attack_title, trial_or_none
 from demo_core.defenses import in_order, title_of
@@ -59,27 +61,39 @@ class Finding:
 
 
 class _Row:
-    """What one defence leaves standing on one data set: right: index x attack, True, False or missing."""
+    """What one defence leaves standing on one data set. trials: the attacks that the table has."""
 
-    def __init__(self, records: pd.DataFrame):
-        right = records["predicted"] == records["label"]
-        self.right = right.groupby([records["index"], records["attack"]]).first().unstack()
-        known = {attack: trial_or_none(attack) for attack in self.right.columns}
+    def __init__(self, defense: str, answers: Iterable[Answers], indices: Numbers):
+        """indices: all pictures of the data set, in order."""
+        self.met: dict[str, Truths] = {}
+        self.right: dict[str, Truths] = {}
+        for found in answers:
+            if defense in found.defenses:
+                column, rows = found.defenses.index(defense), np.searchsorted(indices, found.index)
+                for kept, truths in ((self.met, found.met), (self.right, found.right)):
+                    kept[found.attack] = np.zeros(len(indices), bool)
+                    kept[found.attack][rows] = truths[:, column]
+        known = {attack: trial_or_none(attack) for attack in self.met}
         self.trials = {attack: trial for attack, trial in known.items() if trial and attack != CLEAN}
+        self.pictures = int(np.logical_or.reduce(list(self.met.values())).sum())
 
     def those(self, wanted: Callable[[Trial], bool]) -> list[str]:
         return [attack for attack, trial in self.trials.items() if wanted(trial)]
 
-    def standing(self, attacks: list[str]) -> pd.Series:
-        """Of the pictures that met all of these attacks, which stand under each of them."""
-        return self.right[attacks].dropna().astype(bool).all(axis=1)
+    def standing(self, attacks: list[str], met: Truths | None = None) -> Truths:
+        """Of the pictures that met all of these attacks, which stand under each of them; met: of others."""
+        kept = self.that_met(attacks) if met is None else met
+        return np.logical_and.reduce([self.right[attack][kept] for attack in attacks])
+
+    def that_met(self, attacks: list[str]) -> Truths:
+        """Which pictures met all of these attacks."""
+        return np.logical_and.reduce([self.met[attack] for attack in attacks])
 
     def fewer(self, attacks: list[str], than: list[str]) -> tuple[float, float] | None:
         """Percent that stand under the first and under the second attacks, of the pictures that met both,
         where those under the first are fewer by more than chance; else None."""
-        first, second = self.standing(attacks), self.standing(than)
-        both = first.index.intersection(second.index)
-        first, second = first[both], second[both]
+        both = self.that_met([*attacks, *than])
+        first, second = self.standing(attacks, both), self.standing(than, both)
         lost, won = int((second & ~first).sum()), int((first & ~second).sum())
         if lost <= won or binomtest(lost, lost + won, 0.5, "greater").pvalue >= CHANCE:
             return None
@@ -161,7 +175,7 @@ def _large(row: _Row) -> Found:
 def _leak(row: _Row) -> Found:
     """An attack from the true label that leaves more standing than there is without one has told the defence
     the label."""
-    if CLEAN not in row.right.columns:
+    if CLEAN not in row.met:
         return
     for attack in row.those(lambda trial: _gradient(trial) and not trial.predicted):
         found = row.fewer([CLEAN], [attack])
@@ -188,25 +202,30 @@ CHECKS: dict[str, tuple[str, Callable[[_Row], Found]]] = {
 }
 
 
-def findings(records: pd.DataFrame) -> list[Finding]:
-    """Every check of every defence of the records, data set by data set."""
+def findings(answers: Iterable[Answers]) -> list[Finding]:
+    """Every check of every defence that gave these answers, data set by data set."""
+    sets: dict[str, list[Answers]] = {}
+    for part in answers:
+        sets.setdefault(part.dataset, []).append(part)
     found = []
-    for (dataset, defense), mine in records.groupby(["dataset", "defense"], sort=False):
-        row, measured, signs = _Row(mine), [], []
-        for check, (_, look) in CHECKS.items():
-            whys = list(look(row))
-            if whys:
-                measured.append(check)
-            signs += [Sign(check, why) for why in whys if why]
-        pictures = mine["index"].nunique()
-        found.append(Finding(str(dataset), str(defense), pictures, tuple(measured), tuple(signs)))
-    place = {key: i for i, key in enumerate(in_order(records["defense"]))}
+    for dataset, mine in sets.items():
+        indices = np.unique(np.concatenate([part.index for part in mine]))
+        for defense in dict.fromkeys(key for part in mine for key in part.defenses):
+            row = _Row(defense, mine, indices)
+            measured, signs = [], []
+            for check, (_, look) in CHECKS.items():
+                whys = list(look(row))
+                if whys:
+                    measured.append(check)
+                signs += [Sign(check, why) for why in whys if why]
+            found.append(Finding(dataset, defense, row.pictures, tuple(measured), tuple(signs)))
+    place = {key: i for i, key in enumerate(in_order(finding.defense for finding in found))}
     return sorted(found, key=lambda finding: place[finding.defense])
 
 
-def checked(records: pd.DataFrame) -> pd.DataFrame:
+def checked(answers: Iterable[Answers]) -> pd.DataFrame:
     """One data set's checks as text: a row a defence, a column each check that was measured of any."""
-    found = findings(records)
+    found = findings(answers)
     columns = [check for check in CHECKS if any(check in finding.measured for finding in found)]
 
     def said(finding: Finding, check: str) -> str:

@@ -10,8 +10,10 @@ import pandas as pd
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.page import LAB
 from demo_core.benchmark.piles import PAPER, WAYS
 from demo_core.benchmark.run import PRECISIONS, TILE
+from demo_core.benchmark.summary import BARE
 from demo_core.benchmark.trials import SUITES, default_trials
 from demo_core.defenses import DEFENSES
 from demo_core.models import DEFAULT_MODEL, MODELS
@@ -64,8 +66,21 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
         type=Path,
-        help="print the tables of a folder of records, write them into it (Markdown, CSV, LaTeX, figure), and"
-        " do nothing else",
+        help="print the tables of a folder of records, write its report into it as at the end of a run"
+        " (tables as Markdown, CSV and LaTeX, charts, and all of it as one page, report.html), and do nothing"
+        " else",
+    )
+    parser.add_argument(
+        "--beside",
+        default=BARE,
+        choices=list(DEFENSES),
+        help="the defence that the report says differences to, on the same pictures (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--lab",
+        default=LAB,
+        metavar="ADDRESS",
+        help="where the demo runs, for the links of report.html (default: %(default)s)",
     )
     parser.add_argument(
         "--store",

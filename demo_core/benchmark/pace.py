@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from demo_core.benchmark.piles import Pile, held, pile_of
-from demo_core.benchmark.published import counterparts, published
+from demo_core.benchmark.published import counterparts, published_of
 from demo_core.benchmark.report import tabulated
 from demo_core.benchmark.run import Plan, Setup, Tally, answered, queued
 from demo_core.benchmark.tables import dataset_title, interval
@@ -107,9 +107,9 @@ def shared_out(pictures: int, sizes: Mapping[str, int]) -> dict[str, int]:
     return {key: found[key] for key in sizes}
 
 
-def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str) -> str:
+def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str, model: str) -> str:
     """What a run will take, and what would count as reproduced, as Markdown. sizes: pictures of each data
-    set."""
+    set; model: its key in MODELS."""
     everything = sum(sizes.values())
     rows = {
         dataset_title(key): [f"{size:,}", f"{size * cost.seconds / 3600:.2f}", f"±{half_width(size, 50):.1f}"]
@@ -123,21 +123,20 @@ def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str) -> s
             f" picture {cost.forward:.0f} passes forward and {cost.backward:.0f} back, in"
             f" {cost.seconds:.3g} s. On n such devices, each with its --share, an n-th of it.",
             tabulated(taken, "data set"),
-            *_to_reproduce(plan, sizes),
+            *_to_reproduce(plan, sizes, model),
         ]
     )
 
 
-def _to_reproduce(plan: Plan, sizes: Mapping[str, int]) -> list[str]:
-    """What papers printed of the plan's rows, a table an attack, and how far off is still the same."""
-    printed, sources = published(), []
+def _to_reproduce(plan: Plan, sizes: Mapping[str, int], model: str) -> list[str]:
+    """What papers printed of the plan's rows on this model, a table an attack, and how far off is still the
+    same."""
+    printed, sources = published_of(model), []
     tables = []
     for trial in plan.trials:
         cells: dict[str, dict[str, str]] = {}
         for dataset, defense in product(sizes, plan.defenses):
-            theirs = counterparts(printed, dataset, defense, trial)
-            same = theirs if trial.attack == CLEAN else theirs[theirs["attack_steps"] == trial.steps]
-            for _, row in same.head(1).iterrows():
+            for _, row in counterparts(printed, dataset, defense, trial).head(1).iterrows():
                 value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
                 off = 2**0.5 * half_width(sizes[dataset], value)
                 cells.setdefault(dataset_title(dataset), {})[title_of(defense)] = f"{value:.2f} ±{off:.2f}"
@@ -145,7 +144,7 @@ def _to_reproduce(plan: Plan, sizes: Mapping[str, int]) -> list[str]:
         if cells:
             tables.append(tabulated(pd.DataFrame.from_dict(cells, "index").fillna(""), trial.title))
     if not tables:
-        return ["No paper printed a figure of what is planned."]
+        return ["No paper printed a figure of what is planned on this model."]
     words = (
         "What papers printed, and what would reproduce it: a figure no further off than the 95 % interval of"
         " the difference between two runs over so many pictures. Sources: "

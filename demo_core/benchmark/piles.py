@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class Pile:
     indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt,
     or the prompts; load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it
     is made of a folder's; ways: how it was put together; left_out: indices of pictures that could not be
-    read.
+    read; file_of: index -> where a picture lies, None where the data set keeps no files.
     """
 
     indices: torch.Tensor
@@ -123,6 +124,13 @@ class Pile:
     files: str = ""
     ways: Ways = Ways()
     left_out: tuple[int, ...] = ()
+    file_of: Callable[[int], Path | None] = lambda index: None
+
+    @property
+    def file_names(self) -> dict[str, str]:
+        """By index, of the pictures that are files."""
+        found = {index: self.file_of(index) for index in self.indices.tolist()}
+        return {str(index): path.name for index, path in found.items() if path}
 
     def first(self, count: int) -> Pile:
         """The first so many of its pictures."""
@@ -214,7 +222,8 @@ def pile_of(
     if row is OWN and isinstance(found, Listed):
         files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
     words, template = _words(key, row, names, ways)
-    return Pile(chosen, words, template, load, len(found), files, ways, tuple(sorted(left_out)))
+    left = tuple(sorted(left_out))
+    return Pile(chosen, words, template, load, len(found), files, ways, left, partial(path_of, found))
 
 
 def _words(key: str, row: Dataset, names: Sequence[str], ways: Ways) -> tuple[tuple[str, ...], Template]:

@@ -10,27 +10,42 @@ from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS, PAPERS
 from demo_core.benchmark.piles import departures_in
 from demo_core.benchmark.run import PRECISIONS
-from demo_core.benchmark.tables import AVERAGE, dataset_title, mean_table, table
+from demo_core.benchmark.tables import AVERAGE, dataset_title, mean_table
 from demo_core.benchmark.trials import CLEAN, Trial, trial_or_none
 from demo_core.defenses import DEFENSES, title_of
 from demo_core.models import ASSETS
 
 PUBLISHED = ASSETS / "published" / "results.csv"
-# Rows of DEFENSES and ATTACKS as the published table names them.
-PUBLISHED_DEFENSES = {"rn": "random-noise", "anti_adversary": "anti-adversary"}
-PUBLISHED_MODEL = "vit-b-32"
+COLUMNS = "data set,backbone,defence,attack,eps in 1/255,attack steps,clean,attacked,source,note".split(",")
+# Rows of DEFENSES and of ATTACKS as the published table names them.
+PUBLISHED_DEFENSES = {"rn": "random-noise", "anti_adversary": "anti-adversary", "low_pass": "low-pass-filter"}
+PUBLISHED_ATTACKS = {key: key.replace("_", "-") for key in ATTACKS}
+# Models as it names their backbones: OpenAI's weights throughout.
+BACKBONES = {"vit-b-32": "ViT-B/32", "vit-b-16": "ViT-B/16", "vit-l-14": "ViT-L/14"}
 
 
 def published() -> pd.DataFrame:
-    """What papers printed: dataset, defense, attack, eps_255, attack_steps, clean_acc, robust_acc, source,
-    note."""
+    """What papers printed: dataset, backbone, defense, attack, eps_255, attack_steps, clean_acc, robust_acc,
+    source, note."""
     return pd.read_csv(PUBLISHED, keep_default_na=False, na_values=[""]).fillna({"note": ""})
+
+
+Printed = dict[tuple[str, str], pd.DataFrame]  # rows of `published` by data set and defence
+
+
+def published_of(model: str) -> Printed:
+    """What papers printed of a model's backbone; nothing of one that they did not have."""
+    printed = published()
+    mine = printed[printed["backbone"] == BACKBONES.get(model)]
+    return {
+        (str(dataset), str(named)): part for (dataset, named), part in mine.groupby(["dataset", "defense"])
+    }
 
 
 def published_titles() -> pd.DataFrame:
     """The same in words, for a screen."""
     ours = {theirs: key for key, theirs in PUBLISHED_DEFENSES.items()}
-    attacks = {"bpda": "BPDA"} | {key: row.title for key, row in ATTACKS.items()}
+    attacks = {"bpda": "BPDA"} | {PUBLISHED_ATTACKS[key]: row.title for key, row in ATTACKS.items()}
 
     def defence_title(name: str) -> str:
         return title_of(ours.get(name, name))
@@ -44,17 +59,14 @@ def published_titles() -> pd.DataFrame:
         attack=printed["attack"].map(attack_title),
         dataset=printed["dataset"].str.replace("average-", "Mean over "),
     )
-    return found.set_axis(
-        ["data set", "defence", "attack", "eps, /255", "attack steps", "clean", "attacked", "source", "note"],
-        axis=1,
-    )
+    return found.set_axis(COLUMNS, axis=1)
 
 
-def against_published(records: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
-    """A row for each published figure that the records have a counterpart of: ours, theirs, the difference in
-    points, the source, and why the two cannot be compared, where they cannot. settings: the "fixed" ones of
-    the run."""
-    printed, found = published(), table(records)
+def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    """A row for each published figure of the same data set, model, defence, attack, eps and steps as one of
+    the records': ours, theirs, the difference in points, the source, and in what else the two are not alike.
+    found: the `table` of the records; settings: the "fixed" ones of the run. Empty where there is none."""
+    printed = published_of(settings["model"])
     found = pd.concat([found, mean_table(found)])
     rows = []
     for key, mine in found.iterrows():
@@ -73,36 +85,34 @@ def against_published(records: pd.DataFrame, settings: dict[str, Any]) -> pd.Dat
                     "published": value,
                     "difference": round(mine["accuracy"] - value, 2),
                     "source": row["source"],
-                    "not comparable, because": "; ".join(reasons),
+                    "not alike, because": "; ".join(reasons),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def counterparts(printed: pd.DataFrame, dataset: str, defense: str, trial: Trial) -> pd.DataFrame:
-    """The published rows of the same data set, defence and attack."""
+def counterparts(printed: Printed, dataset: str, defense: str, trial: Trial) -> pd.DataFrame:
+    """The published rows of the same data set, defence and attack, with its eps and steps."""
+    theirs = printed.get((dataset, PUBLISHED_DEFENSES.get(defense, defense)))
+    if theirs is None or trial.predicted:  # papers start from the true label
+        return pd.DataFrame()
     if trial.attack == CLEAN:
-        theirs = printed[printed["clean_acc"].notna()].drop_duplicates(["dataset", "defense", "clean_acc"])
-    else:
-        name = "bpda" if trial.adaptive else trial.attack
-        theirs = printed[(printed["attack"] == name) & (printed["eps_255"] == trial.eps)]
-    named = PUBLISHED_DEFENSES.get(defense, defense)
-    return theirs[(theirs["dataset"] == dataset) & (theirs["defense"] == named)]
+        return theirs[theirs["clean_acc"].notna()].drop_duplicates("clean_acc")
+    name = "bpda" if trial.adaptive else PUBLISHED_ATTACKS[trial.attack]
+    same = (theirs["eps_255"] == trial.eps) & (theirs["attack_steps"] == trial.steps)
+    return theirs[(theirs["attack"] == name) & same]
 
 
 def _reasons(
     dataset: str, defense: str, trial: Trial, pictures: int, row: pd.Series, settings: dict[str, Any]
 ) -> list[str]:
-    """Why a figure of a run cannot be compared with a published row; empty where it can."""
+    """In what a figure of a run is not like a published row's; empty where they can be compared."""
     behind = [DATASETS[key] for key in (PAPERS if dataset.startswith(AVERAGE) else [dataset])]
     whole = sum(known.pictures or 0 for known in behind)  # officially; on a disk may lie a part of it
     departs = DEFENSES[defense].departs if defense in DEFENSES else ""
-    precision, steps = settings["precision"], row["attack_steps"]
+    precision = settings["precision"]
     kept = "the attacker here keeps what does most of the plain attack, BPDA and the unrolled one"
     reasons = {
-        f"the model is {settings['model']}, not OpenAI’s ViT-B/32": settings["model"] != PUBLISHED_MODEL,
-        "the attack starts from the predicted label": trial.predicted,
-        f"{trial.steps} steps instead of {steps}": trial.attack != CLEAN and trial.steps != steps,
         kept: trial.adaptive,
         f"{pictures:,} of {whole:,} pictures": pictures < whole,
         PRECISIONS.get(precision, precision): precision != "float32",

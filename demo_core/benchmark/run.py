@@ -26,7 +26,7 @@ from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
 from demo_core.benchmark.piles import Batch, Pile
-from demo_core.benchmark.records import COLUMNS, Records, Settings
+from demo_core.benchmark.records import COLUMNS, FILES_OF, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
 from demo_core.defenses import DEFENSES, Profile
@@ -209,6 +209,7 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
         "datasets": {name: pile.description for name, pile in piles.items()},
         "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
         "surrogate": {"weights": identity(setup.surrogate)} if setup.surrogate else {},
+        **{FILES_OF + name: pile.file_names for name, pile in piles.items()},
     }
     return Records(folder, settings, joining, plan.share[0])
 

@@ -16,7 +16,10 @@ WORST, AVERAGE = "worst", "average"
 COSTS = ["forward", "backward", "milliseconds"]
 KNOWING, NOT_KNOWING = "an attacker who knows the defence", "an attacker who knows no defence"
 GROUP = ["dataset", "defense", "attack"]
-UNIT = "Accuracy in percent (in brackets its 95 % interval, by Wilson)."
+UNIT = (
+    "Accuracy in percent (in brackets its 95 % interval, by Wilson); in bold the best of each attack, and all"
+    " that cannot be told from it on the same pictures."
+)
 
 
 @lru_cache(maxsize=10_000)  # a live run asks for the same few thousand pairs again and again
@@ -74,42 +77,47 @@ def worst_cases(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Of a `table`, its rows over data sets: for each defence and attack that met all of them, the mean in
-    which every data set weighs the same. Its interval is made of theirs, which err independently of each
-    other, by the method of variance estimates recovery (Zou and Donner, Statistics in Medicine 2008): the
-    distances from a mean to its ends are the root of the sum of squares of theirs, over their number. Empty
-    where there is one data set."""
+    """Of a `table`, its rows over data sets: `mean_over` for each defence and attack."""
+    return mean_over(found, "accuracy", ["defense", "attack"], (0, 100))
+
+
+def mean_over(found: pd.DataFrame, value: str, by: list[str], within: tuple[float, float]) -> pd.DataFrame:
+    """Means over data sets, in which every data set weighs the same, of what met all of them; found: by data
+    set, then by. The interval of a mean is made of theirs, which err independently of each other, by the
+    method of variance estimates recovery (Zou and Donner, Statistics in Medicine 2008): the distances from a
+    mean to its ends are the root of the sum of squares of theirs, over their number. Counts of pictures are
+    sums. within: the least and the most that an end may be. Empty where there is one data set."""
     datasets = found.index.unique("dataset")
-    met = found.groupby(["defense", "attack"], sort=False).filter(
-        lambda group: len(group) == len(datasets) > 1
-    )
+    size = found.groupby(by, sort=False)[value].transform("size")
+    met = found[(size == len(datasets)) & (len(datasets) > 1)]
     if met.empty:
         return met
-    below, above = (met["accuracy"] - met["low"]) ** 2, (met["high"] - met["accuracy"]) ** 2
-    by = met.assign(below=below, above=above).groupby(["defense", "attack"], sort=False)
-    mean, distance = by[["accuracy", *COSTS]].mean(), by[["below", "above"]].sum() ** 0.5 / len(datasets)
+    below, above = (met[value] - met["low"]) ** 2, (met["high"] - met[value]) ** 2
+    grouped = met.assign(below=below, above=above).groupby(by, sort=False)
+    mean, distance = grouped[list(found.columns)].mean(), grouped[["below", "above"]].sum() ** 0.5
+    counted = [column for column in ("pictures", "gained", "lost") if column in found]
     mean = mean.assign(
-        low=(mean["accuracy"] - distance["below"]).clip(0),
-        high=(mean["accuracy"] + distance["above"]).clip(upper=100),
-        pictures=by["pictures"].sum(),
+        low=(mean[value] - distance["below"] / len(datasets)).clip(within[0]),
+        high=(mean[value] + distance["above"] / len(datasets)).clip(upper=within[1]),
+        **{column: grouped[column].sum() for column in counted},
     )
     # As the published table calls it.
     key = f"{AVERAGE}-{len(datasets)}" if set(datasets) == set(PAPERS) else AVERAGE
     return pd.concat({key: mean[found.columns]}, names=["dataset"])
 
 
-def curves(records: pd.DataFrame) -> pd.DataFrame:
-    """`table` of PGD-10 from the predicted label by eps in 1/255, with the clean pictures as 0, for the index
-    (dataset, defense, attacker, eps); attacker: whether it knows the defence, in words. Empty where no row
-    met at least three sizes of eps."""
-    known = {attack: trial_or_none(attack) for attack in records["attack"].unique()}
+def curves(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a `table` that are of PGD-10 from the predicted label, by eps in 1/255, with the clean
+    pictures as 0, for the index (dataset, defense, attacker, eps); attacker: whether it knows the defence, in
+    words. Empty where no row met at least three sizes of eps."""
+    known = {attack: trial_or_none(attack) for attack in found.index.unique("attack")}
     wanted = {
         attack: [(KNOWING if trial.adaptive else NOT_KNOWING, trial.eps)]
         for attack, trial in known.items()
         if trial and (trial.attack, trial.steps, trial.predicted, trial.samples) == ("pgd", 10, True, 1)
     }
     wanted[CLEAN] = [(NOT_KNOWING, 0.0), (KNOWING, 0.0)]
-    found = table(records[records["attack"].isin(wanted)])
+    found = found[found.index.get_level_values("attack").isin(wanted)]
     places = [
         (dataset, defense, *point, place)
         for place, (dataset, defense, attack) in enumerate(found.index)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from demo_core.benchmark.report import drawn, shipped, shipped_markdown
+from demo_core.benchmark.charts import drawn
+from demo_core.benchmark.report import shipped, shipped_markdown
 from demo_core.benchmark.tables import UNIT, table
 from demo_core.benchmark.trials import CLEAN, attack_title
 from demo_core.defenses import VIEW_DRIFT, title_of

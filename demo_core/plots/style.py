@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
@@ -18,8 +20,10 @@ from matplotlib.text import Text
 # Okabe & Ito's colour-blind safe palette: the same meanings on the whole page.
 CLEAN, ATTACKED, DEFENDED, KNOWING = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "defended": DEFENDED}  # by role
+_POINTS, _ROOM = 72, 3.0  # of an inch; around what is cut out of a figure, for another font than was measured
 FAMILY, SIZE, TITLE_SIZE = "sans-serif", 10.0, 12.0  # of words, in points
 _NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_PART = re.compile(r'<g id="[\w.]+_\d+">')  # matplotlib's names of a figure's parts, the same in every figure
 _DRAWN_ID = re.compile(r'id="(\w*?)[0-9a-f]{10}"')  # matplotlib's own end in random digits
 
 
@@ -39,6 +43,15 @@ PAGE = Paper("#010203", "#010204", "none")  # stand-ins, which to_svg replaces b
 def new_figure(width: float, height: float, paper: Paper, dpi: float = 100) -> Figure:
     """An empty figure of so many inches, which arranges itself when it is drawn."""
     return Figure(figsize=(width, height), layout="constrained", dpi=dpi, facecolor=paper.ground)
+
+
+def settled(figure: Figure) -> Figure:
+    """The figure, all its axes where they stay: they are arranged now, and not again by each file that is
+    made of it."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    return figure
 
 
 def dress(axes: Axes, paper: Paper) -> Axes:
@@ -92,31 +105,62 @@ class _PageRenderer(RendererSVG):
 
 
 def as_file(figure: Figure, kind: str) -> bytes:
-    """The figure as a file, "svg", "pdf" or "png", with nothing in it of when it was made."""
+    """The figure as a file, "svg", "pdf" or "png", with nothing in it of when it was made; what was drawn for
+    a page stands on white."""
     file = io.BytesIO()
-    figure.savefig(file, format=kind, metadata=_NO_DATE.get(kind))
+    ground = figure.get_facecolor() if to_rgba(figure.get_facecolor())[3] else WHITE.ground
+    figure.savefig(file, format=kind, metadata=_NO_DATE.get(kind), facecolor=ground)
     return _with_steady_ids(file.getvalue().decode()).encode() if kind == "svg" else file.getvalue()
 
 
 def to_svg(figure: Figure, description: str) -> str:
     """Inline SVG with a text alternative; black stand-ins become the page's own text colour."""
+    figure.set_dpi(_POINTS)
+    width, height = figure.get_size_inches() * _POINTS
+    box = f"0 0 {width:g} {height:g}"
+    return f"{svg_head(box, description)}{_drawn(settled(figure))}</svg>"
+
+
+def svg_head(box: str, description: str) -> str:
+    """The beginning of inline SVG as wide as its place; box: the part that is seen, as a viewBox."""
+    look = 'style="width:100%;height:auto"'
+    return f'<svg viewBox="{box}" role="img" aria-label="{html.escape(description)}" {look}>'
+
+
+def cut_up(figure: Figure, name: str) -> tuple[str, list[str], str]:
+    """What `to_svg` draws as a group of that name, which other SVG of the page can use; the part of it in
+    which each of the figure's axes lies, as a viewBox, and that of its legend, empty where it has none."""
+    dpi = figure.dpi
+    figure.set_dpi(_POINTS)
+    drawn = _PART.sub("<g>", _drawn(settled(figure)))
+    group = f'<g id="{name}">{drawn}</g>'
+    height = figure.get_size_inches()[1] * _POINTS
+
+    def box_of(artist: Artist) -> str:
+        found = artist.get_tightbbox()
+        assert found is not None  # all of them were drawn
+        x, y = found.x0 - _ROOM, height - found.y1 - _ROOM
+        return f"{x:.1f} {y:.1f} {found.width + 2 * _ROOM:.1f} {found.height + 2 * _ROOM:.1f}"
+
+    boxes, legend = (
+        [box_of(axes) for axes in figure.axes if axes.axison],
+        "".join(map(box_of, figure.legends[:1])),
+    )
+    figure.set_dpi(dpi)
+    return group, boxes, legend
+
+
+def _drawn(figure: Figure) -> str:
+    """What stands between the two ends of the figure's SVG."""
     canvas = FigureCanvasSVG(figure)  # its way of measuring words is that of the page's renderer
-    figure.set_dpi(72)
-    figure.draw_without_rendering()  # lays the axes out
-    width, height = figure.get_size_inches() * 72
     buffer = io.StringIO()
+    width, height = figure.get_size_inches() * _POINTS
     renderer: Any = _PageRenderer(width, height, buffer)  # type: ignore[no-untyped-call]  # matplotlib’s
     canvas.figure.draw(renderer)
     renderer.finalize()
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
     svg = svg.replace(PAGE.words, "currentColor").replace(PAGE.lines, "currentColor")
-    svg = re.sub(
-        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
-        rf'<svg viewBox="\1" role="img" aria-label="{description}" style="width:100%;height:auto">',
-        svg,
-        count=1,
-    )
     return _with_steady_ids(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S))
 
 

@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from demo_core.examples import EXAMPLES, PHOTOGRAPHS, Example
 from demo_core.labels import PRESETS
 from demo_core.limits import LIMITS
+from demo_core.models import MODELS
 from demo_core.story.settings import SETTINGS, Chosen, Settings, complaint, read_settings
 
 PACKED, LONG = "packed", 600  # where packed labels stand in an address, and from how many characters on
@@ -50,7 +51,7 @@ class Scene(Chosen):
     def query(self) -> str:
         """The scene as the query of an address: the picture, and what is not its default; a long list of
         labels packed, for proxies take addresses of a few thousand characters."""
-        default = asdict(scene_of(self.picture))
+        default = asdict(scene_of(self.picture)) | {"template": MODELS[self.model].template}
         values = {name: value for name, value in asdict(self).items() if value != default[name]}
         if len(values.get("labels", "")) > LONG:
             packed = zlib.compress(values.pop("labels").encode(), 9)

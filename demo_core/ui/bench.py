@@ -17,15 +17,18 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
 import pandas as pd
 
 from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.files import REPORT, page_of
 from demo_core.benchmark.folders import hidden
+from demo_core.benchmark.page import LAB
 from demo_core.benchmark.piles import DatasetUnavailable, pile_of
 from demo_core.benchmark.published import published_titles
-from demo_core.benchmark.records import settings_of
+from demo_core.benchmark.records import Settings, settings_of
 from demo_core.benchmark.report import heading, markdown, shipped_markdown
 from demo_core.benchmark.run import Plan, Setup, open_records, run
 from demo_core.benchmark.tables import UNIT
@@ -93,6 +96,12 @@ def allowed(request: gr.Request) -> bool:
     if not secret and not os.environ.get("SPACE_ID"):
         return True
     return bool(secret) and hmac.compare_digest(secret.encode(), given.encode())
+
+
+def address(request: gr.Request) -> str:
+    """The page's own, as this visitor sees it, without what he asked of it."""
+    seen = urlsplit(request.headers.get("referer", ""))
+    return f"{seen.scheme}://{seen.netloc}{seen.path or '/'}" if seen.scheme in ("http", "https") else LAB
 
 
 def data_folder() -> Path:
@@ -163,33 +172,37 @@ def live(
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run of a visitor has made so far: its table as Markdown, and its records."""
+    """What a run of a visitor has made so far: its table as Markdown, its records, and what they were made
+    under; lab: the page's own address."""
 
     table: str
     records: pd.DataFrame
+    settings: Settings
+    lab: str
 
 
 def downloads(finished: Finished | None) -> Iterator[tuple]:
-    """What the two download buttons become. Files are written, and copied into the page's cache, once a run:
-    when it ends, in whatever way."""
+    """What the three download buttons become. Files are written, and copied into the page's cache, once a
+    run: when it ends, in whatever way."""
     if finished is None:
-        yield gr.skip(), gr.skip()
+        yield (gr.skip(),) * 3
         return
     with tempfile.TemporaryDirectory() as place:
-        table, records = Path(place) / "table.md", Path(place) / "records.csv"
+        table, records, page = (Path(place) / name for name in ("table.md", "records.csv", REPORT))
         table.write_text(finished.table)
+        page.write_text(page_of(finished.records, finished.settings, finished.lab), encoding="utf-8")
         finished.records.to_csv(records, index=False)
         # Gradio takes copies before it asks for what comes after.
-        yield tuple(gr.update(value=str(path), interactive=True) for path in (table, records))
+        yield tuple(gr.update(value=str(path), interactive=True) for path in (table, records, page))
 
 
 def go(model: Callable, request: gr.Request, *chosen) -> Iterator[tuple]:
     """The chosen benchmark (live's arguments between `model` and `folder`), batch by batch: where it stands,
-    its table, what it has made (Finished), and the two downloads, which are offered when it ends."""
+    its table, what it has made (Finished), and the three downloads, which are offered when it ends."""
     if not allowed(request):
         raise gr.Error(NOT_OPEN)
-    made, due, same = None, 0.0, (gr.skip(),) * 4
-    yield status("Getting ready …"), gr.skip(), None, *(gr.update(interactive=False),) * 2
+    made, due, same = None, 0.0, (gr.skip(),) * 5
+    yield status("Getting ready …"), gr.skip(), None, *(gr.update(interactive=False),) * 3
     with tempfile.TemporaryDirectory() as place:
         try:
             for words, rows in live(model, *chosen, Path(place)):
@@ -198,10 +211,11 @@ def go(model: Callable, request: gr.Request, *chosen) -> Iterator[tuple]:
                     yield status(words), *same
                     continue
                 unfinished = "" if done else f"**Not finished: {words}**\n\n"
-                table = f"{heading(rows, settings_of(Path(place)))}\n\n{unfinished}{markdown(rows)}\n"
-                made = Finished(table, rows)
+                settings = settings_of(Path(place))
+                table = f"{heading(rows, settings)}\n\n{unfinished}{markdown(rows)}\n"
+                made = Finished(table, rows, settings, address(request))
                 due = then + max(PAUSE, 10 * (time.monotonic() - then))
-                yield status(words), table, made, gr.skip(), gr.skip()
+                yield status(words), table, made, *same[2:]
         except (BenchmarkError, DatasetUnavailable, ModelUnavailable, LabelError) as error:
             gr.Warning(str(error), title="Not yet")
             yield status(f"{'It ended early' if made else 'Nothing was run'}. {error}"), *same
@@ -218,7 +232,7 @@ def stopped(made: Finished | None) -> Iterator[tuple]:
 
 def waiting(before: int) -> tuple:
     """Word for one before whom so many come."""
-    return status(page_words.waiting(before)), *(gr.skip(),) * 4
+    return status(page_words.waiting(before)), *(gr.skip(),) * 5
 
 
 def status(words: str) -> str:
@@ -247,7 +261,7 @@ def _build(model: Callable) -> None:
             gr.Markdown(shipped(), elem_id="shipped")
         with gr.Tab("In papers"):
             gr.HTML(
-                "<p>OpenAI’s ViT-B/32 throughout, accuracies in percent. These figures are other people’s;"
+                "<p>OpenAI’s CLIPs throughout, accuracies in percent. These figures are other people’s;"
                 " each names its source. “Second-hand” ones are cited by another paper.</p>"
             )
             gr.Dataframe(
@@ -257,7 +271,7 @@ def _build(model: Callable) -> None:
                 wrap=True,
                 max_height=560,
                 elem_id="published",
-                column_widths=[130, 130, 80, 70, 80, 90, 90, 260, 430],
+                column_widths=[130, 90, 130, 80, 70, 80, 90, 90, 260, 430],
             )
         with gr.Tab("Run"):
             _build_run(model)
@@ -315,6 +329,7 @@ def _build_run(model: Callable) -> None:
             "Download the table (Markdown)", interactive=False, elem_id="bench-download"
         )
         records = gr.DownloadButton("Download the records (CSV)", interactive=False, elem_id="bench-records")
+        page = gr.DownloadButton("Download the report (HTML)", interactive=False, elem_id="bench-report")
 
     async def started(key, datasets, attacks, defenses, limit, seed, request: gr.Request):
         steps = go(model, request, key, datasets, attacks, defenses, limit, seed)
@@ -323,10 +338,10 @@ def _build_run(model: Callable) -> None:
                 async for found in items:
                     yield found
         except Refused as error:
-            yield status(f"Nothing was run. {error}"), *(gr.skip(),) * 4
+            yield status(f"Nothing was run. {error}"), *(gr.skip(),) * 5
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     running = start.click(
-        started, chosen, [progress, found, made, table, records], **quiet, concurrency_limit=None
+        started, chosen, [progress, found, made, table, records, page], **quiet, concurrency_limit=None
     )
-    stop.click(stopped, made, [progress, table, records], cancels=[running], queue=False, **quiet)
+    stop.click(stopped, made, [progress, table, records, page], cancels=[running], queue=False, **quiet)
