@@ -29,9 +29,9 @@ benchmark       many pictures: trials, datasets, folders (as they lie on disks),
                 run, report, checks (signs of masked gradients), the command line
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files); api serves programs, bench is the
-                hidden tab. place: whose turn it is to compute;  desks: what is kept of each visitor between
-                two clicks;  inputs: what comes in, as it was sent;  uploads: files, headers;  preview: what
-                a link shows elsewhere
+                hidden tab. place: whose turn it is to compute;  lent: work on a GPU that is lent;  desks: what is
+                kept of each visitor between two clicks;  inputs: what comes in, as it was sent;  uploads:
+                files, headers;  preview: what a link shows elsewhere
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """

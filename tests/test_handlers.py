@@ -174,7 +174,7 @@ def test_a_link_to_a_run_that_is_not_here_is_made(said):
     scene = scene_of("cat", steps=1, labels="tabby cat\ndog")
     opened = handlers.open_link(scene.query())
     assert opened["pending"] == scene.query() and opened["steps"] == 1
-    assert after(handlers.told(handlers.run_link, scene.query()))["stage"]["done"]
+    assert after(handlers.told(handlers.run_link, scene))["stage"]["done"]
     assert "stage" in handlers.open_link("picture=no+such") and "names a picture that is not here" in said[0]
 
 

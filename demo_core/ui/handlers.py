@@ -42,6 +42,7 @@ from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, cho
 from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
 from demo_core.ui.files import FILES, written
+from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
 from demo_core.ui.uploads import clean_copy
 
@@ -292,13 +293,21 @@ def measure(visit: Visit) -> Iterator[Changes]:
     yield {"views": views_html(key, story.drifts(model(key), run), run.settings.eps * 255)} | IDLE
 
 
+def made_anew(scene: Scene) -> Iterator[Run]:
+    """The run of a scene whose frames alone came with the demo."""
+    yield made(scene, model(scene.model))
+
+
 def take(key: str, visit: Visit) -> Iterator[Changes]:
     """One file of the run on the stage."""
     session = visit.session or opening(visit)
     if session.run is None and session.scene is None:
         raise NotThere("There is no run to take away yet: press a preset, or Attack.")
     yield {"file": None}  # so that no earlier one is handed over where this one is refused
-    run = session.run or made(session.scene, model(session.scene.model))
+    run = session.run
+    if run is None:
+        scene = session.scene
+        *_, run = computed(made_anew, scene, seconds=lambda: seconds_of(scene), refusals=BAD_INPUT)
     picture, row = session.scene.picture if session.scene else visit.title, FILES[key]
     with written(run, picture, row) as path:
         yield {"file": path}
@@ -401,11 +410,8 @@ def open_link(query: str) -> Changes:
         return first
 
 
-def run_link(query: str) -> Iterator[Changes]:
+def run_link(scene: Scene) -> Iterator[Changes]:
     """Make the run that a link asks for."""
-    scene = Scene.read(query)
-    if scene is None:
-        return
     clip, run = begin(scene.example.path, scene.settings)
     made_from = (scene.example.path, scene.model, scene.labels, scene.template)
     runs = story.whole(clip, run, surrogate_for(run), control=scene.control)

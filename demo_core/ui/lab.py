@@ -12,12 +12,13 @@ from functools import partial
 import gradio as gr
 from gradio.components import Component
 
-from demo_core.story.scenes import FIRST, SCENES
+from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.ui import api, arena, bench, handlers, suspicion, uploads
 from demo_core.ui.desks import Desks
 from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.inputs import Page
 from demo_core.ui.layout import Controls, layout
+from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
 from demo_core.ui.preview import TITLE
 
@@ -50,6 +51,29 @@ async def _computing(
     except Refused as refused:
         gr.Warning(str(refused), title="Not yet")
         yield _by_component(controls, handlers.IDLE)
+
+
+def _there(handler: Callable[[Visit], Iterator[Changes]], visit: Visit) -> Iterator[Changes]:
+    """What the handler changes, computed where the GPU is, if one is lent."""
+    everyone = handler in (arena.compare, arena.smallest_eps)
+    return computed(
+        handler,
+        visit,
+        seconds=lambda: seconds_of(visit.chosen, everyone),
+        refusals=handlers.BAD_INPUT,
+    )
+
+
+def _link_there(query: str) -> Iterator[Changes]:
+    """The same for the run that a link asks for."""
+    scene = Scene.read(query)
+    if scene is not None:
+        yield from computed(
+            handlers.run_link,
+            scene,
+            seconds=lambda: seconds_of(scene),
+            refusals=handlers.BAD_INPUT,
+        )
 
 
 def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]]) -> Callable:
@@ -103,19 +127,23 @@ def _wire_runs(controls: Controls) -> list:
     inputs = _visit_parts(controls)
     running = [
         controls[button].click(
-            _pressing(controls, handler), inputs, controls.all_of(*outputs), api_name=name, **STREAMING
+            _pressing(controls, partial(_there, handler)),
+            inputs,
+            controls.all_of(*outputs),
+            api_name=name,
+            **STREAMING,
         )
         for button, handler, name, outputs in wires
     ]
 
     async def run_link(request: gr.Request, query: str):
-        steps = handlers.told(handlers.run_link, query)
+        steps = handlers.told(_link_there, query)
         async with aclosing(_computing(controls, request.session_hash, steps)) as found:
             async for changes in found:
                 yield changes
 
     async def watch(event: gr.EventData, request: gr.Request, title, photo, *values):
-        handler = partial(arena.watch, (event._data or {}).get("key"))
+        handler = partial(_there, partial(arena.watch, (event._data or {}).get("key")))
         async with aclosing(_pressing(controls, handler)(request, title, photo, *values)) as found:
             async for changes in found:
                 yield changes

@@ -18,7 +18,8 @@ from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui.files import written
-from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
+from demo_core.ui.handlers import BAD_INPUT, IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
+from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import suspicion_html
 
 MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
@@ -65,7 +66,14 @@ def look(visit: Visit) -> Iterator[Changes]:
     picture to take away where the defence moved pixels."""
     found, then = None, 0.0
     yield {"suspect_take": gr.update(**NOTHING_TO_TAKE)}
-    for found in looked_at(visit.photo, read_settings(visit.chosen)):
+    steps = computed(
+        looked_at,
+        visit.photo,
+        read_settings(visit.chosen),
+        seconds=lambda: seconds_of(visit.chosen),
+        refusals=BAD_INPUT,
+    )
+    for found in steps:
         if time.monotonic() - then >= PAUSE:
             yield {"suspicion": shown(found)}
             then = time.monotonic()
