@@ -202,6 +202,9 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
 
         try:
             chosen = dict(zip(names, values, strict=True))
+            async for words in handlers.arriving(chosen["model"]):
+                progress(None, desc=words)
+                yield nothing_yet  # a place to end it at
             steps = computed(
                 answer,
                 picture,

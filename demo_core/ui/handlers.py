@@ -5,8 +5,9 @@ They know no layout (lab.py gives names to components) and can be called without
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from secrets import token_hex
@@ -51,6 +52,7 @@ BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError,
 OTHER_LABELS = "Your own"
 NO_PRESET = "Another run than these: choose one of them to see it at once."
 PAUSE = 0.12  # seconds between two frames sent to the page
+TOLD_EVERY = 0.5  # seconds between two words on a model that is on its way
 IDLE: Changes = {"stage": {"work": ""}}  # of work that leaves the stage as it is
 
 
@@ -89,6 +91,17 @@ class Visit:
 
 
 model = Shelf()  # a model of the table by its key, loaded once for all visitors
+
+
+async def arriving(key: str) -> AsyncIterator[str]:
+    """What is said while a model is on its way, until it is here. It comes on a thread of its own, so that
+    nobody's turn is taken by it. Raises ModelUnavailable."""
+    arrival = model.bring(key) if key in MODELS else None  # of another key, whoever reads it says so
+    while arrival and not arrival.model.done():
+        yield page_words.loading(MODELS[key].title, arrival.stage)
+        await asyncio.wait({asyncio.wrap_future(arrival.model)}, timeout=TOLD_EVERY)
+    if arrival:
+        arrival.model.result()
 
 
 def device_name(clip: ZeroShotCLIP) -> str:
@@ -133,9 +146,14 @@ def attacked(clip: ZeroShotCLIP, run: Run) -> Iterator[Run]:
     return story.attack(clip, run, surrogate_for(run))
 
 
+def at_work(words: str) -> Changes:
+    """How the work stands, on the stage."""
+    return {"stage": {"work": words}}
+
+
 def waiting(before: int) -> Changes:
     """Word for one before whom so many come."""
-    return {"stage": {"work": page_words.waiting(before)}}
+    return at_work(page_words.waiting(before))
 
 
 def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:
@@ -467,14 +485,21 @@ def defense_changed(key: str) -> Changes:
     return {"defense": gr.update(info=DEFENSES[key].help)}
 
 
-def model_changed(key: str, template: str) -> Changes:
-    """What is shown of a model, and its own prompt in place of another model's; the one in the box where this
-    one cannot be had."""
+async def model_arrives(key: str, template: str, wanted: Callable[[], bool]) -> AsyncIterator[Changes]:
+    """What changes when a model is chosen: how far it is on its way, and in the end what is shown of it; the
+    one in the box where it cannot be had. wanted: whether it is still the one that is chosen."""
     try:
-        model(key)
+        async for words in arriving(key):
+            yield at_work(words)
     except ModelUnavailable as error:
         gr.Warning(str(error), title="This model is not available here")
         key = DEFAULT_MODEL
+    if wanted():
+        yield model_changed(key, template) | IDLE
+
+
+def model_changed(key: str, template: str) -> Changes:
+    """What is shown of a model, and its own prompt in place of another model's."""
     known = {"", *(row.template for row in MODELS.values())}
     return {
         "model": gr.update(value=key, info=MODELS[key].summary),
