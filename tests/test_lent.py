@@ -6,17 +6,18 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from demo_core.story.settings import Chosen
+from demo_core.ui import api, bench, handlers, lab, lent, suspicion
 from demo_core.ui import arena as race
-from demo_core.ui import bench, handlers, lab, lent, suspicion
 from demo_core.ui.handlers import Session
 from demo_core.ui.lent import LONGEST, Packer, Unpacker, seconds_of
 from demo_core.ui.place import Refused
-from tests.conftest import only_rows
+from tests.conftest import one_by_one, only_rows
 from tests.test_handlers import after, visit
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +87,14 @@ def test_bad_input_comes_back_as_its_sentence(space):
     ):
         with pytest.raises(Refused, match=sentence):
             there(handler, given)
+
+
+def test_an_endpoint_answers_where_its_gpu_is_lent(space):
+    values = ("tabby cat\ndog", 0, "photo", "", "none")
+    calls = api.endpoint(api.counterattack, api.OF_A_DEFENCE, 2)
+    request = SimpleNamespace(session_hash="me")
+    *_, (report, picture) = one_by_one(calls(visit().photo, *values, None, request))
+    assert report["before"] == report["after"] and picture.size[0] >= 224 and len(asked) == 1
 
 
 def test_each_tensor_crosses_once():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from functools import partial
 
 import gradio as gr
 from PIL import Image
@@ -206,11 +207,9 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
                 progress(None, desc=words)
                 yield nothing_yet  # a place to end it at
             steps = computed(
-                answer,
-                picture,
+                partial(answer, picture, **chosen),
                 seconds=lambda: seconds_of(choose(**chosen), everyone=answer is arena),
                 refusals=handlers.BAD_INPUT,
-                **chosen,
             )
             async with aclosing(in_turn(steps, waiting, request.session_hash)) as items:
                 async for found in items:

@@ -95,10 +95,10 @@ class _Sentence(str):
 
 def _where_the_gpu_is(work: Package, seconds: float) -> Iterator[Package]:
     """The items of (steps, their arguments, the errors that are sentences), packed."""
-    steps, given, named, refusals = Unpacker()(work)
+    steps, given, refusals = Unpacker()(work)
     pack = Packer()
     try:
-        for item in steps(*given, **named):
+        for item in steps(*given):
             yield pack(item)
     except refusals as refused:
         yield pack(_Sentence(refused))
@@ -113,16 +113,15 @@ def computed(
     *given: Any,
     seconds: Callable[[], float],
     refusals: tuple[type[Exception], ...] = (),
-    **named: Any,
 ) -> Iterator[Item]:
-    """The items of steps(*given, **named), where the GPU is. seconds: about how long that takes, asked for
+    """The items of steps(*given), where the GPU is. seconds: about how long that takes, asked for
     only where a GPU is lent for so long; refusals: errors whose message is a sentence for the visitor, which
     comes back as Refused from another process."""
     if _lent is None or not IS_LENT:
-        yield from steps(*given, **named)
+        yield from steps(*given)
         return
     unpack = Unpacker()
-    for package in _lent(Packer()((steps, given, named, refusals)), min(seconds(), LONGEST)):
+    for package in _lent(Packer()((steps, given, refusals)), min(seconds(), LONGEST)):
         item = unpack(package)
         if isinstance(item, _Sentence):
             raise Refused(str(item))
