@@ -22,12 +22,14 @@ models          the table MODELS: how each loads, its profile, its study;  weigh
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
 story           one picture: settings, play, run (a snapshot a step), words, axes, scenes (the presets, and
                 links), race (the arena: who stands, in which order), flips (the smallest eps), suspicion (is
-                a picture attacked?), suggest (what it could be), strips (embeddings to look at), reel (the
-                frames that the page plays; the finished runs in assets/runs), figures from the numbers that
-                the page draws, takeaway (a run as files), lesson (a sheet for a class), glossary (notes)
+                a picture attacked?), trust (which gates can be trusted on a model), suggest (what it could
+                be), strips (embeddings to look at), reel (the frames that the page plays; the finished runs
+                in assets/runs), figures from the numbers that the page draws, takeaway (a run as files),
+                lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials, datasets, folders (as they lie on disks), piles, records (SQLite),
                 run, report, checks (signs of masked gradients), the command line
+calibrate       photographs, clean and attacked, on a model of one's own: its study
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files); api serves programs, bench is the
                 hidden tab. place: whose turn it is to compute;  lent: work on a GPU that is lent;  desks:

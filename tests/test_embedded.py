@@ -14,18 +14,20 @@ from safetensors.torch import load_file
 
 from demo_core.ascent import last
 from demo_core.attacks import pgd
+from demo_core.benchmark.gallery import Gallery, auc
 from demo_core.benchmark.piles import held
+from demo_core.calibrate import ATTACKS, median_flip_eps, studied
 from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
-from demo_core.embedded.gallery import Gallery, auc, read_pile
+from demo_core.embedded.gallery import read_pile
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.measure import recognised
 from demo_core.embedded.photographs import cut_out, read_archive
-from demo_core.embedded.study import ATTACKS, median_flip_eps, study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import EMBEDDED, folder_of, study_of
+from demo_core.moments import exhausted
 from demo_core.pictures import open_picture, to_photo, to_pixels
 from demo_core.plots import study_figure
 
@@ -187,7 +189,7 @@ def test_study_of_a_small_pile(clip, tmp_path):
     """The study's numbers are those of the parts it is made of, and its file gives them back."""
     names = PRESETS["Animals"]
     gallery = Gallery(clip, held(photographs_of(3), torch.zeros(3, dtype=torch.long), names))
-    found = study(gallery, "three pictures")
+    found = exhausted(studied(gallery, "three pictures"))
     found.write(tmp_path / "s.json")
     assert (
         asdict(Study.read(tmp_path / "s.json")) == asdict(found)
@@ -209,7 +211,7 @@ def test_flip_eps_is_where_half_the_predictions_change(clip):
     """Just above the median flip eps most predictions change, well below it few do."""
     gallery = Gallery(clip, held(photographs_of(8), torch.zeros(8, dtype=torch.long), PRESETS["Everyday"]))
     predicted = gallery.predict(gallery.pictures)
-    eps = median_flip_eps(gallery, predicted)
+    eps = exhausted(median_flip_eps(gallery, predicted))
 
     def share(eps):
         steps = pgd(

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import Budget, random_start
+from demo_core.benchmark.gallery import Gallery, auc, percent
 from demo_core.benchmark.trials import Trial
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
@@ -38,7 +39,7 @@ from demo_core.defenses import (
 )
 from demo_core.defenses.doc import doc_delta, doc_signal
 from demo_core.defenses.own import ShiftConfig, shifted
-from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
+from demo_core.embedded.gallery import read_pile
 from demo_core.fit import Fit
 from demo_core.models import (
     DEFAULT_MODEL,

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 
+from demo_core.benchmark.gallery import Gallery, auc, percent
 from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.calibrate import cosines, offered
-from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
+from demo_core.embedded.gallery import read_pile
 from demo_core.fit import Fit
 from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load
 

@@ -14,7 +14,7 @@ from gradio.components import Component
 
 from demo_core.models import ModelUnavailable
 from demo_core.story.scenes import FIRST, SCENES, Scene
-from demo_core.ui import api, arena, bench, handlers, suspicion, uploads
+from demo_core.ui import api, arena, bench, handlers, suspicion, trust, uploads
 from demo_core.ui.desks import Desks
 from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.inputs import Page
@@ -42,14 +42,14 @@ def _by_component(
 
 
 async def _computing(
-    controls: Controls, visitor: str | None, steps: Iterator[Changes], key: str
+    controls: Controls, visitor: str | None, steps: Iterator[Changes], key: str, longest: float | None = None
 ) -> AsyncIterator[dict[Component, object]]:
     """The same changes on the page, computed when it is the visitor's turn and the model is here; key: its
-    own."""
+    own; longest: as `in_turn` takes it."""
     try:
         async for words in handlers.arriving(key):
             yield _by_component(controls, handlers.at_work(words))
-        async with aclosing(in_turn(steps, handlers.waiting, visitor)) as found:
+        async with aclosing(in_turn(steps, handlers.waiting, visitor, longest)) as found:
             async for changes in found:
                 yield _by_component(controls, changes, visitor)
     except (Refused, ModelUnavailable) as refused:
@@ -134,6 +134,12 @@ def _wire_runs(controls: Controls) -> list:
         )
         for button, handler, name, outputs in wires
     ]
+    return [*running, *_wire_pieces(controls)]
+
+
+def _wire_pieces(controls: Controls) -> list:
+    """What computes from within a part of the page: a link's run, a lane that is watched, a model that is
+    measured. Gives their events."""
 
     async def run_link(request: gr.Request, query: str):
         scene = Scene.read(query)
@@ -150,10 +156,22 @@ def _wire_runs(controls: Controls) -> list:
             async for changes in found:
                 yield changes
 
+    async def calibrate(request: gr.Request, key: str):
+        steps, longest = handlers.told(trust.measure, key), trust.LONGEST_MEASURING
+        async with aclosing(_computing(controls, request.session_hash, steps, key, longest)) as found:
+            async for changes in found:
+                yield changes
+
     private = STREAMING | {"api_visibility": "private"}
-    watched = controls.all_of("stage", "link", "defense")
-    running.append(controls.arena.click(watch, inputs, watched, **private))
-    return [*running, controls.pending.change(run_link, controls.pending, controls.all_of(*run), **private)]
+    run, lane, gate = (
+        controls.all_of("stage", *names)
+        for names in (("arena", "link", "views"), ("link", "defense"), ("gate", "views"))
+    )
+    return [
+        controls.pending.change(run_link, controls.pending, run, **private),
+        controls.arena.click(watch, _visit_parts(controls), lane, **private),
+        controls.gate.click(calibrate, controls["model"], gate, **private),
+    ]
 
 
 def _wire_suspicion(controls: Controls):
