@@ -32,9 +32,10 @@ benchmark       many pictures: trials, datasets, folders (as they lie on disks),
 calibrate       photographs, clean and attacked, on a model of one's own: its study
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files); api serves programs, bench is the
-                hidden tab. place: whose turn it is to compute;  lent: work on a GPU that is lent;  desks:
-                what is kept of each visitor between two clicks;  inputs: what comes in, as it was sent;
-                uploads: files, headers;  preview: what a link shows elsewhere
+                hidden tab. place: whose turn it is to compute;  lent: work on a GPU that is lent;  host: the
+                model that a host chose for all;  desks: what is kept of each visitor between two clicks;
+                inputs: what comes in, as it was sent;  uploads: files, headers;  preview: what a link shows
+                elsewhere
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """

@@ -46,12 +46,12 @@ from demo_core.defenses.drift import (
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import (
-    CHECKPOINT,
     MODELS,
     ModelUnavailable,
-    add_checkpoint,
+    add_model_options,
     keep_study,
     load,
+    named_model,
     profile_of,
 )
 from demo_core.moments import exhausted
@@ -217,10 +217,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", choices=[key for key in MODELS if key != CHECKPOINT], help="of the table")
-    parser.add_argument(
-        "--checkpoint", help="a fine-tuned image tower instead; --model says from which it is, where need be"
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--pictures", type=Path, help="a folder of photographs; else those that come with the demo"
     )
@@ -257,7 +254,8 @@ def _shown(steps: Steps, most: int) -> Steps:
 def main() -> None:
     given = _arguments()
     try:
-        key = add_checkpoint(given.checkpoint, given.model) if given.checkpoint else given.model
+        key = named_model(given)
+        assert key is not None  # the options were looked at
         paths = _readable(given.pictures, given.limit) if given.pictures else example_pictures()
         found = calibrate(key, paths)
     except LayoutError as error:

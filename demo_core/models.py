@@ -5,6 +5,7 @@ To add a model is to add a row.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -140,6 +141,20 @@ def cache_of(key: str) -> Path:
     return home / f"{key}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
 
+def kept_in_cache(key: str, name: str) -> Path:
+    """Where a file of this name can be written in a model's cache. Raises ModelUnavailable where none can."""
+    path = cache_of(key) / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError
+    except OSError as error:
+        raise ModelUnavailable(
+            f"Nothing can be kept in {path.parent}: name a folder that can be written in {CACHE_VARIABLE}."
+        ) from error
+    return path
+
+
 def profile_of(key: str) -> Profile:
     """How a model is defended by default: calibrated where it is in the box, the paper's values otherwise."""
     path = folder_of(key) / PROFILE_FILE
@@ -200,6 +215,20 @@ def add_checkpoint(path: str | Path, base: str | None = None) -> str:
     return CHECKPOINT
 
 
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--model and --checkpoint, for `named_model`."""
+    parser.add_argument("--model", choices=[key for key in MODELS if key != CHECKPOINT], help="of the table")
+    parser.add_argument(
+        "--checkpoint", help="a fine-tuned image tower instead; --model says from which it is, where need be"
+    )
+
+
+def named_model(given: argparse.Namespace) -> str | None:
+    """The key of the model that these options name, a checkpoint among the table's from now on; None where
+    they name none. Raises ModelUnavailable."""
+    return add_checkpoint(given.checkpoint, given.model) if given.checkpoint else given.model
+
+
 def _unlike(key: str, tower: dict[str, torch.Tensor]) -> str:
     """How an image tower's tensors are not those of a row, in words; empty where they are."""
     return weights.difference(skeleton(MODELS[key]).get_submodule("visual"), tower)
@@ -226,10 +255,9 @@ def study_of(key: str) -> Study | None:
 
 
 def keep_study(key: str, study: Study) -> Path:
-    """Keep a study where `study_of` finds it from now on, and say where."""
-    path = cache_of(key) / STUDY_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    study.write(path)
+    """Keep a study where `study_of` finds it from now on, and say where. Raises ModelUnavailable where
+    nothing can be written."""
+    study.write(path := kept_in_cache(key, STUDY_FILE))
     study_of.cache_clear()
     return path
 

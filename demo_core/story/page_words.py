@@ -244,6 +244,10 @@ def drifts(measured: dict[str, Drifts]) -> str:
     return "; ".join(parts) or "an empty plot: nothing has been measured yet"
 
 
+FINISHED, FINISHED_HERE = "a finished run that came with the demo", "a finished run, made here beforehand"
+CHOSEN_ON_ANOTHER = "So it is on the model in the box; this one may answer otherwise."
+
+
 def note(milliseconds: tuple[float, ...], device: str) -> str:
     """Device and speed, in a few words; milliseconds: of the steps of an act."""
     if not milliseconds:

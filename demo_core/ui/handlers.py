@@ -38,11 +38,12 @@ from demo_core.shelf import Shelf
 from demo_core.story import Run, page_words, words
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
-from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
 from demo_core.ui.files import FILES, written
+from demo_core.ui.host import HOST
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
 from demo_core.ui.uploads import clean_copy
@@ -263,9 +264,11 @@ def attacked_before(visit: Visit) -> Iterator[Changes]:
 
 
 def opening(visit: Visit) -> Session:
-    """The session of one of whom none is kept: what the page opens on, where the controls still say so."""
-    start = SCENES[FIRST].scene
-    return Session(scene=start) if _still(start, visit) else Session()
+    """The session of one of whom none is kept: what the page opens on, or opened on when he came, where the
+    controls still say so."""
+    first = SCENES[FIRST].scene
+    start = next((start for start in (HOST.scene(first), first) if _still(start, visit)), None)
+    return Session(scene=start)
 
 
 def _still(scene: Scene, visit: Visit) -> bool:
@@ -377,9 +380,9 @@ def _whole_reel(session: Session, note: str = "") -> dict:
 def controls_of(scene: Scene) -> Changes:
     """Every control as the scene has it."""
     names = list_labels(scene.labels)
-    key = next((key for key, row in SCENES.items() if row.scene == scene), None)
+    key = next((key for key, row in SCENES.items() if on_model(row.scene, scene.model) == scene), None)
     return {name: getattr(scene, name) for name in SETTINGS} | {
-        "preset": gr.update(value=key, info=SCENES[key].help if key else NO_PRESET),
+        "preset": gr.update(value=key, info=_help_of(key, scene.model)),
         "title": scene.picture,
         "photo": scene.example.path,
         "model": gr.update(value=scene.model, info=MODELS[scene.model].summary),
@@ -391,8 +394,15 @@ def controls_of(scene: Scene) -> Changes:
     }
 
 
+def _help_of(preset: str | None, model: str) -> str:
+    if preset is None:
+        return NO_PRESET
+    told = SCENES[preset].help
+    return told if model == DEFAULT_MODEL else f"{told} {page_words.CHOSEN_ON_ANOTHER}"
+
+
 def open_scene(scene: Scene) -> Changes:
-    """Controls and stage of a scene, at once where its finished run came with the demo."""
+    """Controls and stage of a scene, at once where it has a finished run."""
     known = stored(scene)
     if known is None:
         return controls_of(scene) | {"session": Session()}
@@ -400,13 +410,13 @@ def open_scene(scene: Scene) -> Changes:
 
 
 def choose_preset(key: str | None) -> Changes:
-    return open_scene(SCENES[key].scene) if key else {"stage": gr.skip()}
+    return open_scene(HOST.scene(SCENES[key].scene)) if key else {"stage": gr.skip()}
 
 
 def choose_example(title: str) -> Changes:
     """The scene of an example photograph; what names none is told so."""
     try:
-        return open_scene(scene_of(title))
+        return open_scene(HOST.scene(scene_of(title)))
     except SceneError as error:
         gr.Warning(str(error), title="Not yet")
         return {"stage": gr.skip()}
@@ -414,8 +424,10 @@ def choose_example(title: str) -> Changes:
 
 def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
-    start = SCENES[FIRST].scene
+    start = HOST.scene(SCENES[FIRST].scene)
     first: Changes = {"stage": stored(start) or gr.skip(), "session": Session(scene=start)}
+    if start.model != DEFAULT_MODEL:  # whose controls are on the page as it is sent
+        first = controls_of(start) | first | ({} if stored(start) else {"pending": start.query()})
     try:
         scene = Scene.read(query)
         if scene is None:
