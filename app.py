@@ -10,6 +10,7 @@ import signal
 from demo_core.device import DeviceError, chosen
 from demo_core.models import CHECKPOINT_VARIABLE, DEFAULT_MODEL, ModelUnavailable, add_checkpoint
 from demo_core.ui import handlers, lab, theme, uploads
+from demo_core.ui.host import HOST, chosen_by_host
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(
@@ -28,6 +29,7 @@ if __name__ == "__main__":
     try:
         if given.checkpoint:
             add_checkpoint(given.checkpoint, given.model)
+        hosted = chosen_by_host()
         print(chosen(), flush=True)
     except (ModelUnavailable, DeviceError) as refused:
         raise SystemExit(str(refused)) from None
@@ -35,4 +37,6 @@ if __name__ == "__main__":
     atexit.register(uploads.clear)
     page = lab.build()
     handlers.model(DEFAULT_MODEL)  # so that the first visitor does not wait for it
+    if hosted != DEFAULT_MODEL:
+        HOST.bring(hosted, handlers.model)
     page.queue(default_concurrency_limit=4).launch(**theme.launch_options())

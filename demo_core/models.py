@@ -5,7 +5,10 @@ To add a model is to add a row.
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
+import os
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +42,7 @@ EMBEDDED = ASSETS / "embedded"  # what the models in the box share; each has a f
 TOWER_FILE, PROFILE_FILE, STUDY_FILE, FIT_FILE = "image.safetensors", "profile.json", "study.json", "fit.json"
 SHARED_FILE = "model.json"
 RECORDS_FILE = "records.sqlite"
+CACHE_VARIABLE = "CLIP_CACHE_DIR"
 CHECKPOINT, CHECKPOINT_VARIABLE = "checkpoint", "CLIP_CHECKPOINT"  # a key of MODELS, and who names its file
 
 
@@ -123,6 +127,34 @@ def folder_of(key: str) -> Path:
     return EMBEDDED / key
 
 
+def cache_of(key: str) -> Path:
+    """Where a host keeps what was made of a model there: its study, its finished runs. It is a folder of the
+    one that $CLIP_CACHE_DIR names, of the user's caches where it names none; a checkpoint's is that of its
+    file as it is now."""
+    named = os.environ.get(CACHE_VARIABLE)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = Path(named) if named else caches / "clip-fights-back"
+    file = MODELS[key].checkpoint
+    if file is None:
+        return home / key
+    about = f"{file.resolve()} {file.stat().st_size} {file.stat().st_mtime_ns}"
+    return home / f"{key}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
+
+
+def kept_in_cache(key: str, name: str) -> Path:
+    """Where a file of this name can be written in a model's cache. Raises ModelUnavailable where none can."""
+    path = cache_of(key) / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError
+    except OSError as error:
+        raise ModelUnavailable(
+            f"Nothing can be kept in {path.parent}: name a folder that can be written in {CACHE_VARIABLE}."
+        ) from error
+    return path
+
+
 def profile_of(key: str) -> Profile:
     """How a model is defended by default: calibrated where it is in the box, the paper's values otherwise."""
     path = folder_of(key) / PROFILE_FILE
@@ -183,6 +215,20 @@ def add_checkpoint(path: str | Path, base: str | None = None) -> str:
     return CHECKPOINT
 
 
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--model and --checkpoint, for `named_model`."""
+    parser.add_argument("--model", choices=[key for key in MODELS if key != CHECKPOINT], help="of the table")
+    parser.add_argument(
+        "--checkpoint", help="a fine-tuned image tower instead; --model says from which it is, where need be"
+    )
+
+
+def named_model(given: argparse.Namespace) -> str | None:
+    """The key of the model that these options name, a checkpoint among the table's from now on; None where
+    they name none. Raises ModelUnavailable."""
+    return add_checkpoint(given.checkpoint, given.model) if given.checkpoint else given.model
+
+
 def _unlike(key: str, tower: dict[str, torch.Tensor]) -> str:
     """How an image tower's tensors are not those of a row, in words; empty where they are."""
     return weights.difference(skeleton(MODELS[key]).get_submodule("visual"), tower)
@@ -201,9 +247,19 @@ def surrogate_of(key: str) -> str:
 
 @lru_cache
 def study_of(key: str) -> Study | None:
-    """The study of a model of the table, where one was made (`python -m demo_core.embedded.study`)."""
-    path = folder_of(key) / STUDY_FILE
-    return Study.read(path) if path.exists() else None
+    """The study of a model of the table, where one was made: on this host (`python -m demo_core.calibrate`),
+    or that which comes with the model."""
+    paths = (folder / STUDY_FILE for folder in (cache_of(key), folder_of(key)))
+    path = next((path for path in paths if path.exists()), None)
+    return Study.read(path) if path else None
+
+
+def keep_study(key: str, study: Study) -> Path:
+    """Keep a study where `study_of` finds it from now on, and say where. Raises ModelUnavailable where
+    nothing can be written."""
+    study.write(path := kept_in_cache(key, STUDY_FILE))
+    study_of.cache_clear()
+    return path
 
 
 @lru_cache

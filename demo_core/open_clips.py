@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from demo_core import weights
 from demo_core.clip import ZeroShotCLIP, any_words, has_latin
 from demo_core.photo import WEIGHTS_VARIABLE
+from demo_core.stages import building
 from demo_core.weights import ModelUnavailable
 
 PAPER_TEMPLATE = "This is a photo of a {}."
@@ -174,6 +175,7 @@ def load_open_clip(row: ModelRow) -> ZeroShotCLIP:
             f"{row.title} reads words with another package: run `pip install transformers`, and start again."
         )
     tensors, path = _tensors(row)
+    building()
     name = _architecture(row, path)
     with _Unset():
         model = open_clip.create_model(name, load_weights=False, force_preprocess_cfg=row.preprocessing)

@@ -6,6 +6,7 @@ import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ import torch
 from demo_core.clip import ZeroShotCLIP
 from demo_core.device import chosen
 from demo_core.models import MODELS, ModelUnavailable, gigabytes, load
+from demo_core.stages import Stage, telling
 
 WORKING = 0.5  # GB that a run takes beside its model's weights
 GB = 1e9
@@ -54,6 +56,24 @@ def _free_in_group(files: tuple[str, str, str, str]) -> float:
         return float("inf")
 
 
+class Arrival:
+    """A model on its way. stage: how far it is, None before anything was told; model: the model, or why it
+    did not come, once it is known."""
+
+    def __init__(self, shelf: Shelf, key: str):
+        self.stage: Stage | None = None
+        self.model: Future[ZeroShotCLIP] = Future()
+        threading.Thread(target=self._come, args=(shelf, key), name=f"loading {key}", daemon=True).start()
+
+    def _come(self, shelf: Shelf, key: str) -> None:
+        try:
+            with telling(lambda stage: setattr(self, "stage", stage)):
+                found = shelf(key)
+            self.model.set_result(found)
+        except BaseException as error:  # whoever waits is to hear of it
+            self.model.set_exception(error)
+
+
 class Shelf:
     """Called with a key of MODELS, gives the model, which is loaded the first time.
 
@@ -74,6 +94,7 @@ class Shelf:
         self._coming: dict[str, float] = {}  # GB by key
         self._guard = threading.RLock()  # of what is above; held for moments
         self._doors: dict[str, threading.Lock] = {}  # one a key, held while it is loaded
+        self._arrivals: dict[str, Arrival] = {}  # the last of each key
 
     def __call__(self, key: str) -> ZeroShotCLIP:
         """Raises KeyError, or ModelUnavailable where it cannot be had, or does not fit."""
@@ -91,6 +112,17 @@ class Shelf:
                 with self._guard:
                     self._coming.pop(key)
             return clip
+
+    def bring(self, key: str) -> Arrival | None:
+        """Have a model loaded while others are used; None where it is here. Whoever asks meanwhile hears of
+        the same."""
+        with self._guard:
+            if self._known(key) is not None:
+                return None
+            arrival = self._arrivals.get(key)
+            if arrival is None or arrival.model.done():
+                arrival = self._arrivals[key] = Arrival(self, key)
+            return arrival
 
     def keys(self) -> tuple[str, ...]:
         """Of the models that are loaded, the one that was asked for longest ago first."""

@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from demo_core.photo import WEIGHTS_VARIABLE
+from demo_core.stages import bar
 
 ENDS = (".safetensors", ".pt", ".bin", ".pth", ".pth.tar")
 # What a repository of the hub, or its clone, calls its weights, the safe one first, and what belongs to them.
@@ -276,7 +277,7 @@ def fetched(repository: str, files: Sequence[str] = HUB_FILES) -> Path:
 def _first(repository: str, files: Sequence[str]) -> Path:
     for place, file in enumerate(files, 1):
         try:
-            return Path(huggingface_hub.hf_hub_download(repository, file))
+            return Path(huggingface_hub.hf_hub_download(repository, file, tqdm_class=bar()))
         except LocalEntryNotFoundError as error:  # the hub was not reached
             raise ConnectionError(str(error)) from error
         except EntryNotFoundError:

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import tempfile
 from collections.abc import AsyncGenerator, Iterator
 
 import pytest
@@ -8,8 +10,9 @@ from PIL import Image
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES, Defense
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
-from demo_core.models import load, load_embedded
+from demo_core.models import CACHE_VARIABLE, load, load_embedded
 
+os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(prefix="clip-cache-")  # not that of whoever tests
 SIDE = 64  # pixels a side of the small variant
 
 

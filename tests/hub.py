@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -80,16 +81,16 @@ def description(row: ModelRow) -> str:
 
 class Hub:
     """Files by `repository/name`; breaks: how many downloads end in the middle before one does not. asked:
-    what was downloaded, in order."""
+    what was downloaded, in order. pause: seconds between two quarters of a file."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.breaks, self.asked = 0, list[str]()
+        self.breaks, self.asked, self.pause = 0, list[str](), 0.0
 
 
 @contextmanager
-def hub_here(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
-    """Meanwhile the hub is a server on this machine, and its cache is that folder."""
+def serving() -> Iterator[tuple[Hub, str]]:
+    """A hub on this machine, and its address."""
     hub = Hub()
 
     class Answer(BaseHTTPRequestHandler):
@@ -115,25 +116,38 @@ def hub_here(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
                 hub.asked.append(name)
                 half = hub.breaks > 0
                 hub.breaks -= half
-                self.wfile.write(body[: len(body) // 2] if half else body)
+                self._sent(body[: len(body) // 2] if half else body)
                 self.close_connection = True
             return None
+
+        def _sent(self, body: bytes) -> None:
+            quarter = len(body) // 4 if hub.pause else len(body)
+            for start in range(0, len(body), max(quarter, 1)):
+                self.wfile.write(body[start : start + quarter])
+                self.wfile.flush()
+                time.sleep(hub.pause)
 
         def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    constants = huggingface_hub.constants
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(huggingface_hub.file_download, "_DEFAULT_RETRY_ON_EXCEPTIONS", (), raising=False)
     try:
-        yield hub
+        yield hub, f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def hub_here(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
+    """Meanwhile the hub is a server on this machine, and its cache is that folder."""
+    constants = huggingface_hub.constants
+    with serving() as (hub, endpoint):
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(huggingface_hub.file_download, "_DEFAULT_RETRY_ON_EXCEPTIONS", (), raising=False)
+        yield hub

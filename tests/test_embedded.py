@@ -14,18 +14,20 @@ from safetensors.torch import load_file
 
 from demo_core.ascent import last
 from demo_core.attacks import pgd
+from demo_core.benchmark.whole import WholePile, auc
 from demo_core.benchmark.piles import held
+from demo_core.calibrate import ATTACKS, median_flip_eps, studied
 from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
-from demo_core.embedded.gallery import Gallery, auc, read_pile
+from demo_core.embedded.archives import read_pile
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.measure import recognised
 from demo_core.embedded.photographs import cut_out, read_archive
-from demo_core.embedded.study import ATTACKS, median_flip_eps, study
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import EMBEDDED, folder_of, study_of
+from demo_core.moments import exhausted
 from demo_core.pictures import open_picture, to_photo, to_pixels
 from demo_core.plots import study_figure
 
@@ -173,21 +175,21 @@ def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
     monkeypatch.setattr(calibrate, "BUDGETS", ((2, 1, 2), (4, 2, 2)))
     monkeypatch.setattr(calibrate, "LOOKED_AT", ((),))
     names = PRESETS["Animals"]
-    gallery = Gallery(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
-    profile = calibrate.choose_profile(gallery)
+    whole = WholePile(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
+    profile = calibrate.choose_profile(whole)
     own, signal = profile.own, profile.own.gate.signal
     assert profile.auc[signal] == max(profile.auc.values()) and own.looks == ()
     assert profile.shift.gate == own.gate and profile.shift.strength in calibrate.STRENGTHS
     assert (own.budget.eps * 255, own.budget.steps) in ((pytest.approx(2), 2), (pytest.approx(4), 2))
-    clean = calibrate.signals(gallery, gallery.pictures)[signal]
+    clean = calibrate.signals(whole, whole.pictures)[signal]
     assert own.gate.engages(clean).float().mean() <= 0.5
 
 
 def test_study_of_a_small_pile(clip, tmp_path):
     """The study's numbers are those of the parts it is made of, and its file gives them back."""
     names = PRESETS["Animals"]
-    gallery = Gallery(clip, held(photographs_of(3), torch.zeros(3, dtype=torch.long), names))
-    found = study(gallery, "three pictures")
+    whole = WholePile(clip, held(photographs_of(3), torch.zeros(3, dtype=torch.long), names))
+    found = exhausted(studied(whole, "three pictures"))
     found.write(tmp_path / "s.json")
     assert (
         asdict(Study.read(tmp_path / "s.json")) == asdict(found)
@@ -198,7 +200,7 @@ def test_study_of_a_small_pile(clip, tmp_path):
     assert list(rows) == ["clean", *(f"PGD-{steps}, eps {eps:g}/255" for eps, steps in ATTACKS)]
     by_strength = [found.find("noise", strength=s)["clean"].quantiles[10] for s in NOISE_STRENGTHS]
     assert by_strength == sorted(by_strength) and by_strength[0] > 0
-    drift = calibrate.signals(gallery, gallery.pictures)["view_drift"]
+    drift = calibrate.signals(whole, whole.pictures)["view_drift"]
     assert found.find("view_drift")["clean"].quantiles[-1] == pytest.approx(drift.max().item(), abs=1e-4)
     assert found.find("tau")["clean"].quantiles == found.find("noise", strength=4)["clean"].quantiles
     growth = found.find("growth")["clean"].quantiles
@@ -207,21 +209,21 @@ def test_study_of_a_small_pile(clip, tmp_path):
 
 def test_flip_eps_is_where_half_the_predictions_change(clip):
     """Just above the median flip eps most predictions change, well below it few do."""
-    gallery = Gallery(clip, held(photographs_of(8), torch.zeros(8, dtype=torch.long), PRESETS["Everyday"]))
-    predicted = gallery.predict(gallery.pictures)
-    eps = median_flip_eps(gallery, predicted)
+    whole = WholePile(clip, held(photographs_of(8), torch.zeros(8, dtype=torch.long), PRESETS["Everyday"]))
+    predicted = whole.predict(whole.pictures)
+    eps = exhausted(median_flip_eps(whole, predicted))
 
     def share(eps):
         steps = pgd(
-            gallery.bare,
-            gallery.pictures,
+            whole.bare,
+            whole.pictures,
             predicted,
             eps=eps / 255,
             step_size=eps / 4 / 255,
             steps=10,
-            start=torch.zeros_like(gallery.pictures),
+            start=torch.zeros_like(whole.pictures),
         )
-        return (gallery.predict(gallery.pictures + last(steps).delta) != predicted).float().mean()
+        return (whole.predict(whole.pictures + last(steps).delta) != predicted).float().mean()
 
     assert share(eps / 2) <= 0.5 <= share(eps * 2)
 
@@ -229,10 +231,10 @@ def test_flip_eps_is_where_half_the_predictions_change(clip):
 def test_recognition_counts_what_is_right(clip):
     names = PRESETS["Animals"]
     pictures = photographs_of(4)
-    predicted = Gallery(clip, held(pictures, torch.zeros(4, dtype=torch.long), names)).predict(
+    predicted = WholePile(clip, held(pictures, torch.zeros(4, dtype=torch.long), names)).predict(
         pictures.float() / 255
     )
-    row = recognised(Gallery(clip, held(pictures, predicted, names)))
+    row = recognised(WholePile(clip, held(pictures, predicted, names)))
     assert row["top1"] == 100 and row["pictures"] == 4 and row["names"] == len(names)
 
 

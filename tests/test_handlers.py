@@ -136,22 +136,10 @@ def test_the_switch_says_what_it_costs():
     assert found["adaptive"] is True and "once a picture was attacked" in found["arena_knows"]["info"]
 
 
-def test_a_model_brings_its_own_prompt_and_leaves_a_visitor_s(monkeypatch, said):
-    monkeypatch.setattr(handlers, "model", lambda key: None)
+def test_a_model_brings_its_own_prompt_and_leaves_a_visitor_s():
     assert handlers.model_changed("vit-b-32", "a photo of a {}.")["template"] == "This is a photo of a {}."
     assert handlers.model_changed("photo", "This is a photo of a {}.")["template"] == "a photo of a {}."
     assert handlers.model_changed("vit-b-32", "my {}")["template"] == handlers.gr.skip()
-
-    def not_here(key):
-        raise handlers.ModelUnavailable("Go online.")
-
-    monkeypatch.setattr(handlers, "model", not_here)
-    back = handlers.model_changed("vit-b-32", "a photo of a {}.")
-    assert (
-        back["model"]["value"] == "photo"
-        and back["template"] == "a photo of a {}."
-        and said == ["Go online."]
-    )
 
 
 def test_stop_says_where_and_a_finished_run_is_left_alone():
@@ -174,7 +162,7 @@ def test_a_link_to_a_run_that_is_not_here_is_made(said):
     scene = scene_of("cat", steps=1, labels="tabby cat\ndog")
     opened = handlers.open_link(scene.query())
     assert opened["pending"] == scene.query() and opened["steps"] == 1
-    assert after(handlers.told(handlers.run_link, scene.query()))["stage"]["done"]
+    assert after(handlers.told(handlers.run_link, scene))["stage"]["done"]
     assert "stage" in handlers.open_link("picture=no+such") and "names a picture that is not here" in said[0]
 
 

@@ -34,6 +34,7 @@ from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui import handlers, lab
 from demo_core.ui import suspicion as tab
 from demo_core.ui.handlers import Visit
+from demo_core.ui.scale import scaled
 from tests.test_handlers import after, visit
 
 CAT = EXAMPLES[1]
@@ -165,7 +166,7 @@ def test_which_tests_are_made_and_which_decides(clip, cat, settings):
     assert all(sign.known is None for sign in ours.signs[2:])
     *_, papers = suspect(clip, cat, settings, Profile())
     assert papers.deciding.signal == TAU and papers.signs[1].signal == VIEW_DRIFT
-    assert papers.signs[1].gate is papers.signs[1].suspicious is tab.scale(papers.signs[1]) is None
+    assert papers.signs[1].gate is papers.signs[1].suspicious is scaled(None, None) is None
     assert "nobody has drawn a line" in words.reading(papers.signs[1])
 
 
@@ -340,7 +341,7 @@ def test_a_strip_holds_what_it_shows(clip, cat, settings):
     assert html.count('class="scale"') == html.count('class="line"') == len(found.signs) == 4
     assert html.count('class="pile clean"') == html.count('class="pile attacked"') == 1  # the study has one
     for value in (0.01, 0.75, 7.0):
-        drawn = tab.scale(replace(found.deciding, value=value))
+        drawn = scaled(found.deciding.gate, found.deciding.known, value)
         numbers = [drawn.value, drawn.line, *drawn.clean, *drawn.attacked]
         assert all(0 <= number <= 1 for number in numbers)
         assert drawn.clean[1] < drawn.line < drawn.attacked[1]

@@ -2,7 +2,7 @@
 
 A study is a table of rows, one for each pile of pictures (clean, or attacked at some eps), encoder and probe
 (noise of some strength, a view, one of the two gating signals, or the growth of the drift from weak noise to
-strong). It is made by `python -m demo_core.embedded.study`.
+strong, or what another gate of the table reads). It is made by `python -m demo_core.calibrate`.
 """
 
 from __future__ import annotations

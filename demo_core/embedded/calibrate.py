@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import Budget, random_start
+from demo_core.benchmark.whole import WholePile, auc, percent
 from demo_core.benchmark.trials import Trial
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
@@ -38,7 +39,7 @@ from demo_core.defenses import (
 )
 from demo_core.defenses.doc import doc_delta, doc_signal
 from demo_core.defenses.own import ShiftConfig, shifted
-from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
+from demo_core.embedded.archives import read_pile
 from demo_core.fit import Fit
 from demo_core.models import (
     DEFAULT_MODEL,
@@ -99,22 +100,22 @@ def best_fit(cosines: torch.Tensor, labels: torch.Tensor) -> Fit:
 
 
 @torch.no_grad()
-def signals(gallery: Gallery, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+def signals(whole: WholePile, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
     """tau under the paper's noise, and the view drift, of every picture."""
     tau, views = [], []
-    for i, x in gallery.batches(pictures, "signals"):
+    for i, x in whole.batches(pictures, "signals"):
         noise = random_start(x, TTCConfig().eps, torch.Generator().manual_seed(2000 + i))
-        tau.append(stability(gallery.clip.probe, x, noise).cpu())
-        views.append(view_drift(view_features(gallery.clip.probe, x)).cpu())
+        tau.append(stability(whole.clip.probe, x, noise).cpu())
+        views.append(view_drift(view_features(whole.clip.probe, x)).cpu())
     return {TAU: torch.cat(tau), VIEW_DRIFT: torch.cat(views)}
 
 
-def counterattacked(gallery: Gallery, pictures: torch.Tensor, config: OwnConfig) -> torch.Tensor:
+def counterattacked(whole: WholePile, pictures: torch.Tensor, config: OwnConfig) -> torch.Tensor:
     """All pictures [N,3,S,S] after our counterattack, ungated."""
     found = []
-    for i, x in gallery.batches(pictures, "counterattacking"):
+    for i, x in whole.batches(pictures, "counterattacking"):
         noise = random_start(x, config.noise_eps, torch.Generator().manual_seed(1000 + i))
-        deltas = [step.delta for step in pushed(gallery.clip.encode, x, noise, config)]
+        deltas = [step.delta for step in pushed(whole.clip.encode, x, noise, config)]
         found.append((x + config.result(deltas)).cpu())
     return torch.cat(found)
 
@@ -126,13 +127,13 @@ def between(clean: torch.Tensor, attacked: torch.Tensor) -> float:
     return round(max(left, (left + caught) / 2), 4)
 
 
-def choose_profile(gallery: Gallery) -> Profile:
+def choose_profile(whole: WholePile) -> Profile:
     """Gate: the signal that tells clean from attacked pictures better; threshold: see `between`, against the
     weakest of ATTACKED. For the rest see choose_own and choose_shift, over ATTACKED and the clean
     pictures."""
-    clean = signals(gallery, gallery.pictures)
-    piles = {trial: gallery.under(trial) for trial in ATTACKED}
-    attacked = {trial: signals(gallery, pile) for trial, pile in piles.items()}
+    clean = signals(whole, whole.pictures)
+    piles = {trial: whole.under(trial) for trial in ATTACKED}
+    attacked = {trial: signals(whole, pile) for trial, pile in piles.items()}
     every = {name: torch.cat([found[name] for found in attacked.values()]) for name in clean}
     separation = {TAU: auc(clean[TAU], every[TAU]), VIEW_DRIFT: auc(every[VIEW_DRIFT], clean[VIEW_DRIFT])}
     gate = max(separation, key=separation.get)
@@ -148,33 +149,33 @@ def choose_profile(gallery: Gallery) -> Profile:
         ),
         flush=True,
     )
-    everything = {"clean": gallery.pictures} | {str(trial): pile for trial, pile in piles.items()}
+    everything = {"clean": whole.pictures} | {str(trial): pile for trial, pile in piles.items()}
     opened = {"clean": plain.gate.engages(clean[gate])}
     opened |= {str(trial): plain.gate.engages(found[gate]) for trial, found in attacked.items()}
     return Profile(
-        choose_own(gallery, plain, everything, opened),
-        choose_shift(gallery, plain.gate, everything),
+        choose_own(whole, plain, everything, opened),
+        choose_shift(whole, plain.gate, everything),
         auc={name: round(value, 3) for name, value in separation.items()},
-        note=f"Chosen on {len(gallery.labels):,} training photographs; none that it is judged on was used.",
+        note=f"Chosen on {len(whole.labels):,} training photographs; none that it is judged on was used.",
     )
 
 
 Piles = dict[str, torch.Tensor]
 
 
-def choose_own(gallery: Gallery, plain: OwnConfig, piles: Piles, opened: Piles) -> OwnConfig:
+def choose_own(whole: WholePile, plain: OwnConfig, piles: Piles, opened: Piles) -> OwnConfig:
     """Budget, aim and looks of the best mean accuracy over the piles, of those pictures that the gate has
     `opened` for; the looks at the others likewise."""
 
     def right(pictures: torch.Tensor, looks: tuple[int, ...]) -> torch.Tensor:
-        return gallery.predict(pictures, OwnConfig(looks=looks)) == gallery.labels
+        return whole.predict(pictures, OwnConfig(looks=looks)) == whole.labels
 
     calm = {looks: {name: right(pile, looks) for name, pile in piles.items()} for looks in CALM}
     rows = []
     for (eps, step_size, steps), aim in itertools.product(BUDGETS, AIMS):
         budget = Budget(eps / 255, step_size / 255, steps)
         config = replace(plain, budget=budget, aim=aim, beta=plain.beta if plain.probes else None)
-        moved = {name: counterattacked(gallery, pile, config) for name, pile in piles.items()}
+        moved = {name: counterattacked(whole, pile, config) for name, pile in piles.items()}
         for looks in LOOKED_AT:
             hot = {name: right(pile, looks) for name, pile in moved.items()}
             for left in CALM:
@@ -184,7 +185,7 @@ def choose_own(gallery: Gallery, plain: OwnConfig, piles: Piles, opened: Piles) 
     return max(rows, key=lambda row: row[0])[1]
 
 
-def choose_shift(gallery: Gallery, gate: Gate, piles: Piles) -> ShiftConfig:
+def choose_shift(whole: WholePile, gate: Gate, piles: Piles) -> ShiftConfig:
     """How far the embedding is shifted, where the gate opens and where it does not: the best mean accuracy
     over the piles."""
     rows = []
@@ -193,25 +194,25 @@ def choose_shift(gallery: Gallery, gate: Gate, piles: Piles) -> ShiftConfig:
         found = []
         for pile in piles.values():
             answers = [
-                exhausted(shifted(gallery.clip, x, gallery.text, config=config)).logits.argmax(1).cpu()
-                for _, x in gallery.batches(pile, "shifting")
+                exhausted(shifted(whole.clip, x, whole.text, config=config)).logits.argmax(1).cpu()
+                for _, x in whole.batches(pile, "shifting")
             ]
-            found.append(percent(torch.cat(answers) == gallery.labels))
+            found.append(percent(torch.cat(answers) == whole.labels))
         rows.append((statistics.fmean(found), config))
         print(f"  shifted {strength} and {calm} times: {found}", flush=True)
     return max(rows, key=lambda row: row[0])[1]
 
 
-def choose_doc(gallery: Gallery) -> DOCConfig:
+def choose_doc(whole: WholePile) -> DOCConfig:
     """What DOC's paper leaves to its supplement: the best sum of the accuracies on clean pictures and under
     the second of ATTACKED, and of equals the one with the larger lambda."""
-    piles = {"clean": gallery.pictures, "attacked": gallery.under(ATTACKED[-1])}
+    piles = {"clean": whole.pictures, "attacked": whole.under(ATTACKED[-1])}
     plain = DOCConfig()
     tau_hat = {
         name: torch.cat(
             [
-                doc_signal(gallery.clip, x, torch.Generator().manual_seed(i), plain).cpu()
-                for i, x in gallery.batches(pile, "tau_hat")
+                doc_signal(whole.clip, x, torch.Generator().manual_seed(i), plain).cpu()
+                for i, x in whole.batches(pile, "tau_hat")
             ]
         )
         for name, pile in piles.items()
@@ -222,8 +223,8 @@ def choose_doc(gallery: Gallery) -> DOCConfig:
         deltas = {
             name: torch.cat(
                 [
-                    exhausted(doc_delta(gallery.clip, x, config, torch.Generator().manual_seed(i))).cpu()
-                    for i, x in gallery.batches(pile, f"lambda {lam}, mu {mu}")
+                    exhausted(doc_delta(whole.clip, x, config, torch.Generator().manual_seed(i))).cpu()
+                    for i, x in whole.batches(pile, f"lambda {lam}, mu {mu}")
                 ]
             )
             for name, pile in piles.items()
@@ -234,8 +235,8 @@ def choose_doc(gallery: Gallery) -> DOCConfig:
             gate = replace(plain.gate, threshold=float(f"{middle:.3g}"), slope=slope)
             found = [
                 percent(
-                    gallery.predict(pile + gate.weight(tau_hat[name]).view(-1, 1, 1, 1) * deltas[name])
-                    == gallery.labels
+                    whole.predict(pile + gate.weight(tau_hat[name]).view(-1, 1, 1, 1) * deltas[name])
+                    == whole.labels
                 )
                 for name, pile in piles.items()
             ]
@@ -244,12 +245,12 @@ def choose_doc(gallery: Gallery) -> DOCConfig:
 
 
 @torch.no_grad()
-def cosines(gallery: Gallery) -> torch.Tensor:
+def cosines(whole: WholePile) -> torch.Tensor:
     """Cosines [N,K] of every picture with every name."""
     return torch.cat(
         [
-            (F.normalize(gallery.clip.encode(x), dim=-1) @ gallery.text.T).cpu()
-            for _, x in gallery.batches(gallery.pictures, "cosines")
+            (F.normalize(whole.clip.encode(x), dim=-1) @ whole.text.T).cpu()
+            for _, x in whole.batches(whole.pictures, "cosines")
         ]
     )
 
@@ -279,7 +280,7 @@ def main() -> None:
     folder = folder_of(args.model)
     folder.mkdir(parents=True, exist_ok=True)
     if "scale" in args.parts and not MODELS[args.model].original:
-        everything = Gallery(load(args.model), read_pile(args.photographs))
+        everything = WholePile(load(args.model), read_pile(args.photographs))
         found = cosines(everything)
         scale, fit = best_scale(found, everything.labels), best_fit(found, everything.labels)
         (EMBEDDED / SHARED_FILE).write_text(json.dumps({"logit_scale": scale}) + "\n")
@@ -287,9 +288,9 @@ def main() -> None:
         print(f"logit scale {scale}; {fit}", flush=True)
     if "profile" not in args.parts:
         return
-    gallery = Gallery(load(args.model), read_pile(args.photographs, args.limit))
-    doc = choose_doc(gallery) if args.doc else profile_of(args.model).doc
-    profile = replace(choose_profile(gallery), doc=doc)
+    whole = WholePile(load(args.model), read_pile(args.photographs, args.limit))
+    doc = choose_doc(whole) if args.doc else profile_of(args.model).doc
+    profile = replace(choose_profile(whole), doc=doc)
     profile.write(folder / PROFILE_FILE)
     print(profile)
 

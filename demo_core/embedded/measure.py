@@ -17,26 +17,27 @@ from pathlib import Path
 
 import torch
 
+from demo_core.benchmark.whole import WholePile, auc, percent
 from demo_core.clip import ZeroShotCLIP
 from demo_core.embedded.calibrate import cosines, offered
-from demo_core.embedded.gallery import Gallery, auc, percent, read_pile
+from demo_core.embedded.archives import read_pile
 from demo_core.fit import Fit
 from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load
 
 MEASURED_FILE = "measured.json"
 
 
-def recognised(gallery: Gallery, fit: Fit | None = None) -> dict[str, float | int]:
+def recognised(whole: WholePile, fit: Fit | None = None) -> dict[str, float | int]:
     """Top-1 in percent among all names of the pile's set; and of the fit: its AUC, and how often it is right
     about the pictures whose own label is among the ten offered, and about those whose is not."""
-    found = cosines(gallery)
-    kinds = {name: i for i, name in reversed([*enumerate(gallery.pile.names)])}  # classes of one name are one
-    same = torch.tensor([kinds[name] for name in gallery.pile.names])
-    within, without = offered(found, gallery.labels)
+    found = cosines(whole)
+    kinds = {name: i for i, name in reversed([*enumerate(whole.pile.names)])}  # classes of one name are one
+    same = torch.tensor([kinds[name] for name in whole.pile.names])
+    within, without = offered(found, whole.labels)
     row = {
-        "pictures": len(gallery.labels),
+        "pictures": len(whole.labels),
         "names": len(kinds),
-        "top1": percent(same[found.argmax(1)] == same[gallery.labels]),
+        "top1": percent(same[found.argmax(1)] == same[whole.labels]),
         "fit_auc": round(auc(within, without), 4),
     }
     if fit:
@@ -71,7 +72,7 @@ def main() -> None:
     args = parser.parse_args()
     clip = load(args.model)
     sets = {
-        path.stem: recognised(Gallery(clip, read_pile(path)), fit_of(args.model)) for path in args.archives
+        path.stem: recognised(WholePile(clip, read_pile(path)), fit_of(args.model)) for path in args.archives
     }
     report = {"sets": sets, "milliseconds_forward_backward": pass_milliseconds(clip)}
     (folder_of(args.model) / MEASURED_FILE).write_text(json.dumps(report, indent=1) + "\n")

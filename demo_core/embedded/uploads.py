@@ -22,7 +22,7 @@ from PIL import Image
 
 from demo_core import story
 from demo_core.clip import ZeroShotCLIP
-from demo_core.embedded.gallery import read_pile
+from demo_core.embedded.archives import read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load, profile_of
 from demo_core.pictures import to_photo
 from demo_core.story import words

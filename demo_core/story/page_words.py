@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from demo_core.attacks import ATTACKS
+from demo_core.stages import LOADING, Stage
 from demo_core.story import words
 from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
@@ -243,11 +244,27 @@ def drifts(measured: dict[str, Drifts]) -> str:
     return "; ".join(parts) or "an empty plot: nothing has been measured yet"
 
 
+FINISHED, FINISHED_HERE = "a finished run that came with the demo", "a finished run, made here beforehand"
+CHOSEN_ON_ANOTHER = "So it is on the model in the box; this one may answer otherwise."
+
+
 def note(milliseconds: tuple[float, ...], device: str) -> str:
     """Device and speed, in a few words; milliseconds: of the steps of an act."""
     if not milliseconds:
         return f"computed on {device}"
     return f"{sorted(milliseconds)[len(milliseconds) // 2]:.0f} ms a step (median) on {device}"
+
+
+def loading(title: str, stage: Stage | None) -> str:
+    """Of a model on its way; title: its own."""
+    if stage is None or stage.kind == LOADING and not stage.done:
+        return f"Loading {title} …"
+    if stage.kind != LOADING:
+        return f"Building {title} …"
+    megabytes = f"{stage.done / 1e6:.0f} MB"
+    if stage.total:
+        megabytes = f"{stage.done / 1e6:.0f} of {stage.total / 1e6:.0f} MB"
+    return f"Loading {title}: {megabytes}, {stage.speed / 1e6:.0f} MB/s"
 
 
 def waiting(before: int) -> str:

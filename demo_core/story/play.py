@@ -1,5 +1,5 @@
 """One picture's run, step by step: generators of Run snapshots. Every step yields a new one, and each holds
-all that there is to draw."""
+all that there is to draw, in the machine's own memory: a GPU's is for models."""
 
 from __future__ import annotations
 
@@ -67,14 +67,13 @@ def _unit_noise(pixels: torch.Tensor, seed: int) -> torch.Tensor:
 def drifts(clip: ZeroShotCLIP, run: Run) -> dict[str, Drifts]:
     """Drifts of the run's clean and, once it is there, its attacked picture, as clip's probe sees them."""
     found = {}
+    unit = _unit_noise(run.pixels, run.settings.seed).to(clip.device)
     for name, delta in (("clean", 0), ("attacked", run.attack_delta if run.attack_finished else None)):
         if delta is None:
             continue
-        pixels = run.pixels + delta
+        pixels = (run.pixels + delta).to(clip.device)
         views = view_features(clip.probe, pixels)
-        noise = noise_drifts(clip.probe, pixels, _unit_noise(pixels, run.settings.seed), views[0])[
-            :, 0
-        ].tolist()
+        noise = noise_drifts(clip.probe, pixels, unit, views[0])[:, 0].tolist()
         found[name] = Drifts(
             tuple(noise),
             tuple(d.item() for d in view_drifts(clip.probe, pixels, views).values()),
@@ -94,7 +93,7 @@ def begin(
     start = _moment(clip, text, torch.zeros_like(pixels), features)
     best = F.cosine_similarity(features, text, dim=-1).max()
     chance = fit.chance(best).item() if fit else None
-    return Run(settings, profile, photo, pixels, text, start, signals, fit=chance)
+    return Run(settings, profile, photo, pixels.cpu(), text.cpu(), start, signals, fit=chance)
 
 
 @torch.no_grad()
@@ -105,7 +104,13 @@ def _moment(
     features: torch.Tensor,
     milliseconds: float = 0.0,
 ) -> Moment:
-    return Moment(delta, features, clip.logits(features, text).softmax(-1)[0].cpu(), milliseconds)
+    probabilities = clip.logits(features, text).softmax(-1)[0].cpu()
+    return Moment(delta.cpu(), features.cpu(), probabilities, milliseconds)
+
+
+def _on_device(clip: ZeroShotCLIP, run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+    """The run's pixels [1,3,S,S] and text features [K,D] where the model computes."""
+    return run.pixels.to(clip.device), run.text.to(clip.device)
 
 
 def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -> Iterator[Run]:
@@ -115,30 +120,30 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
     Nobody knows an uploaded picture's true label, so the attack starts from the model's own clean prediction.
     surrogate: the model that a transfer attack is crafted on.
     """
-    settings, text = run.settings, run.text
+    settings, (pixels, text) = run.settings, _on_device(clip, run)
     passed: list[torch.Tensor] = []  # the features of every point that the attack asked the model about
 
-    def bare(pixels: torch.Tensor) -> torch.Tensor:
-        features = clip.encode(pixels)
+    def bare(x: torch.Tensor) -> torch.Tensor:
+        features = clip.encode(x)
         passed.append(features.detach())
         return clip.logits(features, text)
 
     def also_bare(classify: Classify) -> Classify:
-        def both(pixels: torch.Tensor) -> torch.Tensor:
+        def both(x: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
-                bare(pixels)
-            return classify(pixels)
+                bare(x)
+            return classify(x)
 
         return both
 
     steps: Iterator[Step | None]
     if ATTACKS[settings.attack].transfer:
         assert surrogate is not None  # who has a transfer attack made gives one
-        steps = _steps(run, also_bare(seen_by(surrogate, settings.labels, settings.template)))
+        steps = _steps(run, pixels, also_bare(seen_by(surrogate, settings.labels, settings.template)))
     elif settings.knows_defence:
         steps = _informed(clip, run, run.defense, also_bare)
     else:
-        steps = _steps(run, bare)
+        steps = _steps(run, pixels, bare)
     run = replace(_undefended(run), attack=(), attacked_signals=None, control=False)
     clock = _Clock(clip.device)
     for step in steps:
@@ -146,11 +151,11 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
             yield run
             continue
         if step.output is None:  # the last one: nobody has looked at it yet
-            features, signals = seen(clip, run.pixels + step.delta, settings.seed, text)
+            features, signals = seen(clip, pixels + step.delta, settings.seed, text)
             run = replace(run, attacked_signals=signals)
         elif ATTACKS[settings.attack].rule.black_box:  # what it asked about last is not what it holds
             with torch.no_grad():
-                features = clip.encode(run.pixels + step.delta)
+                features = clip.encode(pixels + step.delta)
         else:
             features = passed[-1]
         run = replace(run, attack=(*run.attack, _moment(clip, text, step.delta, features, clock.tick())))
@@ -163,14 +168,14 @@ def _undefended(run: Run) -> Run:
     return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None, looks=None)
 
 
-def _steps(run: Run, classify: Classify, row: Attack | None = None) -> Iterator[Step]:
-    """The chosen attack on `classify`, from the clean prediction or towards the target; row: as another row
-    has it."""
+def _steps(run: Run, pixels: torch.Tensor, classify: Classify, row: Attack | None = None) -> Iterator[Step]:
+    """The chosen attack on `classify` and pixels, which lie where it computes, from the clean prediction or
+    towards the target; row: as another row has it."""
     settings = run.settings
     return (row or ATTACKS[settings.attack]).run(
         classify,
-        run.pixels,
-        _label(run),
+        pixels,
+        _label(run).to(pixels.device),
         eps=settings.eps,
         step_size=settings.step_size,
         steps=settings.steps,
@@ -183,7 +188,8 @@ def attacker(clip: ZeroShotCLIP, run: Run, row: Defense) -> Attacker:
     """Who makes the chosen attack knowing this defence."""
     settings = run.settings
     attack = ATTACKS[settings.attack]
-    return Attacker(clip, run.text, row, run.profile, attack, settings.steps, settings.eot, MOST_PASSES)
+    text = run.text.to(clip.device)
+    return Attacker(clip, text, row, run.profile, attack, settings.steps, settings.eot, MOST_PASSES)
 
 
 def _informed(
@@ -193,10 +199,11 @@ def _informed(
     watch: Callable[[Classify], Classify] = lambda classify: classify,
 ) -> Iterator[Step | None]:
     """The chosen attack by someone who knows this defence; see Attacker.run."""
+    pixels = run.pixels.to(clip.device)
     return attacker(clip, run, row).run(
-        lambda attack, classify: _steps(run, classify, attack),
-        run.pixels,
-        _label(run),
+        lambda attack, classify: _steps(run, pixels, classify, attack),
+        pixels,
+        _label(run).to(clip.device),
         torch.Generator().manual_seed(run.settings.seed + 2),
         watch,
     )
@@ -205,7 +212,7 @@ def _informed(
 def _label(run: Run) -> torch.Tensor:
     """What the attack is about, [1]: the clean prediction, or the target."""
     label = run.settings.target if ATTACKS[run.settings.attack].targeted else int(run.clean.argmax())
-    return torch.tensor([label], device=run.pixels.device)
+    return torch.tensor([label])
 
 
 @dataclass(frozen=True)
@@ -233,12 +240,12 @@ class Bout:
 def answered(
     clip: ZeroShotCLIP, run: Run, row: Defense, pixels: torch.Tensor, draw: int = 0
 ) -> tuple[Defended, Reading | None, bool]:
-    """What a row makes of pixels [1,3,S,S], what its gate measured, and whether it rolled dice. draw: another
-    number for other dice."""
+    """What a row makes of pixels [1,3,S,S], wherever they lie, what its gate measured, and whether it rolled
+    dice. draw: another number for other dice."""
     dice = torch.Generator().manual_seed(run.settings.seed + 1 + 1000 * draw)
     before = dice.get_state()
     reading: Reading | None = None
-    defending = watched(row.on(run.profile)(clip, pixels, run.text, dice))
+    defending = watched(row.on(run.profile)(clip, pixels.to(clip.device), run.text.to(clip.device), dice))
     while True:
         try:
             moment = next(defending)
@@ -263,13 +270,14 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
         if run.settings.knows_defence:
             for step in _informed(clip, run, row):
                 yield bouts
-                delta = step.delta if step else delta
+                delta = step.delta.cpu() if step else delta
         met[key] = run.pixels if delta is None else run.pixels + delta
         with count_passes() as passes:
             clock.tick()
             defended, reading, random = answered(clip, run, row, met[key])
             milliseconds = clock.tick()
         yield bouts
+        pixels = defended.pixels.cpu()
         clean = answered(clip, run, row, run.pixels)[0].probabilities[0].cpu()
         bout = Bout(
             key,
@@ -279,7 +287,7 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
             passes.backward,
             milliseconds,
             reading=reading,
-            pixels=defended.pixels if (defended.pixels - met[key]).abs().max() > UNMOVED else None,
+            pixels=pixels if (pixels - met[key]).abs().max() > UNMOVED else None,
             random=random,
             left_out=attacker(clip, run, row).left_out if run.settings.knows_defence else (),
         )
@@ -301,9 +309,10 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
     """Run the chosen row of DEFENSES on the attacked picture, or with `control` on the clean one: one
     snapshot when it is known whether it acts, one a step, the last with the defended prediction."""
     run = replace(_undefended(run), control=control)
-    pixels = run.pixels + run.before_defence.delta
+    given, text = _on_device(clip, run)
+    pixels = given + run.before_defence.delta.to(given)
     dice = torch.Generator().manual_seed(run.settings.seed + 1)
-    defending = watched(run.defense.on(run.profile)(clip, pixels, run.text, dice))
+    defending = watched(run.defense.on(run.profile)(clip, pixels, text, dice))
     clock = _Clock(clip.device)
     while True:
         try:
@@ -323,7 +332,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
             if features is None:
                 with torch.no_grad():
                     features = clip.encode(pixels + moment.delta)
-            step = _moment(clip, run.text, moment.delta, features, clock.tick())
+            step = _moment(clip, text, moment.delta, features, clock.tick())
             run = replace(run, defence=(*run.defence, step))
             yield run
         elif isinstance(moment, Looked):
@@ -334,7 +343,7 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
         yield run
     with torch.no_grad():
         features = clip.encode(defended.pixels)
-    final = _moment(clip, run.text, defended.pixels - pixels, features, clock.tick())
+    final = _moment(clip, text, defended.pixels - pixels, features, clock.tick())
     yield replace(run, final=final, defended=defended.probabilities[0].cpu())
 
 

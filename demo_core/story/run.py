@@ -82,7 +82,8 @@ class Moment:
 class Run:
     """Everything known so far about one picture under one attack.
 
-    photo [3,P,P]; pixels [1,3,S,S]; text [K,D]; start, the clean picture; attack and defence, a Moment for
+    All tensors lie in the machine’s memory, wherever the model computes. photo [3,P,P]; pixels [1,3,S,S];
+    text [K,D]; start, the clean picture; attack and defence, a Moment for
     each step, the first before any gradient. attacked_signals: None until the attack has finished. control:
     the defence was run on the clean picture. reading: what its gate measured, where it has one; engaged:
     whether it acts, None until it has begun. defended: the defended answer [K], and defence_delta what the

@@ -1,16 +1,16 @@
 """Scenes: everything that a run on an example photograph follows from, as one line of a table or of an
 address.
 
-SCENES are the presets on offer. Each, and each example photograph, comes with its finished run
-(`demo_core.story.reel`), so that the page has something to show before anything is computed. A Scene is also
-what a shared link holds.
+SCENES are the presets on offer. Each, and each example photograph, comes with its finished run on the model
+in the box (`demo_core.story.reel`), so that the page has something to show before anything is computed. A
+Scene is also what a shared link holds.
 """
 
 from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from dataclasses import dataclass as plain_dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -116,6 +116,11 @@ def scene_of(picture: str, preset: str | None = None, **changes: Any) -> Scene:
     if example is None:
         raise SceneError(f"There is no picture “{picture[:40]}” here: choose one of the examples.")
     return Scene(**{"picture": picture, "labels": "\n".join(PRESETS[preset or example.preset])} | changes)
+
+
+def on_model(scene: Scene, key: str) -> Scene:
+    """The same on another model of the table, with its own prompt."""
+    return replace(scene, model=key, template=MODELS[key].template)
 
 
 @plain_dataclass(frozen=True)

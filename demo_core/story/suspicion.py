@@ -178,7 +178,8 @@ def _table_signs(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Iterator[
         gate = row.gate(run.profile)
         if row.exact and gate and row.signal:
             with torch.no_grad():
-                value = row.signal(clip, run.pixels, None, row.config(run.profile)).item()
+                pixels = run.pixels.to(clip.device)
+                value = row.signal(clip, pixels, None, row.config(run.profile)).item()
             yield Sign(gate.signal, value, gate, known_of(study, gate.signal))
 
 
@@ -186,10 +187,11 @@ def _table_signs(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Iterator[
 def _stored(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Stored:
     """All of the photo is stored, as a messenger or a web site would do it, not the model's small grid."""
     pixels = to_pixels(jpeg(run.photo[None], QUALITY)[0], clip.image_size).to(clip.device)
-    features, signals = seen(clip, pixels, run.settings.seed, run.text)
+    text = run.text.to(clip.device)
+    features, signals = seen(clip, pixels, run.settings.seed, text)
     own = run.profile.own.gate
     sign = Sign(own.signal, signals[own.signal], own, known_of(study, own.signal))
-    return Stored(sign, clip.logits(features, run.text).softmax(-1)[0].cpu())
+    return Stored(sign, clip.logits(features, text).softmax(-1)[0].cpu())
 
 
 def suspect(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from functools import partial
 
 import gradio as gr
 from PIL import Image
@@ -19,6 +20,7 @@ from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
 from demo_core.ui import handlers, suspicion
 from demo_core.ui.inputs import as_sent, picture_input
+from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
 
 OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")
@@ -200,7 +202,15 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
             progress(None, desc=page_words.waiting(before))
 
         try:
-            steps = answer(picture, **dict(zip(names, values, strict=True)))
+            chosen = dict(zip(names, values, strict=True))
+            async for words in handlers.arriving(chosen["model"]):
+                progress(None, desc=words)
+                yield nothing_yet  # a place to end it at
+            steps = computed(
+                partial(answer, picture, **chosen),
+                seconds=lambda: seconds_of(choose(**chosen), everyone=answer is arena),
+                refusals=handlers.BAD_INPUT,
+            )
             async with aclosing(in_turn(steps, waiting, request.session_hash)) as items:
                 async for found in items:
                     yield nothing_yet if found is None else found

@@ -37,6 +37,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, surrogate_of
 from demo_core.story import page_words
+from demo_core.ui.lent import IS_LENT
 from demo_core.ui.place import Refused, in_turn
 
 SECRET, DATA = "BENCHMARK_SECRET", "CLIP_DATA_DIR"
@@ -140,6 +141,11 @@ def live(
 
     Raises BenchmarkError, DatasetUnavailable or ModelUnavailable with one sentence.
     """
+    if IS_LENT:
+        raise BenchmarkError(
+            "A GPU is lent here for moments only: run the benchmark on a machine of your own,"
+            " `python -m demo_core.benchmark`."
+        )
     if not datasets or not attacks or not defenses:
         raise BenchmarkError("Choose at least one data set, one attack and one defence.")
     if not limit or not 1 <= limit <= MOST_PICTURES or limit != int(limit):

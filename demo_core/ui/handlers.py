@@ -5,8 +5,9 @@ They know no layout (lab.py gives names to components) and can be called without
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from secrets import token_hex
@@ -37,11 +38,13 @@ from demo_core.shelf import Shelf
 from demo_core.story import Run, page_words, words
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
-from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
 from demo_core.ui.files import FILES, written
+from demo_core.ui.host import HOST
+from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
 from demo_core.ui.uploads import clean_copy
 
@@ -50,6 +53,7 @@ BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError,
 OTHER_LABELS = "Your own"
 NO_PRESET = "Another run than these: choose one of them to see it at once."
 PAUSE = 0.12  # seconds between two frames sent to the page
+TOLD_EVERY = 0.5  # seconds between two words on a model that is on its way
 IDLE: Changes = {"stage": {"work": ""}}  # of work that leaves the stage as it is
 
 
@@ -88,6 +92,17 @@ class Visit:
 
 
 model = Shelf()  # a model of the table by its key, loaded once for all visitors
+
+
+async def arriving(key: str) -> AsyncIterator[str]:
+    """What is said while a model is on its way, until it is here. It comes on a thread of its own, so that
+    nobody's turn is taken by it. Raises ModelUnavailable."""
+    arrival = model.bring(key) if key in MODELS else None  # of another key, whoever reads it says so
+    while arrival and not arrival.model.done():
+        yield page_words.loading(MODELS[key].title, arrival.stage)
+        await asyncio.wait({asyncio.wrap_future(arrival.model)}, timeout=TOLD_EVERY)
+    if arrival:
+        arrival.model.result()
 
 
 def device_name(clip: ZeroShotCLIP) -> str:
@@ -132,9 +147,14 @@ def attacked(clip: ZeroShotCLIP, run: Run) -> Iterator[Run]:
     return story.attack(clip, run, surrogate_for(run))
 
 
+def at_work(words: str) -> Changes:
+    """How the work stands, on the stage."""
+    return {"stage": {"work": words}}
+
+
 def waiting(before: int) -> Changes:
     """Word for one before whom so many come."""
-    return {"stage": {"work": page_words.waiting(before)}}
+    return at_work(page_words.waiting(before))
 
 
 def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:
@@ -244,9 +264,11 @@ def attacked_before(visit: Visit) -> Iterator[Changes]:
 
 
 def opening(visit: Visit) -> Session:
-    """The session of one of whom none is kept: what the page opens on, where the controls still say so."""
-    start = SCENES[FIRST].scene
-    return Session(scene=start) if _still(start, visit) else Session()
+    """The session of one of whom none is kept: what the page opens on, or opened on when he came, where the
+    controls still say so."""
+    first = SCENES[FIRST].scene
+    start = next((start for start in (HOST.scene(first), first) if _still(start, visit)), None)
+    return Session(scene=start)
 
 
 def _still(scene: Scene, visit: Visit) -> bool:
@@ -292,13 +314,21 @@ def measure(visit: Visit) -> Iterator[Changes]:
     yield {"views": views_html(key, story.drifts(model(key), run), run.settings.eps * 255)} | IDLE
 
 
+def made_anew(scene: Scene) -> Iterator[Run]:
+    """The run of a scene whose frames alone came with the demo."""
+    yield made(scene, model(scene.model))
+
+
 def take(key: str, visit: Visit) -> Iterator[Changes]:
     """One file of the run on the stage."""
     session = visit.session or opening(visit)
     if session.run is None and session.scene is None:
         raise NotThere("There is no run to take away yet: press a preset, or Attack.")
     yield {"file": None}  # so that no earlier one is handed over where this one is refused
-    run = session.run or made(session.scene, model(session.scene.model))
+    run = session.run
+    if run is None:
+        scene = session.scene
+        *_, run = computed(made_anew, scene, seconds=lambda: seconds_of(scene), refusals=BAD_INPUT)
     picture, row = session.scene.picture if session.scene else visit.title, FILES[key]
     with written(run, picture, row) as path:
         yield {"file": path}
@@ -350,9 +380,9 @@ def _whole_reel(session: Session, note: str = "") -> dict:
 def controls_of(scene: Scene) -> Changes:
     """Every control as the scene has it."""
     names = list_labels(scene.labels)
-    key = next((key for key, row in SCENES.items() if row.scene == scene), None)
+    key = next((key for key, row in SCENES.items() if on_model(row.scene, scene.model) == scene), None)
     return {name: getattr(scene, name) for name in SETTINGS} | {
-        "preset": gr.update(value=key, info=SCENES[key].help if key else NO_PRESET),
+        "preset": gr.update(value=key, info=_help_of(key, scene.model)),
         "title": scene.picture,
         "photo": scene.example.path,
         "model": gr.update(value=scene.model, info=MODELS[scene.model].summary),
@@ -364,8 +394,15 @@ def controls_of(scene: Scene) -> Changes:
     }
 
 
+def _help_of(preset: str | None, model: str) -> str:
+    if preset is None:
+        return NO_PRESET
+    told = SCENES[preset].help
+    return told if model == DEFAULT_MODEL else f"{told} {page_words.CHOSEN_ON_ANOTHER}"
+
+
 def open_scene(scene: Scene) -> Changes:
-    """Controls and stage of a scene, at once where its finished run came with the demo."""
+    """Controls and stage of a scene, at once where it has a finished run."""
     known = stored(scene)
     if known is None:
         return controls_of(scene) | {"session": Session()}
@@ -373,13 +410,13 @@ def open_scene(scene: Scene) -> Changes:
 
 
 def choose_preset(key: str | None) -> Changes:
-    return open_scene(SCENES[key].scene) if key else {"stage": gr.skip()}
+    return open_scene(HOST.scene(SCENES[key].scene)) if key else {"stage": gr.skip()}
 
 
 def choose_example(title: str) -> Changes:
     """The scene of an example photograph; what names none is told so."""
     try:
-        return open_scene(scene_of(title))
+        return open_scene(HOST.scene(scene_of(title)))
     except SceneError as error:
         gr.Warning(str(error), title="Not yet")
         return {"stage": gr.skip()}
@@ -387,8 +424,10 @@ def choose_example(title: str) -> Changes:
 
 def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
-    start = SCENES[FIRST].scene
+    start = HOST.scene(SCENES[FIRST].scene)
     first: Changes = {"stage": stored(start) or gr.skip(), "session": Session(scene=start)}
+    if start.model != DEFAULT_MODEL:  # whose controls are on the page as it is sent
+        first = controls_of(start) | first | ({} if stored(start) else {"pending": start.query()})
     try:
         scene = Scene.read(query)
         if scene is None:
@@ -401,11 +440,8 @@ def open_link(query: str) -> Changes:
         return first
 
 
-def run_link(query: str) -> Iterator[Changes]:
+def run_link(scene: Scene) -> Iterator[Changes]:
     """Make the run that a link asks for."""
-    scene = Scene.read(query)
-    if scene is None:
-        return
     clip, run = begin(scene.example.path, scene.settings)
     made_from = (scene.example.path, scene.model, scene.labels, scene.template)
     runs = story.whole(clip, run, surrogate_for(run), control=scene.control)
@@ -461,14 +497,21 @@ def defense_changed(key: str) -> Changes:
     return {"defense": gr.update(info=DEFENSES[key].help)}
 
 
-def model_changed(key: str, template: str) -> Changes:
-    """What is shown of a model, and its own prompt in place of another model's; the one in the box where this
-    one cannot be had."""
+async def model_arrives(key: str, template: str, wanted: Callable[[], bool]) -> AsyncIterator[Changes]:
+    """What changes when a model is chosen: how far it is on its way, and in the end what is shown of it; the
+    one in the box where it cannot be had. wanted: whether it is still the one that is chosen."""
     try:
-        model(key)
+        async for words in arriving(key):
+            yield at_work(words)
     except ModelUnavailable as error:
         gr.Warning(str(error), title="This model is not available here")
         key = DEFAULT_MODEL
+    if wanted():
+        yield model_changed(key, template) | IDLE
+
+
+def model_changed(key: str, template: str) -> Changes:
+    """What is shown of a model, and its own prompt in place of another model's."""
     known = {"", *(row.template for row in MODELS.values())}
     return {
         "model": gr.update(value=key, info=MODELS[key].summary),

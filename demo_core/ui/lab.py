@@ -12,12 +12,14 @@ from functools import partial
 import gradio as gr
 from gradio.components import Component
 
-from demo_core.story.scenes import FIRST, SCENES
-from demo_core.ui import api, arena, bench, handlers, suspicion, uploads
+from demo_core.models import ModelUnavailable
+from demo_core.story.scenes import FIRST, SCENES, Scene
+from demo_core.ui import api, arena, bench, handlers, suspicion, trust, uploads
 from demo_core.ui.desks import Desks
 from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.inputs import Page
 from demo_core.ui.layout import Controls, layout
+from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
 from demo_core.ui.preview import TITLE
 
@@ -40,16 +42,36 @@ def _by_component(
 
 
 async def _computing(
-    controls: Controls, visitor: str | None, steps: Iterator[Changes]
+    controls: Controls, visitor: str | None, steps: Iterator[Changes], key: str, longest: float | None = None
 ) -> AsyncIterator[dict[Component, object]]:
-    """The same changes on the page, computed when it is the visitor's turn."""
+    """The same changes on the page, computed when it is the visitor's turn and the model is here; key: its
+    own; longest: as `in_turn` takes it."""
     try:
-        async with aclosing(in_turn(steps, handlers.waiting, visitor)) as found:
+        async for words in handlers.arriving(key):
+            yield _by_component(controls, handlers.at_work(words))
+        async with aclosing(in_turn(steps, handlers.waiting, visitor, longest)) as found:
             async for changes in found:
                 yield _by_component(controls, changes, visitor)
-    except Refused as refused:
+    except (Refused, ModelUnavailable) as refused:
         gr.Warning(str(refused), title="Not yet")
         yield _by_component(controls, handlers.IDLE)
+
+
+def _there(handler: Callable[[Visit], Iterator[Changes]], visit: Visit) -> Iterator[Changes]:
+    """What the handler changes, computed where the GPU is, if one is lent."""
+    everyone = handler in (arena.compare, arena.smallest_eps)
+    seconds = partial(_seconds, visit, everyone)
+    return computed(handler, visit, seconds=seconds, refusals=handlers.BAD_INPUT)
+
+
+def _seconds(visit: Visit, everyone: bool) -> float:
+    return seconds_of(visit.chosen, everyone)
+
+
+def _link_there(scene: Scene) -> Iterator[Changes]:
+    """The same for the run that a link asks for."""
+    seconds = partial(seconds_of, scene)
+    return computed(handlers.run_link, scene, seconds=seconds, refusals=handlers.BAD_INPUT)
 
 
 def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]]) -> Callable:
@@ -61,7 +83,8 @@ def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]])
             chosen = dict(zip(controls.settings, values, strict=True))
             yield from handlers.told(handler, Visit(DESKS.of(request.session_hash), title, photo, chosen))
 
-        async with aclosing(_computing(controls, request.session_hash, visited())) as found:
+        key = values[list(controls.settings).index("model")]
+        async with aclosing(_computing(controls, request.session_hash, visited(), key)) as found:
             async for changes in found:
                 yield changes
 
@@ -103,27 +126,52 @@ def _wire_runs(controls: Controls) -> list:
     inputs = _visit_parts(controls)
     running = [
         controls[button].click(
-            _pressing(controls, handler), inputs, controls.all_of(*outputs), api_name=name, **STREAMING
+            _pressing(controls, partial(_there, handler)),
+            inputs,
+            controls.all_of(*outputs),
+            api_name=name,
+            **STREAMING,
         )
         for button, handler, name, outputs in wires
     ]
+    return [*running, *_wire_pieces(controls)]
+
+
+def _wire_pieces(controls: Controls) -> list:
+    """What computes from within a part of the page: a link's run, a lane that is watched, a model that is
+    measured. Gives their events."""
 
     async def run_link(request: gr.Request, query: str):
-        steps = handlers.told(handlers.run_link, query)
-        async with aclosing(_computing(controls, request.session_hash, steps)) as found:
+        scene = Scene.read(query)
+        if scene is None:
+            return
+        steps = handlers.told(_link_there, scene)
+        async with aclosing(_computing(controls, request.session_hash, steps, scene.model)) as found:
             async for changes in found:
                 yield changes
 
     async def watch(event: gr.EventData, request: gr.Request, title, photo, *values):
-        handler = partial(arena.watch, (event._data or {}).get("key"))
+        handler = partial(_there, partial(arena.watch, (event._data or {}).get("key")))
         async with aclosing(_pressing(controls, handler)(request, title, photo, *values)) as found:
             async for changes in found:
                 yield changes
 
+    async def calibrate(request: gr.Request, key: str):
+        steps, longest = handlers.told(trust.measure, key), trust.LONGEST_MEASURING
+        async with aclosing(_computing(controls, request.session_hash, steps, key, longest)) as found:
+            async for changes in found:
+                yield changes
+
     private = STREAMING | {"api_visibility": "private"}
-    watched = controls.all_of("stage", "link", "defense")
-    running.append(controls.arena.click(watch, inputs, watched, **private))
-    return [*running, controls.pending.change(run_link, controls.pending, controls.all_of(*run), **private)]
+    run, lane, gate = (
+        controls.all_of("stage", *names)
+        for names in (("arena", "link", "views"), ("link", "defense"), ("gate", "views"))
+    )
+    return [
+        controls.pending.change(run_link, controls.pending, run, **private),
+        controls.arena.click(watch, _visit_parts(controls), lane, **private),
+        controls.gate.click(calibrate, controls["model"], gate, **private),
+    ]
 
 
 def _wire_suspicion(controls: Controls):
@@ -182,6 +230,29 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
     page.load(link, None, [*everything, controls.pending], **SPEAKING)
 
 
+def _wire_model(controls: Controls) -> None:
+    """A model that is chosen comes while the page goes on with the last one."""
+    chosen: dict[str | None, object] = {}  # each visitor's last choice that has not come yet
+
+    async def choose(request: gr.Request, key: str, template: str):
+        visitor, mine = request.session_hash, object()
+        chosen[visitor] = mine
+        try:
+            async for changes in handlers.model_arrives(key, template, lambda: chosen.get(visitor) is mine):
+                yield _by_component(controls, changes)
+        finally:
+            if chosen.get(visitor) is mine:
+                del chosen[visitor]
+
+    controls["model"].select(
+        choose,
+        controls.all_of("model", "template"),
+        controls.all_of("model", "template", "gate", "views", "arena", "stage"),
+        trigger_mode="multiple",
+        **SPEAKING,
+    )
+
+
 def _wire_settings(controls: Controls) -> None:
     """Controls that follow others."""
     wires = (
@@ -227,12 +298,7 @@ def _wire_settings(controls: Controls) -> None:
         controls.all_of("photo", "title", "preset", "label_box"),
         **SPEAKING,
     )
-    controls["model"].select(
-        _changing(controls, handlers.model_changed),
-        controls.all_of("model", "template"),
-        controls.all_of("model", "template", "gate", "views", "arena"),
-        **SPEAKING,
-    )
+    _wire_model(controls)
     for changed in controls.all_of(
         "photo", "label_list", "model"
     ):  # of what is typed, the stage hears itself

@@ -22,6 +22,7 @@ from demo_core.ui.render import (
     ABOUT,
     CHOOSE,
     COPY,
+    MEASURE,
     PRINT,
     WATCH,
     arena_html,
@@ -202,7 +203,9 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         with gr.Tab("Is it attacked?"):
             parts |= suspicion.parts(picture_input)
         with gr.Tab("Why this gate"):
-            parts["gate"] = gr.HTML(gate_html(DEFAULT_MODEL), elem_id="gate")
+            parts["gate"] = gr.HTML(
+                gate_html(DEFAULT_MODEL), js_on_load=MEASURE, elem_id="gate", label="the gates of this model"
+            )
         with gr.Tab("Arena"):
             parts |= _arena()
         with gr.Tab("Noise and views"):

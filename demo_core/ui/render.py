@@ -13,16 +13,19 @@ from PIL import Image, ImageOps
 
 from demo_core.benchmark.report import marks
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Gate
+from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
-from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, suspicion_words
+from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, suspicion_words, trust_words
 from demo_core.story.axes import gauge
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, ranking, stands
 from demo_core.story.scenes import SCENES
+from demo_core.story.trust import verdicts
 from demo_core.story.views_figure import views_figure
+from demo_core.ui.scale import scaled
 
 THUMBNAIL = 96
 LANE_PICTURE = 72  # pixels a side
@@ -33,7 +36,10 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-# js_on_load of the three that have buttons
+# js_on_load of those that have buttons
+MEASURE = """element.addEventListener("click", (event) => {
+  if (event.target.closest("button.measure")) trigger("click", {});
+});"""
 WATCH = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button.watch");
   if (!button) return;
@@ -164,9 +170,13 @@ def _small(pixels: torch.Tensor) -> str:
     return as_url(to_image(pixels[0]).resize(side, Image.Resampling.BOX), "png", optimize=True)
 
 
-@lru_cache
 def no_views(key: str) -> str:
     """The plot of drifts before any was measured."""
+    return _no_views(key, study_of(key))
+
+
+@lru_cache
+def _no_views(key: str, study: Study | None) -> str:
     return views_html(key, {})
 
 
@@ -183,18 +193,19 @@ def suspicion_html(**shown: object) -> str:
 
 
 def gate_html(key: str) -> str:
-    """Which signal gates a model of the table, and why, in plain words."""
+    """Which signal gates a model of the table, and why, in plain words; and which gates its study trusts."""
     row, original = MODELS[key], MODELS[key].original
-    return explained(
-        _filled(
-            "gate",
-            title=row.title,
-            profile=profile_of(key),
-            original=MODELS[original].title if original else "",
-            TAU=TAU,
-            VIEW_DRIFT=VIEW_DRIFT,
-        )
+    profile, study = profile_of(key), study_of(key)
+    gate = _filled(
+        "gate",
+        title=row.title,
+        profile=profile,
+        original=MODELS[original].title if original else "",
+        TAU=TAU,
+        VIEW_DRIFT=VIEW_DRIFT,
     )
+    found = verdicts(study, profile) if study else ()
+    return explained(gate + _filled("trust", study=study, verdicts=found, words=trust_words, scaled=scaled))
 
 
 def lesson_html() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import gradio as gr
 from gradio.components import Component
@@ -13,15 +12,15 @@ from gradio.components import Component
 from demo_core.models import MODELS, fit_of, profile_of, study_of
 from demo_core.pictures import PictureError, as_url, to_image
 from demo_core.story import suspicion_words, words
-from demo_core.story.axes import own_top
 from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui.files import written
-from demo_core.ui.handlers import IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
+from demo_core.ui.handlers import BAD_INPUT, IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
+from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import suspicion_html
+from demo_core.ui.scale import scaled
 
-MIDDLE = (0.1, 0.5, 0.9)  # of a pile's pictures, where its bar begins, has its mark, and ends
 THUMBNAIL = 96  # pixels a side
 NOTHING_TO_TAKE = {"visible": False, "value": None}
 
@@ -65,7 +64,14 @@ def look(visit: Visit) -> Iterator[Changes]:
     picture to take away where the defence moved pixels."""
     found, then = None, 0.0
     yield {"suspect_take": gr.update(**NOTHING_TO_TAKE)}
-    for found in looked_at(visit.photo, read_settings(visit.chosen)):
+    steps = computed(
+        looked_at,
+        visit.photo,
+        read_settings(visit.chosen),
+        seconds=lambda: seconds_of(visit.chosen),
+        refusals=BAD_INPUT,
+    )
+    for found in steps:
         if time.monotonic() - then >= PAUSE:
             yield {"suspicion": shown(found)}
             then = time.monotonic()
@@ -88,30 +94,6 @@ def choose(photo: str | None) -> Changes:
 
 
 # ---------------------------------------------------------------- on the page
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A test as a drawing, each number a share of its scale, from 0 to 1. value: the picture's; line: the
-    threshold; clean, attacked: where the middle of the study's pictures lies (see MIDDLE)."""
-
-    value: float
-    line: float | None
-    clean: tuple[float, ...]
-    attacked: tuple[float, ...]
-
-
-def scale(sign: Sign) -> Scale | None:
-    """None where there is nothing to compare with."""
-    if sign.gate is None and sign.known is None:
-        return None
-    piles = (sign.known.clean, sign.known.attacked) if sign.known else ()
-    bars = [tuple(pile.quantile(level) for level in MIDDLE) for pile in piles]
-    far = max([sign.value, *(end for bar in bars for end in bar)])
-    top = own_top(sign.gate, far) if sign.gate else far
-    line = sign.gate.threshold / top if sign.gate else None
-    clean, attacked = [tuple(end / top for end in bar) for bar in bars] or [(), ()]
-    return Scale(max(sign.value, 0) / top, line, clean, attacked)
 
 
 def shown(found: Suspicion) -> str:
@@ -140,5 +122,5 @@ def _shown_sign(sign: Sign, decides: bool) -> dict[str, object]:
         "decides": decides,
         "reading": suspicion_words.reading(sign),
         "worth": suspicion_words.worth(sign),
-        "scale": scale(sign),
+        "scale": scaled(sign.gate, sign.known, sign.value),
     }

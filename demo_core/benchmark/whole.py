@@ -1,43 +1,21 @@
-"""Archives of photographs as piles for the benchmark, with the names that each set's classes are asked for
-by; and a Bench that works through a whole pile."""
+"""A Bench that works through a whole pile, and what is counted on one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from scipy.stats import mannwhitneyu
 from tqdm import tqdm
 
-from demo_core.benchmark.piles import Pile, held
+from demo_core.benchmark.piles import Pile
 from demo_core.benchmark.run import Bench
 from demo_core.benchmark.trials import Trial
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import OwnConfig, judging
-from demo_core.embedded.photographs import Photographs, read_archive
-from demo_core.embedded.recognise import PROMPTS, names_of
-from demo_core.embedded.vocabulary import imagenet_ids, imagenet_labels
-from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.moments import exhausted
 
 BATCH = 25
-
-
-def read_pile(path: Path, limit: int | None = None, seed: int = 0, side: int = 224) -> Pile:
-    """The photographs of an archive, as many as `limit`, with the names of all their set's classes: those of
-    ImageNet where the folders are its wnids."""
-    found = read_archive(path, side, limit, seed)
-    if set(found.classes) <= set(imagenet_ids()):
-        labels = imagenet_labels(found.classes)[found.labels]
-        return held(found.pictures, labels, IMAGENET_CLASSNAMES, template=DEFAULT_TEMPLATE)
-    return held(
-        found.pictures,
-        found.labels,
-        names_of(path.stem, found.classes),
-        template=PROMPTS.get(path.stem, DEFAULT_TEMPLATE),
-    )
 
 
 def auc(high: torch.Tensor, low: torch.Tensor) -> float:
@@ -49,7 +27,7 @@ def percent(right: torch.Tensor) -> float:
     return round(100 * right.float().mean().item(), 2)
 
 
-class Gallery(Bench):
+class WholePile(Bench):
     """A Bench that works through its whole pile, batch by batch, in float32."""
 
     def __init__(self, clip: ZeroShotCLIP, pile: Pile, batch: int = BATCH):
@@ -57,28 +35,30 @@ class Gallery(Bench):
         everything = pile.load(torch.arange(len(pile.indices)))
         self.pictures, self.labels, self.batch = everything.pictures.float() / 255, everything.labels, batch
 
-    def batches(self, pictures: torch.Tensor, title: str) -> Iterator[tuple[int, torch.Tensor]]:
-        """(number, pixels [B,3,S,S] on the model's device) of each batch."""
+    def batches(self, pictures: torch.Tensor, title: str = "") -> Iterator[tuple[int, torch.Tensor]]:
+        """(number, pixels [B,3,S,S] on the model's device) of each batch; title: of a bar, where one is
+        shown."""
         parts = pictures.split(self.batch)
-        for i, part in enumerate(tqdm(parts, desc=title, leave=False, mininterval=5)):
+        for i, part in enumerate(tqdm(parts, desc=title, leave=False, mininterval=5, disable=not title)):
             yield i, part.to(self.clip.device)
 
     def under(self, trial: Trial) -> torch.Tensor:
         """All pictures [N,3,S,S] under this attack."""
-        rows = torch.arange(len(self.labels)).split(self.batch)
-        return torch.cat([self.attacked(trial, self.pile.load(part)).cpu() for part in rows])
+        return torch.cat([*self.parts_under(trial)])
+
+    def parts_under(self, trial: Trial) -> Iterator[torch.Tensor]:
+        """The same, batch by batch."""
+        for part in torch.arange(len(self.labels)).split(self.batch):
+            yield self.attacked(trial, self.pile.load(part)).cpu()
 
     @torch.no_grad()
     def predict(self, pictures: torch.Tensor, config: OwnConfig = OwnConfig()) -> torch.Tensor:
         """What these looks, or the model alone where it has none, say of the pictures as they are
         [N]."""
         answers = []
-        for _, x in self.batches(pictures, "predicting"):
+        for _, x in self.batches(pictures):
             everyone = torch.ones(len(x), dtype=torch.bool, device=x.device)
             answers.append(
                 exhausted(judging(self.clip, x, self.text, config, everyone)).logits.argmax(1).cpu()
             )
         return torch.cat(answers)
-
-
-__all__ = ["Gallery", "Photographs", "auc", "percent", "read_pile"]

@@ -1,0 +1,99 @@
+"""A host's own model: its finished runs in the cache, and a page that opens on it once it is here."""
+
+import sys
+import threading
+
+import pytest
+
+from demo_core.models import CACHE_VARIABLE, DEFAULT_MODEL, MODELS, ModelUnavailable, cache_of
+from demo_core.shelf import Shelf
+from demo_core.story import reel
+from demo_core.story.page_words import CHOSEN_ON_ANOTHER, FINISHED_HERE
+from demo_core.story.scenes import FIRST, SCENES, on_model
+from demo_core.ui import handlers, host
+from demo_core.ui.host import Host, chosen_by_host
+from tests.test_handlers import visit
+
+KEY = "vit-b-32"
+SCENE = on_model(SCENES[FIRST].scene, KEY)
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch, tmp_path) -> Host:
+    """A host of the test's own, with an empty cache."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(handlers, "HOST", own := Host())
+    monkeypatch.setattr(handlers.gr, "Warning", lambda message, **_: None)
+    reel.stored.cache_clear()
+    yield own
+    reel.stored.cache_clear()
+
+
+def test_the_command_makes_the_runs_of_another_model_in_its_cache(monkeypatch, clip, capsys, here):
+    monkeypatch.setattr(reel, "load", lambda key: clip)
+    monkeypatch.setattr(reel, "SCENES", {key: SCENES[key] for key in (FIRST, "control")})
+    monkeypatch.setattr(reel, "EXAMPLES", ())
+    before = {path.name: path.stat().st_mtime_ns for path in reel.FOLDER.iterdir()}
+    monkeypatch.setattr(sys, "argv", ["reel", "--model", KEY])
+    reel.main()
+    assert f"preset-{FIRST}: " in capsys.readouterr().out
+    assert {path.name for path in (cache_of(KEY) / "runs").iterdir()} == {
+        f"preset-{FIRST}.json.gz",
+        "preset-control.json.gz",
+    }
+    assert before == {path.name: path.stat().st_mtime_ns for path in reel.FOLDER.iterdir()}
+    found = reel.stored(SCENE)
+    assert found["verdict"]["note"] == FINISHED_HERE and found["done"] and not found["live"]
+    here.key = KEY
+    assert handlers.open_link("")["stage"]["frames"] == found["frames"]
+
+
+def test_the_page_opens_on_the_model_in_the_box_until_the_host_s_is_here_with_a_run(clip, here):
+    gate = threading.Event()
+
+    def slow(key: str):
+        gate.wait(30)
+        return clip
+
+    coming = here.bring(KEY, Shelf(slow, lambda key: 0.1, lambda: 9.0))
+    meanwhile = handlers.open_link("")
+    assert "model" not in meanwhile and meanwhile["session"].scene.model == DEFAULT_MODEL
+    gate.set()
+    coming.join(60)
+    opened = handlers.open_link("")
+    assert opened["model"]["value"] == KEY and opened["stage"]["done"] and "pending" not in opened
+    assert opened["session"].scene == SCENE and opened["template"] == MODELS[KEY].template
+    assert opened["preset"]["value"] == FIRST and CHOSEN_ON_ANOTHER in opened["preset"]["info"]
+    assert handlers.choose_preset("control")["model"]["value"] == KEY
+    values = {"model": KEY, "labels": SCENE.labels, "template": SCENE.template}
+    assert handlers.opening(visit(**values)).scene == SCENE  # what follows from it needs no desk
+    assert handlers.open_link("picture=lion")["model"]["value"] == DEFAULT_MODEL  # a link says which
+
+
+def test_a_run_that_nobody_has_made_is_made_for_the_visitor(here):
+    here.key = KEY
+    assert handlers.open_link("")["pending"] == SCENE.query()
+
+
+def test_a_model_that_cannot_be_had_leaves_the_box_s_and_is_told(here, capsys):
+    def missing(key: str):
+        raise ModelUnavailable("It is not here: go online.")
+
+    here.bring(KEY, missing).join(10)
+    assert here.key == DEFAULT_MODEL and "in the box). It is not here: go online." in capsys.readouterr().out
+
+
+def test_what_a_host_chooses_is_a_model_of_the_table(monkeypatch):
+    assert chosen_by_host() == DEFAULT_MODEL
+    monkeypatch.setenv(host.MODEL_VARIABLE, KEY)
+    assert chosen_by_host() == KEY
+    monkeypatch.setenv(host.MODEL_VARIABLE, "nope")
+    with pytest.raises(ModelUnavailable, match="CLIP_MODEL names “nope”: choose one of photo, "):
+        chosen_by_host()
+
+
+def test_a_cache_that_cannot_be_written_is_said(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(ModelUnavailable, match="can be written in CLIP_CACHE_DIR.$"):
+        reel.kept_in_cache(KEY, "study.json")
