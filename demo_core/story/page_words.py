@@ -13,6 +13,7 @@ from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
 
 WORKING = "Working …"
+NOBODY, KNOWING = "No attack", "knowing the defence"  # in a run's settings in short
 
 PAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -112,6 +113,18 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         " word’s corner is enough.",
         "map_summary": "Numbers of the map",
         "map_numbers": "numbers of the map",
+        # the last runs, and two of them side by side
+        "shelf": "Your last runs",
+        "shelf_help": "Kept in this tab alone. Choose two to see them side by side.",
+        "shelf_compare": "Compare",
+        "shelf_again": "Make it again",
+        "shelf_clear": "Clear",
+        "shelf_picture": "the {name} picture, “{says}”",
+        "shelf_says": "“{says}”, {share}",
+        "shelf_verdict": "verdict",
+        "shelf_differs": "differs",
+        "shelf_none": "none",
+        "shelf_table": "two runs side by side",
         # heads of the tables
         "head_act": "act",
         "head_step": "step",

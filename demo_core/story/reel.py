@@ -48,6 +48,7 @@ from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 from demo_core.story.scenes import SCENES, Scene, scene_of
 from demo_core.story.strips import label_strips, strip
+from demo_core.story.summary import summary
 
 FOLDER = ASSETS / "runs"
 SHOWN_LABELS = 6
@@ -77,6 +78,7 @@ def reel(
         "said": words.described(run),
         "tour": tour(told(run)),
         "done": done,
+        "summary": summary(run.settings, run.control),
         "photo": photo_url(run.photo),
         "side": run.photo.shape[-1],
         "drift": asdict(drift_of(run)),
@@ -315,6 +317,7 @@ def stored(scene: Scene) -> dict[str, Any] | None:
     profile, (attack, defence), tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
     signal = signal_axes(scene.defense, profile, study_of(scene.model), scene.eps, tuple(tops[1]))
     return found | {
+        "summary": summary(scene.settings, scene.control),
         "photo": photo_url(to_photo(open_picture(scene.example.path), found["size"])),
         "side": photo_side(found["size"]),
         "drift": asdict(drift_axes(attack, defence, found["control"], tops[0])),
@@ -325,7 +328,7 @@ def stored(scene: Scene) -> dict[str, Any] | None:
 
 def store(scene: Scene, run: Run) -> None:
     """Keep a run's reel, without what is there anyway: the photograph, the axes, and the page's own words."""
-    left = ("photo", "side", "drift", "signal", "page")
+    left = ("summary", "photo", "side", "drift", "signal", "page")
     kept = {key: value for key, value in reel(run).items() if key not in left}
     kept |= {"steps": [run.attack_steps, run.defence_steps], "tops": [drift_top(run), signal_tops(run)]}
     kept["run"], kept["live"] = finished_scenes()[scene], False

@@ -38,11 +38,12 @@ from demo_core.story import Run, page_words, words
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, scene_of
+from demo_core.story.seeds import draws
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
 from demo_core.ui.files import FILES, written
-from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
+from demo_core.ui.render import arena_html, gate_html, no_views, seeds_html, share_html, views_html
 from demo_core.ui.uploads import clean_copy
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name
@@ -196,7 +197,11 @@ def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
 
 def cleared(visit: Visit) -> Changes:
     """What belongs to an earlier run goes."""
-    return {"arena": arena_html(None, Races()), "views": no_views(visit.values["model"])}
+    return {
+        "arena": arena_html(None, Races()),
+        "views": no_views(visit.values["model"]),
+        "seeds": seeds_html(),
+    }
 
 
 def attack_only(visit: Visit) -> Iterator[Changes]:
@@ -282,6 +287,19 @@ def clean_control(visit: Visit) -> Iterator[Changes]:
     yield from keeping(races, changes)
 
 
+def other_seeds(visit: Visit) -> Iterator[Changes]:
+    """How often the attack turns this picture, and the defence brings it back, with other seeds."""
+    clip, run = fresh(visit)
+    shown = None
+    for found in draws(clip, run, surrogate_for(run)):
+        if found == shown:
+            yield {"stage": gr.skip()}  # a place to stop at
+            continue
+        shown = found
+        yield {"seeds": seeds_html(run, found)}
+    yield IDLE
+
+
 def measure(visit: Visit) -> Iterator[Changes]:
     """How far this run's pictures drift under noise and views."""
     try:
@@ -361,6 +379,7 @@ def controls_of(scene: Scene) -> Changes:
         "views": no_views(scene.model),
         "link": share_html(scene.query()),
         "arena": arena_html(None, Races()),
+        "seeds": seeds_html(),
     }
 
 
@@ -476,4 +495,5 @@ def model_changed(key: str, template: str) -> Changes:
         "gate": gate_html(key),
         "views": no_views(key),
         "arena": arena_html(None, Races()),
+        "seeds": seeds_html(),
     }

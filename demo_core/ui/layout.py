@@ -11,7 +11,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.story import arena_words, reel
+from demo_core.story import arena_words, reel, seed_words
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
@@ -29,6 +29,7 @@ from demo_core.ui.render import (
     gate_html,
     lesson_html,
     no_views,
+    seeds_html,
     share_html,
 )
 
@@ -53,6 +54,8 @@ class Controls:
     label_box: gr.Accordion
     suggest: gr.Button
     stage: gr.HTML
+    seeds_button: gr.Button
+    seeds: gr.HTML
     suspect_photo: gr.Image
     suspect_button: gr.Button
     suspicion: gr.HTML
@@ -198,6 +201,13 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         elem_id="stage",
         label="stage",
     )
+    with gr.Column(elem_classes="again"):
+        parts["seeds_button"] = gr.Button(
+            seed_words.BUTTON, elem_id="try-seeds", elem_classes="seeds-button", size="sm"
+        )
+        parts["seeds"] = gr.HTML(
+            seeds_html(), elem_id="seeds", apply_default_css=False, label="several seeds"
+        )
     with gr.Tabs(elem_classes="more"):
         with gr.Tab("Is it attacked?"):
             parts |= suspicion.parts(picture_input)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
-from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, suspicion_words
+from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, seed_words, suspicion_words
 from demo_core.story.axes import gauge
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, ranking, stands
 from demo_core.story.scenes import SCENES
+from demo_core.story.seeds import Draw
 from demo_core.story.views_figure import views_figure
 
 THUMBNAIL = 96
@@ -156,6 +158,20 @@ def _met(run: Run, gate: Gate | None, side: str, bout: Bout) -> dict[str, object
         "rerolls": arena_words.rerolls(bout),
         "left_out": arena_words.left_out(bout),
     }
+
+
+def seeds_html(run: Run | None = None, found: Sequence[Draw] = ()) -> str:
+    """What came of several seeds; nothing before any was tried."""
+    if run is None:
+        return _filled("seeds", why=seed_words.WHY)
+    return _filled(
+        "seeds",
+        why=seed_words.WHY,
+        draws=found,
+        labels=run.settings.labels,
+        said=seed_words.drawn(run, found),
+        outcome=seed_words.outcome,
+    )
 
 
 def _small(pixels: torch.Tensor) -> str:

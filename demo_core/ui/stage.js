@@ -479,6 +479,7 @@ function show() {
     button.disabled = !reel.frames.some((f) => f.act === act);
   });
   $(".stage").dataset.frame = now;
+  shelve();
 }
 
 function goTo(moment) { now = clamp(moment, 0, reel.frames.length - 1); show(); }
@@ -752,7 +753,7 @@ $(".own").addEventListener("click", () => {
   own?.querySelector(".source-selection button, button")?.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => {
-  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, #suspect, #suggest, .watch");
+  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, #suspect, #suggest, #try-seeds, .watch");
   if (!pressed || pressed.disabled) return;
   openSheet("");
   working(true, pressed.matches("#both, #attack, #counterattack, #control, .watch"));
