@@ -123,6 +123,12 @@ def open_tab(page, name: str):
     tab.click()
 
 
+def serious(tab) -> list[str]:
+    """What axe finds that keeps somebody out."""
+    found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
 def settle(page):
     expect(page.locator(".stage")).to_have_attribute("data-done", "true", timeout=PATIENCE)
 
@@ -478,6 +484,53 @@ def test_the_address_follows_and_back_returns(browser, url):
     tab.close()
 
 
+def choose_example(tab, title: str):
+    """On a phone its button lies in a sheet."""
+    tab.locator(f'#examples button[data-title="{title}"]').dispatch_event("click")
+    say(tab, end_of(stored(scene_of(title))))
+
+
+def test_the_last_runs_lie_side_by_side_in_this_tab_alone(page, browser, url):
+    shelf, table = page.locator(".shelf"), page.locator(".shelf-pair")
+    say(page, "Recovered")
+    expect(shelf).to_be_hidden()  # one alone is on the stage
+    for title in ("rocket", "lion", "cup of coffee", "tower", "cheetah", "dahlia", "rocket"):
+        choose_example(page, title)
+    runs = page.locator(".shelf-run")
+    expect(runs).to_have_count(6)  # the oldest went; one that came again is there once
+    assert runs.locator("img").count() == 18
+    page.reload()
+    page.locator(".guess-skip").click(timeout=PATIENCE) if "picture=" not in page.url else settle(page)
+    expect(runs).to_have_count(6, timeout=PATIENCE)
+    expect(table).to_be_hidden()
+    for place in (0, 1):
+        runs.nth(place).get_by_role("button").click()
+    expect(table.locator("thead th")).to_have_count(2)
+    differing = table.locator("tr.differs th").all_inner_texts()
+    assert [head.split(" ≠")[0] for head in differing] == ["Candidate labels"]
+    assert fits(page) and not serious(page)
+    other = browser.new_page()
+    opened(other, url)
+    say(other, "Recovered")
+    expect(other.locator(".shelf")).to_be_hidden()
+    other.close()
+    page.locator(".shelf-clear").click()
+    expect(shelf).to_be_hidden()
+
+
+def test_eight_seeds_say_whether_one_run_was_luck(page):
+    say(page, "Recovered")
+    page.click("#try-seeds")
+    expect(page.locator(".work")).to_have_text("Working …", timeout=2000)
+    expect(page.locator("#seeds")).to_contain_text("so far, of 8", timeout=PATIENCE)
+    expect(page.locator("#seeds tbody tr")).to_have_count(8, timeout=PATIENCE)
+    expect(page.locator(".drawn")).to_have_text(
+        re.compile(r"^In [5-8] of 8 draws the attack turns “tabby cat”")
+    )
+    expect(page.locator(".work")).to_be_hidden()
+    assert fits(page)
+
+
 @pytest.mark.parametrize("key", FILES)
 def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
@@ -529,8 +582,7 @@ def test_a_run_plays_as_one_file_without_a_server(browser, tmp_path, theme):
     expect(tab.locator(".moment")).to_have_text("The attack, step 0 of 10")
     tab.wait_for_function("document.querySelector('.compare .left').getAttribute('aria-label')")
     assert painted(tab, ".compare .right") and painted(tab, ".change .delta") and fits(tab)
-    found = Axe().run(tab, options={"resultTypes": ["violations"]})
-    assert not [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious(tab)
     assert not errors and asked == [path.as_uri()]
     tab.close()
 
@@ -548,8 +600,7 @@ def test_a_picture_taken_away_is_suspected_when_it_comes_back(page, tmp_path):
     expect(page.locator("#suspicion .headline")).to_contain_text("Suspicious:", timeout=PATIENCE)
     expect(page.locator("#suspect-take")).to_be_visible(timeout=PATIENCE)
     assert fits(page)
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    assert not [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious(page)
     with page.expect_download(timeout=PATIENCE) as download:
         page.click("#suspect-take")
     assert download.value.suggested_filename == "clip-fights-back_own-picture_photo_as-it-is_defended.png"
@@ -769,13 +820,7 @@ def test_no_serious_violations_of_accessibility(browser, url, width, height, que
         opened(tab, address)
     say(tab, "Recovered")
     tab.wait_for_timeout(800)
-    found = Axe().run(tab, options={"resultTypes": ["violations"]})
-    serious = [
-        (v["id"], [n["html"][:160] for n in v["nodes"]][:4])
-        for v in found.response["violations"]
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    assert not serious(tab)
     tab.close()
 
 
