@@ -32,10 +32,10 @@ benchmark       many pictures: trials; folders, official (the classes), parts, t
                 (from the paper), pace (how long it takes), the command line (its options in a file of their
                 own); recipes: the paper's own table
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
-                plays a reel, in the page or in a file of its own (files), shelf.js keeps the last ones; api
-                serves programs, bench is the hidden tab. place: whose turn it is to compute;  desks: what is
-                kept of each visitor between two clicks;  inputs: what comes in, as it was sent;  uploads:
-                files, headers;  preview: what a link shows elsewhere
+                plays a reel, in the page or in a file of its own (files), threshold.js moves its gate, and
+                shelf.js keeps the last ones; api serves programs, bench is the hidden tab. place: whose turn
+                it is to compute;  desks: what is kept of each visitor between two clicks;  inputs: what comes
+                in, as it was sent;  uploads: files, headers;  preview: what a link shows elsewhere
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """

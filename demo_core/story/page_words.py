@@ -106,6 +106,18 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "signal_attacked": "■ attacked",
         "signal_summary": "Numbers of the signal plot",
         "signal_numbers": "numbers of the signal plot",
+        "threshold": "Move its threshold",
+        "threshold_back": "As it was",
+        "threshold_one": "At this threshold, {at}, the defence {clean}.",
+        "threshold_two": "At this threshold, {at}, the defence {clean} and {attacked}.",
+        "threshold_acts": "acts on {picture}",
+        "threshold_rests": "leaves {picture} alone",
+        "threshold_clean": "the clean picture ({value})",
+        "threshold_attacked": "the attacked one ({value})",
+        "threshold_others": "It would act on about {clean} of other photographs while they are clean, and on"
+        " {attacked} of them attacked.",
+        "threshold_own": "The run was made at {own}.",
+        "threshold_none": "No threshold to move: neither of these two decides for this defence.",
         "map": "Which way it goes",
         "map_later": "drawn when the run has ended",
         "map_legend": "A flat map, which shows {kept} of the way; the rest lies in other dimensions."

@@ -43,7 +43,15 @@ from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, cho
 from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
 from demo_core.ui.files import FILES, written
-from demo_core.ui.render import arena_html, gate_html, no_views, seeds_html, share_html, views_html
+from demo_core.ui.render import (
+    arena_html,
+    flips_html,
+    gate_html,
+    no_views,
+    seeds_html,
+    share_html,
+    views_html,
+)
 from demo_core.ui.uploads import clean_copy
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name
@@ -195,26 +203,47 @@ def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
     return begin(visit.photo, read_settings(visit.chosen, visit.title))
 
 
-def cleared(visit: Visit) -> Changes:
-    """What belongs to an earlier run goes."""
+def cleared(visit: Visit, known: Races = Races()) -> Changes:
+    """What belongs to an earlier run goes; known: see `flips_before`."""
+    marks = known.at_slider(visit.chosen.defense)
+    kept = flips_html(visit.session.run, marks) if marks and visit.session else flips_html()
     return {
+        "flips": kept,
         "arena": arena_html(None, Races()),
         "views": no_views(visit.values["model"]),
         "seeds": seeds_html(),
     }
 
 
+def flips_before(visit: Visit, run: Run) -> Races:
+    """What is known of the smallest eps where the attack before was the same but for its size: nothing else
+    of its races holds of another size."""
+    before = visit.session
+    if not before or not before.run or before.made_from != visit.made_from:
+        return Races()
+    of_size = {name: getattr(run.settings, name) for name in ("eps", "step_size", "defense", "adaptive")}
+    return (
+        Races(flips=before.races.flips) if before.run.under(**of_size).settings == run.settings else Races()
+    )
+
+
 def attack_only(visit: Visit) -> Iterator[Changes]:
     """Attack a picture step by step."""
     clip, run = fresh(visit)
-    yield from streamed(clip, attacked(clip, run), visit.made_from, visit.title, cleared(visit))
+    yield from _anew(visit, clip, run, attacked(clip, run))
+
+
+def _anew(visit: Visit, clip: ZeroShotCLIP, run: Run, runs: Iterator[Run]) -> Iterator[Changes]:
+    """The runs of an attack that begins with this one."""
+    known = flips_before(visit, run)
+    changes = streamed(clip, runs, visit.made_from, visit.title, cleared(visit, known))
+    yield from keeping(known, changes)
 
 
 def attack_and_counterattack(visit: Visit) -> Iterator[Changes]:
     """Attack a picture, then counterattack, step by step."""
     clip, run = fresh(visit)
-    runs = story.whole(clip, run, surrogate_for(run))
-    yield from streamed(clip, runs, visit.made_from, visit.title, cleared(visit))
+    yield from _anew(visit, clip, run, story.whole(clip, run, surrogate_for(run)))
 
 
 def attack_before(visit: Visit) -> Iterator[Changes]:
@@ -380,6 +409,7 @@ def controls_of(scene: Scene) -> Changes:
         "link": share_html(scene.query()),
         "arena": arena_html(None, Races()),
         "seeds": seeds_html(),
+        "flips": flips_html(),
     }
 
 
@@ -496,4 +526,5 @@ def model_changed(key: str, template: str) -> Changes:
         "views": no_views(key),
         "arena": arena_html(None, Races()),
         "seeds": seeds_html(),
+        "flips": flips_html(),
     }

@@ -26,6 +26,7 @@ from demo_core.ui.render import (
     WATCH,
     arena_html,
     examples_html,
+    flips_html,
     gate_html,
     lesson_html,
     no_views,
@@ -48,6 +49,8 @@ class Controls:
     defend_button: gr.Button
     control_button: gr.Button
     stop: gr.Button
+    flips: gr.HTML
+    flip_button: gr.Button
     photo: gr.Image
     examples: gr.HTML
     label_list: gr.Dropdown
@@ -164,6 +167,8 @@ def _steering(first: Scene) -> dict[str, Component]:
     with gr.Row(elem_classes="essential"):
         parts["both"] = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
     parts["eps"] = setting_control(SETTINGS["eps"], elem_id="eps")
+    parts["flips"] = gr.HTML(flips_html(), elem_id="flips", apply_default_css=False, label="where it flips")
+    parts["flip_button"] = gr.Button(arena_words.FLIP_BUTTON, elem_id="find-flip", size="sm")
     with gr.Row():
         parts["attack_button"] = gr.Button("Attack", elem_id="attack", **small)
         parts["defend_button"] = gr.Button("Counterattack", elem_id="counterattack", **small)

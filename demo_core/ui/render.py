@@ -20,10 +20,12 @@ from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
 from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, seed_words, suspicion_words
 from demo_core.story.axes import gauge
+from demo_core.story.flips import GRID, Flip
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, ranking, stands
 from demo_core.story.scenes import SCENES
 from demo_core.story.seeds import Draw
+from demo_core.story.settings import SETTINGS
 from demo_core.story.views_figure import views_figure
 
 THUMBNAIL = 96
@@ -172,6 +174,28 @@ def seeds_html(run: Run | None = None, found: Sequence[Draw] = ()) -> str:
         said=seed_words.drawn(run, found),
         outcome=seed_words.outcome,
     )
+
+
+def flips_html(run: Run | None = None, found: Sequence[Flip] = ()) -> str:
+    """Beside the eps slider, on its own scale: where the picture stands and where it falls. run: None before
+    any was found."""
+    if run is None or not found:
+        return ""
+    _, most, _ = SETTINGS["eps"].slider or (0, max(GRID), 0)
+
+    def share(eps: float) -> float:
+        return 100 * min(eps / most, 1)
+
+    rows = [
+        {
+            "words": arena_words.flip_of(flip),
+            "stands": 0 if flip.stands is None else share(flip.stands),
+            "falls": 100 if flip.falls is None else share(flip.falls),
+            "dots": [(share(eps), 100 * right) for eps, right in flip.tried.items() if eps <= most],
+        }
+        for flip in found
+    ]
+    return _filled("flips", said=arena_words.flipping(run), rows=rows, most=f"{most:g}")
 
 
 def _small(pixels: torch.Tensor) -> str:

@@ -387,6 +387,7 @@ function drawSignal() {
       draw(svg, "text", { x: x + (leftwards ? -9 : 9), y: y + 3.5, "text-anchor": leftwards ? "end" : "start", class: "halo" }, name + " " + value.toFixed(3));
     }
   });
+  drawThreshold(svg, tested);
 }
 
 function drawMap() {
@@ -753,7 +754,7 @@ $(".own").addEventListener("click", () => {
   own?.querySelector(".source-selection button, button")?.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => {
-  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, #suspect, #suggest, #try-seeds, .watch");
+  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #find-flip, #run-views, #suspect, #suggest, #try-seeds, .watch");
   if (!pressed || pressed.disabled) return;
   openSheet("");
   working(true, pressed.matches("#both, #attack, #counterattack, #control, .watch"));

@@ -531,6 +531,57 @@ def test_eight_seeds_say_whether_one_run_was_luck(page):
     assert fits(page)
 
 
+def test_the_slider_shows_where_the_picture_flips(page):
+    say(page, "Recovered")
+    page.locator("#find-flip").dispatch_event("click")
+    tracks = page.locator("#flips .flip-track")
+    expect(tracks).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator("#flips")).to_contain_text(re.compile(r"Without a defence: falls at [\d.]+/255"))
+    if page.locator("[data-sheet=steer]").is_visible():
+        page.click("[data-sheet=steer]")
+    track, slider = tracks.first.bounding_box(), page.locator("#eps input[type=range]").bounding_box()
+    assert abs(track["x"] - slider["x"]) < 20 and abs(track["width"] - slider["width"]) < 50
+    assert fits(page) and not serious(page)
+
+
+def test_the_threshold_moves_on_a_finished_run_and_asks_nobody(page):
+    say(page, "Recovered")
+    page.wait_for_timeout(800)
+    asked, said, slider = count_requests(page), page.locator(".threshold-said"), page.locator(".threshold-at")
+    clean, attacked = (FIRST_RUN["signals"][name][0] for name in ("clean", "attacked"))
+    expect(said).to_contain_text(f"leaves the clean picture ({clean:.3f}) alone and acts on the attacked one")
+    expect(page.locator(".axes .moved")).to_have_count(0)
+    shares = []
+    for at, what in (
+        (attacked + 0.01, "leaves the clean picture .* alone and leaves the attacked one .* alone"),
+        (clean - 0.01, "acts on the clean picture .* and acts on the attacked one"),
+    ):
+        slider.fill(str(at))
+        expect(said).to_contain_text(re.compile(what))
+        shares.append([int(share) for share in re.findall(r"(\d+)\s%", said.inner_text())])
+    assert shares[0][0] <= shares[1][0] and shares[0][1] < shares[1][1] == 100
+    expect(page.locator(".axes .moved")).to_have_count(1)
+    slider.press("ArrowRight")
+    page.locator(".threshold-back").click()
+    expect(page.locator(".axes .moved")).to_have_count(0)
+    expect(said).not_to_contain_text("The run was made at")
+    assert not asked
+
+
+def test_a_threshold_that_engages_below_is_moved_too(browser, url):
+    tab = browser.new_page()
+    tab.goto(f"{url}/?{replace(scene_of('rocket'), defense='ttc', steps=2).query()}")
+    settle(tab)
+    said, slider = tab.locator(".threshold-said"), tab.locator(".threshold-at")
+    for at, what in (("1", "acts on the clean picture"), ("0", "leaves the clean picture")):
+        slider.fill(at)
+        expect(said).to_contain_text(what)
+    tab.goto(f"{url}/?{replace(scene_of('rocket'), defense='tte', steps=2).query()}")
+    expect(said).to_contain_text("No threshold to move", timeout=PATIENCE)
+    expect(slider).to_be_disabled()
+    tab.close()
+
+
 @pytest.mark.parametrize("key", FILES)
 def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
