@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
@@ -44,6 +44,7 @@ from demo_core.story.axes import (
     signal_tops,
     signals_of,
 )
+from demo_core.story.depths import DEPTHS, USUAL, Depth
 from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 from demo_core.story.scenes import SCENES, Scene, scene_of
@@ -71,7 +72,12 @@ def reel(
         "frames": frames(run, since),
         "signals": _signals(run),
         "map": path_map(run) if done else None,
-        "verdict": {"text": words.verdict(run), "tone": words.tone(run), "note": note},
+        "verdict": {
+            "text": words.verdict(run),
+            "depths": {key: depth.verdict(run) for key, depth in DEPTHS.items() if key != USUAL},
+            "tone": words.tone(run),
+            "note": note,
+        },
         "asks": run.asks,
         "nudges": _nudges(run),
         "strips": label_strips(run, SHOWN_LABELS),
@@ -150,28 +156,33 @@ def _frames(run: Run, since: int) -> Iterator[dict[str, Any]]:
             count += 1
 
     attack = _attack_grid(run)
-    yield from framed([_Frame(0, run.start, words.opening(run), attack)])
+    yield from framed([_Frame(0, run.start, _saying("opening", run), attack)])
     if not run.control:
         yield from framed(_attack_frames(run, attack))
     if run.attack_finished or run.control:
-        yield from framed([_Frame(2, run.before_defence, words.testing(run), attack)])
+        yield from framed([_Frame(2, run.before_defence, _saying("testing", run), attack)])
     yield from framed(_defence_frames(run))
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """A moment of an act and how it is told. before: the moments before it in its act that are on the same
-    grid; weights: see packed; answer [K]: to be shown instead of the bare model's."""
+    """A moment of an act and how it is told. say: in each depth; before: the moments before it in its act
+    that are on the same grid; weights: see packed; answer [K]: to be shown instead of the bare model's."""
 
     act: int
     moment: Moment
-    say: str
+    say: Callable[[Depth], str]
     grid: Grid
     step: int = 0
     of: int = 0
     before: tuple[Moment, ...] = ()
     weights: list[float] | None = None
     answer: torch.Tensor | None = None
+
+
+def _saying(name: str, *given: Any) -> Callable[[Depth], str]:
+    """What a depth says of a moment; name: of its function, which is given this."""
+    return lambda depth: getattr(depth, name)(*given)
 
 
 def _attack_grid(run: Run) -> Grid:
@@ -185,7 +196,7 @@ def _attack_grid(run: Run) -> Grid:
 
 def _attack_frames(run: Run, grid: Grid) -> Iterator[_Frame]:
     for step, moment in enumerate(run.attack):
-        say = words.attacking(run, moment, step)
+        say = _saying("attacking", run, moment, step)
         yield _Frame(1, moment, say, grid, step, run.attack_steps, run.attack[:step])
 
 
@@ -194,12 +205,12 @@ def _defence_frames(run: Run) -> Iterator[_Frame]:
     for step, (moment, grid) in enumerate(zip(run.counterattack, grids, strict=True)):
         before = tuple(m for m, its in zip(run.defence[:step], grids) if its == grid)
         if moment is not run.final:
-            say = words.countering(run, moment, step)
+            say = _saying("countering", run, moment, step)
             yield _Frame(3, moment, say, grid, step, steps, before)
             continue
         weights = final_weights(run)
         weights = weights if weights and len(weights) == len(before) else None
-        say = words.outcome(run)
+        say = _saying("outcome", run)
         yield _Frame(3, moment, say, grid, steps + 1, steps, before, weights, run.defended)
 
 
@@ -213,7 +224,8 @@ def _written(run: Run, frame: _Frame, packed: bool) -> dict[str, Any]:
         "act": act,
         "step": frame.step,
         "of": frame.of,
-        "say": frame.say,
+        "say": frame.say(DEPTHS[USUAL]),
+        "depths": {key: frame.say(depth) for key, depth in DEPTHS.items() if key != USUAL},
         "by": (None, "attack", None, words.adding(run))[act],
         "scale": grid.scale * 255,
         "levels": grid.levels,

@@ -20,11 +20,8 @@ from demo_core.story.takeaway import TAKEAWAYS, Takeaway
 from demo_core.story.words import verdict
 
 HERE = Path(__file__).parent
-SCRIPTS = (
-    "stage.js",
-    "threshold.js",
-    "shelf.js",
-)  # one after the other in one function: what one names, all know
+# One after the other in one function: what one names, all know.
+SCRIPTS = ("depth.js", "stage.js", "threshold.js", "shelf.js")
 OWN_PICTURE = "own picture"
 # What the page's theme gives the stage, as far as the stage asks for it: light, dark.
 COLOURS = {

@@ -28,6 +28,7 @@ from demo_core.ui.render import (
     examples_html,
     flips_html,
     gate_html,
+    head_html,
     lesson_html,
     no_views,
     seeds_html,
@@ -264,11 +265,7 @@ def _arena() -> dict[str, Component]:
 
 def layout(first: Scene) -> Controls:
     """Everything on the page: steer | show, with the settings below steer (style.css lays them out)."""
-    gr.HTML(
-        "<header class='head'><h1>CLIP fights back</h1><p>CLIP names what a picture shows. A change that is"
-        " hard to see makes it wrong, and CLIP itself can undo it: it nudges the pixels until its own"
-        " description of the picture leaves the attacker’s trap. Nothing is trained.</p></header>"
-    )
+    gr.HTML(head_html())
     with gr.Row(equal_height=False, elem_classes="lab"):
         with gr.Column(min_width=280, elem_classes="steer"):
             steering = _steering(first)

@@ -20,6 +20,7 @@ from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
 from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, seed_words, suspicion_words
 from demo_core.story.axes import gauge
+from demo_core.story.depths import DEPTHS, USUAL
 from demo_core.story.flips import GRID, Flip
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, ranking, stands
@@ -95,6 +96,11 @@ def examples_html() -> str:
     size = (THUMBNAIL, THUMBNAIL)
     pictures = [(e.title, as_url(ImageOps.fit(open_picture(e.path), size), quality=85)) for e in EXAMPLES]
     return _filled("examples", pictures=pictures)
+
+
+def head_html() -> str:
+    """What the page is, and how deep its words go."""
+    return _filled("head", depths={key: depth.title for key, depth in DEPTHS.items()}, usual=USUAL)
 
 
 def share_html(query: str) -> str:

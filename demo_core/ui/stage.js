@@ -453,7 +453,7 @@ function show() {
   $(".stage").dataset.done = reel.done;
   if (asking) return paintGuess();
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
-  told($(".say"), at_work ? $(".work").textContent : final ? reel.verdict.text : frame.say);
+  told($(".say"), at_work ? $(".work").textContent : final ? inDepth(reel.verdict.text, reel.verdict.depths) : inDepth(frame.say, frame.depths));
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
   $(".asks").hidden = !(final && reel.asks);
@@ -558,7 +558,7 @@ async function receive(given) {
   else if (!coded) showCode(location.search);
   $(".invite").hidden = true;
   show();
-  text($(".announced"), reel.done ? reel.verdict.text : "");
+  text($(".announced"), reel.done ? inDepth(reel.verdict.text, reel.verdict.depths) : "");
   if (touring >= 0) tour(-1);
 }
 
@@ -737,6 +737,7 @@ function furnish(given) {
     for (const [value, words] of [...page.pictures.map((name) => [name, name]), ["now", say("now")]])
       $(".pick-" + side).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
   buildPredictions(false);  // empty: the place of what will come
+  showDepth();
   const asked = new URLSearchParams(location.search);
   ask(given.asks !== false && !asked.has("picture") && asked.get("talk") !== "1");  // a link and a talk begin with their run
 }

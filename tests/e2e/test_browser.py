@@ -582,6 +582,27 @@ def test_a_threshold_that_engages_below_is_moved_too(browser, url):
     tab.close()
 
 
+def test_one_switch_tells_it_for_everyone_students_and_readers_of_the_paper(page):
+    said, switch = page.locator(".verdict .say"), page.get_by_label("Told for")
+    say(page, end_of(FIRST_RUN))
+    expect(switch).to_have_value("student")
+    for depth, signs in (("everyone", "jumps: suspicious"), ("paper", "‖f(x′)‖")):
+        switch.select_option(depth)
+        expect(said).to_have_text(FIRST_RUN["verdict"]["depths"][depth])
+        page.locator(".acts .act").nth(1).click()
+        page.locator(".scrub").press("Home")
+        expect(said).to_have_text(FIRST_RUN["frames"][0]["depths"][depth])
+        page.locator(".scrub").press("End")
+        expect(said).to_contain_text(signs)
+        assert fits(page)
+    page.reload()
+    page.locator(".guess-skip").click(timeout=PATIENCE)
+    expect(said).to_have_text(FIRST_RUN["verdict"]["depths"]["paper"], timeout=PATIENCE)
+    expect(switch).to_have_value("paper")
+    switch.select_option("student")
+    say(page, end_of(FIRST_RUN))
+
+
 @pytest.mark.parametrize("key", FILES)
 def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
