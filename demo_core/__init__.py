@@ -20,12 +20,13 @@ models          the table MODELS: how each loads, its profile, its study;  weigh
                 alone;  open_clips: how open_clip's are built;  shelf: those that are loaded;  stages:
                 how far one is on its way
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
-story           one picture: settings, play, run (a snapshot a step), words, axes, scenes (the presets, and
-                links), race (the arena: who stands, in which order), flips (the smallest eps), suspicion (is
-                a picture attacked?), trust (which gates can be trusted on a model), suggest (what it could
-                be), strips (embeddings to look at), reel (the frames that the page plays; the finished runs
-                in assets/runs), figures from the numbers that the page draws, takeaway (a run as files),
-                lesson (a sheet for a class), glossary (notes)
+story           one picture: settings, play, run (a snapshot a step), words, depths (the same for everyone and
+                in symbols), axes, scenes (the presets, and links), race (the arena: who stands, in which
+                order), flips (the smallest eps), seeds (the same with other seeds), suspicion (is a picture
+                attacked?), trust (which gates can be trusted on a model), suggest (what it could be), strips
+                (embeddings to look at), summary (settings in short), reel (the frames that the page plays;
+                the finished runs in assets/runs), figures from the numbers that the page draws, takeaway (a
+                run as files), lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials; folders, official (the classes), parts, trees, shards, parquets,
                 layouts (as they lie on disks); datasets, prompts, piles; records (SQLite), run, checks (signs
@@ -34,11 +35,11 @@ benchmark       many pictures: trials; folders, official (the classes), parts, t
                 own); recipes: the paper's own table
 calibrate       photographs, clean and attacked, on a model of one's own: its study
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
-                plays a reel, in the page or in a file of its own (files); api serves programs, bench is the
-                hidden tab. place: whose turn it is to compute;  lent: work on a GPU that is lent;  host: the
-                model that a host chose for all;  desks: what is kept of each visitor between two clicks;
-                inputs: what comes in, as it was sent;  uploads: files, headers;  preview: what a link shows
-                elsewhere
+                plays a reel, in the page or in a file of its own (files), threshold.js moves its gate, and
+                shelf.js keeps the last ones; api serves programs, bench is the hidden tab. place: whose turn
+                it is to compute;  lent: work on a GPU that is lent;  host: the model that a host chose for
+                all;  desks: what is kept of each visitor between two clicks;  inputs: what comes in, as it
+                was sent;  uploads: files, headers;  preview: what a link shows elsewhere
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """

@@ -24,9 +24,9 @@ from tqdm import tqdm
 from demo_core.ascent import last, uniform
 from demo_core.attacks import pgd
 from demo_core.benchmark.folders import LayoutError, pictures_in
-from demo_core.benchmark.whole import WholePile, auc
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.trials import Trial
+from demo_core.benchmark.whole import WholePile, auc
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Profile, view_drift, view_features
 from demo_core.defenses.drift import (

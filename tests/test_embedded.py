@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 
 from demo_core.ascent import last
 from demo_core.attacks import pgd
-from demo_core.benchmark.whole import WholePile, auc
 from demo_core.benchmark.piles import held
+from demo_core.benchmark.whole import WholePile, auc
 from demo_core.calibrate import ATTACKS, median_flip_eps, studied
 from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.embedded import calibrate, twin
-from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
 from demo_core.embedded.archives import read_pile
+from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.measure import recognised
 from demo_core.embedded.photographs import cut_out, read_archive

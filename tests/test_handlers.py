@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from demo_core.examples import EXAMPLES
+from demo_core.story.flips import Flip
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
 from demo_core.ui import handlers
 from demo_core.ui.handlers import Session, Visit
+from demo_core.ui.render import flips_html
 from tests.conftest import only_rows
 
 ROOT = Path(__file__).parents[1]
@@ -197,3 +199,28 @@ def test_a_code_that_cannot_be_drawn_takes_the_last_one_away():
     assert "<svg" in handlers.coded("https://demo.example/?picture=cat")["stage"]["qr"]
     for address in ("javascript:alert(1)", "None", "https://demo.example/" + "x" * 5000):
         assert handlers.coded(address) == {"stage": {"qr": ""}}
+
+
+def test_where_it_flips_stays_at_the_slider_while_only_the_size_changes():
+    session = after(handlers.told(handlers.attack_only, visit()))["session"]
+    found = after(handlers.told(race.flip_point, visit(session)))
+    session, marks = found["session"], found["flips"]
+    assert [flip.key for flip in session.races.flips] == ["none", "default"]
+    assert "Without a defence: falls at" in marks and "Ours: " in marks and "tabby cat" in marks
+    larger = after(handlers.told(handlers.attack_only, visit(session, eps=2.0, step_size=0.5)))
+    assert larger["flips"] == marks and larger["session"].races.flips == session.races.flips
+    assert larger["session"].races.static == ()
+    for other in ({"attack": "fgsm"}, {"seed": 1}, {"labels": "tabby cat\nlion"}):
+        changed = after(handlers.told(handlers.attack_only, visit(session, **other)))
+        assert changed["flips"] == "" and not changed["session"].races.flips
+
+
+def test_no_mark_is_drawn_beyond_the_slider(said):
+    session = after(handlers.told(handlers.attack_only, visit(steps=1)))["session"]
+    marks = flips_html(
+        session.run, [Flip("default", 16.0, 22.6, {4.0: 0.9, 16.0: 0.5, 22.6: 0.1, 64.0: 0.1})]
+    )
+    assert "falls at 23/255, stands at 16/255" in marks and marks.count("<b ") == 2
+    assert 'class="stands" style="width:100.0%"' in marks and 'class="falls"' not in marks
+    after(handlers.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
+    assert said == ["The picture, model, labels or template changed since the attack: press Attack again."]

@@ -36,6 +36,7 @@ from demo_core.story.reel import (
 )
 from demo_core.story.scenes import SCENES, Scene, SceneError, scene_of
 from demo_core.story.takeaway import TAKEAWAYS, NotThere, numbers
+from demo_core.ui.files import stage_parts
 
 PHOTO = profile_of("photo")
 CAT = replace(scene_of("cat"), steps=4)
@@ -210,7 +211,7 @@ def literals(script: str) -> list[str]:
 
 def test_the_page_s_script_holds_no_english():
     """All that the page says comes with the reel."""
-    script = (UI / "stage.js").read_text()
+    script = stage_parts()[1]
     spaced = {found for found in literals(script) if re.search(r"[A-Za-z]\W* \W*[A-Za-z]", found)}
     queries = set(
         re.findall(r'(?:\$|closest|matches|matchMedia|querySelector(?:All)?|closest\?\.)\("([^"]+)"', script)
@@ -230,7 +231,7 @@ def test_the_page_s_html_holds_no_english():
     html = (UI / "stage.html").read_text()
     assert not re.search(r">[^<]*[A-Za-z][^<]*<", html.replace("&nbsp;", "")) and "aria-label=" not in html
     named = set(re.findall(r'data-(?:words|label)="(\w+)"', html))
-    script, given = (UI / "stage.js").read_text(), page()["words"]
+    script, given = stage_parts()[1], page()["words"]
     heads = re.findall(r"heads\(([^)]*)\)", script)
     heads = {f"head_{name}" for found in heads for name in re.findall(r'"(\w+)"', found)}
     inside = set(re.findall(r'"(\w+)"', script))

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import Budget, random_start
-from demo_core.benchmark.whole import WholePile, auc, percent
 from demo_core.benchmark.trials import Trial
+from demo_core.benchmark.whole import WholePile, auc, percent
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
     TAU,

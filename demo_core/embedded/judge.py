@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo_core.benchmark.whole import BATCH
 from demo_core.benchmark.options import natural, positive
 from demo_core.benchmark.records import alone_in
 from demo_core.benchmark.run import Plan, Setup, open_records, run
 from demo_core.benchmark.trials import BenchmarkError, read_trials
+from demo_core.benchmark.whole import BATCH
 from demo_core.defenses import DEFENSES
 from demo_core.embedded.archives import read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, load, surrogate_of

@@ -19,8 +19,8 @@ import torch
 
 from demo_core.benchmark.whole import WholePile, auc, percent
 from demo_core.clip import ZeroShotCLIP
-from demo_core.embedded.calibrate import cosines, offered
 from demo_core.embedded.archives import read_pile
+from demo_core.embedded.calibrate import cosines, offered
 from demo_core.fit import Fit
 from demo_core.models import DEFAULT_MODEL, MODELS, fit_of, folder_of, load
 

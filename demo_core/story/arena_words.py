@@ -179,6 +179,23 @@ def smallest(flip: Flip | None) -> str:
     return f"Falls at {flip.falls:.2g}/255" + (f", stands at {flip.stands:.2g}/255." if flip.stands else ".")
 
 
+FLIP_BUTTON = "Where does it flip?"
+
+
+def flipping(run: Run) -> str:
+    """Over the marks at the eps slider."""
+    return (
+        f"How likely “{run.settings.labels[run.right]}” is on this picture under"
+        f" {ATTACKS[run.settings.attack].title} of each eps that was tried:"
+    )
+
+
+def flip_of(flip: Flip) -> str:
+    """A row's marks in words."""
+    title = "Without a defence" if flip.key == CONTROL else DEFENSES[flip.key].title
+    return f"{title}: {smallest(flip)[0].lower()}{smallest(flip)[1:]}"
+
+
 def left_out(bout: Bout) -> str:
     """What the attacker who knows a defence could not pay for."""
     return f"Too dear for him here: an attack {ways(bout.left_out)}." if bout.left_out else ""

@@ -68,8 +68,8 @@ class Hill:
 
 @dataclass(frozen=True)
 class SignalAxes:
-    """One signal. threshold: None where it does not decide; engages: the interval in which the counterattack
-    engages, None where it is not in the range."""
+    """One signal. threshold: None where it does not decide; below: whether it engages below that, else above;
+    engages: the interval in which the counterattack engages, None where it is not in the range."""
 
     name: str
     title: str
@@ -77,6 +77,7 @@ class SignalAxes:
     y: tuple[float, float]
     x_ticks: tuple[Tick, ...]
     threshold: float | None
+    below: bool
     engages: tuple[float, float] | None
     engages_words: str
     words_at: float
@@ -187,6 +188,7 @@ def signal_axes(
             _SIGNAL_HEIGHTS,
             ticks(0, top),
             line,
+            gate is not None and gate.below,
             engages,
             "counterattack engages",
             _WORDS_AT,

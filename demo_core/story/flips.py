@@ -6,7 +6,7 @@ eps does at least what a smaller one does; where it does not, what is found is o
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -33,9 +33,12 @@ class Flip:
     tried: Mapping[float, float]
 
 
-def flips(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -> Iterator[tuple[Flip, ...]]:
-    """Every row's, under the run's attack, which knows none of them: those found so far, after each step of
-    the work, so that whoever asked can end it there. The right label is the run's, `Run.right`."""
+def flips(
+    clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None, keys: Iterable[str] | None = None
+) -> Iterator[tuple[Flip, ...]]:
+    """Those of the rows that are named, or of all, under the run's attack, which knows none of them: those
+    found so far, after each step of the work, so that whoever asked can end it there. The right label is the
+    run's, `Run.right`."""
     run = run.under(adaptive=False)
     made: dict[float, torch.Tensor] = {0.0: torch.zeros_like(run.pixels)}
     found: tuple[Flip, ...] = ()
@@ -49,7 +52,7 @@ def flips(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -
         yield found
         return int(defended.logits[0].argmax()) == run.right, defended.probabilities[0, run.right].item()
 
-    for key in DEFENSES:
+    for key in DEFENSES if keys is None else keys:
         tried: dict[float, float] = {}
         low, high = -1, len(GRID)  # the last place where it stands, the first where it falls
         while high - low > 1:

@@ -14,6 +14,7 @@ from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
 
 WORKING = "Working …"
+NOBODY, KNOWING = "No attack", "knowing the defence"  # in a run's settings in short
 
 PAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -106,6 +107,18 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "signal_attacked": "■ attacked",
         "signal_summary": "Numbers of the signal plot",
         "signal_numbers": "numbers of the signal plot",
+        "threshold": "Move its threshold",
+        "threshold_back": "As it was",
+        "threshold_one": "At this threshold, {at}, the defence {clean}.",
+        "threshold_two": "At this threshold, {at}, the defence {clean} and {attacked}.",
+        "threshold_acts": "acts on {picture}",
+        "threshold_rests": "leaves {picture} alone",
+        "threshold_clean": "the clean picture ({value})",
+        "threshold_attacked": "the attacked one ({value})",
+        "threshold_others": "It would act on about {clean} of other photographs while they are clean, and on"
+        " {attacked} of them attacked.",
+        "threshold_own": "The run was made at {own}.",
+        "threshold_none": "No threshold to move: neither of these two decides for this defence.",
         "map": "Which way it goes",
         "map_later": "drawn when the run has ended",
         "map_legend": "A flat map, which shows {kept} of the way; the rest lies in other dimensions."
@@ -113,6 +126,18 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         " word’s corner is enough.",
         "map_summary": "Numbers of the map",
         "map_numbers": "numbers of the map",
+        # the last runs, and two of them side by side
+        "shelf": "Your last runs",
+        "shelf_help": "Kept in this tab alone. Choose two to see them side by side.",
+        "shelf_compare": "Compare",
+        "shelf_again": "Make it again",
+        "shelf_clear": "Clear",
+        "shelf_picture": "the {name} picture, “{says}”",
+        "shelf_says": "“{says}”, {share}",
+        "shelf_verdict": "verdict",
+        "shelf_differs": "differs",
+        "shelf_none": "none",
+        "shelf_table": "two runs side by side",
         # heads of the tables
         "head_act": "act",
         "head_step": "step",

@@ -32,6 +32,10 @@ class Races:
         sides = {"static": self.static, "adaptive": self.adaptive}
         return {side: bout for side, bouts in sides.items() for bout in bouts if bout.key == key}
 
+    def at_slider(self, key: str) -> tuple[Flip, ...]:
+        """Of the smallest eps, the control's and a row's."""
+        return tuple(flip for flip in self.flips if flip.key in (CONTROL, key))
+
     @property
     def answered(self) -> bool:
         """Whether every row has met the strongest attacker tried."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
@@ -59,10 +59,12 @@ from demo_core.story.axes import (
     signal_tops,
     signals_of,
 )
+from demo_core.story.depths import DEPTHS, USUAL, Depth
 from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
 from demo_core.story.page_words import FINISHED, FINISHED_HERE, PAGE_WORDS, told, tour
 from demo_core.story.scenes import SCENES, Scene, on_model, scene_of
 from demo_core.story.strips import label_strips, strip
+from demo_core.story.summary import summary
 
 FOLDER = ASSETS / "runs"
 SHOWN_LABELS = 6
@@ -85,13 +87,19 @@ def reel(
         "frames": frames(run, since),
         "signals": _signals(run),
         "map": path_map(run) if done else None,
-        "verdict": {"text": words.verdict(run), "tone": words.tone(run), "note": note},
+        "verdict": {
+            "text": words.verdict(run),
+            "depths": {key: depth.verdict(run) for key, depth in DEPTHS.items() if key != USUAL},
+            "tone": words.tone(run),
+            "note": note,
+        },
         "asks": run.asks,
         "nudges": _nudges(run),
         "strips": label_strips(run, SHOWN_LABELS),
         "said": words.described(run),
         "tour": tour(told(run)),
         "done": done,
+        "summary": summary(run.settings, run.control),
         "photo": photo_url(run.photo),
         "side": run.photo.shape[-1],
         "drift": asdict(drift_of(run)),
@@ -163,28 +171,33 @@ def _frames(run: Run, since: int) -> Iterator[dict[str, Any]]:
             count += 1
 
     attack = _attack_grid(run)
-    yield from framed([_Frame(0, run.start, words.opening(run), attack)])
+    yield from framed([_Frame(0, run.start, _saying("opening", run), attack)])
     if not run.control:
         yield from framed(_attack_frames(run, attack))
     if run.attack_finished or run.control:
-        yield from framed([_Frame(2, run.before_defence, words.testing(run), attack)])
+        yield from framed([_Frame(2, run.before_defence, _saying("testing", run), attack)])
     yield from framed(_defence_frames(run))
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """A moment of an act and how it is told. before: the moments before it in its act that are on the same
-    grid; weights: see packed; answer [K]: to be shown instead of the bare model's."""
+    """A moment of an act and how it is told. say: in each depth; before: the moments before it in its act
+    that are on the same grid; weights: see packed; answer [K]: to be shown instead of the bare model's."""
 
     act: int
     moment: Moment
-    say: str
+    say: Callable[[Depth], str]
     grid: Grid
     step: int = 0
     of: int = 0
     before: tuple[Moment, ...] = ()
     weights: list[float] | None = None
     answer: torch.Tensor | None = None
+
+
+def _saying(name: str, *given: Any) -> Callable[[Depth], str]:
+    """What a depth says of a moment; name: of its function, which is given this."""
+    return lambda depth: getattr(depth, name)(*given)
 
 
 def _attack_grid(run: Run) -> Grid:
@@ -198,7 +211,7 @@ def _attack_grid(run: Run) -> Grid:
 
 def _attack_frames(run: Run, grid: Grid) -> Iterator[_Frame]:
     for step, moment in enumerate(run.attack):
-        say = words.attacking(run, moment, step)
+        say = _saying("attacking", run, moment, step)
         yield _Frame(1, moment, say, grid, step, run.attack_steps, run.attack[:step])
 
 
@@ -207,12 +220,12 @@ def _defence_frames(run: Run) -> Iterator[_Frame]:
     for step, (moment, grid) in enumerate(zip(run.counterattack, grids, strict=True)):
         before = tuple(m for m, its in zip(run.defence[:step], grids) if its == grid)
         if moment is not run.final:
-            say = words.countering(run, moment, step)
+            say = _saying("countering", run, moment, step)
             yield _Frame(3, moment, say, grid, step, steps, before)
             continue
         weights = final_weights(run)
         weights = weights if weights and len(weights) == len(before) else None
-        say = words.outcome(run)
+        say = _saying("outcome", run)
         yield _Frame(3, moment, say, grid, steps + 1, steps, before, weights, run.defended)
 
 
@@ -226,7 +239,8 @@ def _written(run: Run, frame: _Frame, packed: bool) -> dict[str, Any]:
         "act": act,
         "step": frame.step,
         "of": frame.of,
-        "say": frame.say,
+        "say": frame.say(DEPTHS[USUAL]),
+        "depths": {key: frame.say(depth) for key, depth in DEPTHS.items() if key != USUAL},
         "by": (None, "attack", None, words.adding(run))[act],
         "scale": grid.scale * 255,
         "levels": grid.levels,
@@ -337,6 +351,7 @@ def stored(scene: Scene) -> dict[str, Any] | None:
     profile, (attack, defence), tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
     signal = signal_axes(scene.defense, profile, study_of(scene.model), scene.eps, tuple(tops[1]))
     return found | {
+        "summary": summary(scene.settings, scene.control),
         "photo": photo_url(to_photo(open_picture(scene.example.path), found["size"])),
         "side": photo_side(found["size"]),
         "drift": asdict(drift_axes(attack, defence, found["control"], tops[0])),
@@ -348,7 +363,7 @@ def stored(scene: Scene) -> dict[str, Any] | None:
 def store(scene: Scene, run: Run) -> None:
     """Keep a run's reel for `stored`, without what is there anyway: the photograph, the axes, and the page's
     own words. The scene is one of `finished_scenes`. Raises ModelUnavailable where nothing can be written."""
-    left = ("photo", "side", "drift", "signal", "page")
+    left = ("summary", "photo", "side", "drift", "signal", "page")
     kept = {key: value for key, value in reel(run).items() if key not in left}
     kept |= {"steps": [run.attack_steps, run.defence_steps], "tops": [drift_top(run), signal_tops(run)]}
     name = finished_scenes(scene.model)[scene]

@@ -47,18 +47,23 @@ def opening(run: Run) -> str:
 def attacking(run: Run, moment: Moment, step: int) -> str:
     """A step of the attack."""
     row, eps = ATTACKS[run.settings.attack], f"{run.settings.eps * 255:g}/255"
-    hidden = run.settings.eps * 255 <= 4.5  # of more, a keen eye sees something in smooth places
+    hidden = unseen(run)
     says, changed = _says(run, moment.probabilities), f"No pixel moved by more than {eps}"
     if row.visible:
-        hidden, changed = False, f"Only {patch(run)} was painted over, for anyone to see"
+        changed = f"Only {patch(run)} was painted over, for anyone to see"
     if step == run.attack_steps and run.attack_finished:
         if run.label(moment.probabilities) == run.label(run.clean):
             return f"{changed}, and CLIP still says {says}."
-        unseen = ", too little to see," if hidden else "," if row.visible else ""
-        return f"{changed}{unseen} and CLIP says {says} instead of “{run.label(run.clean)}”."
+        sight = ", too little to see," if hidden else "," if row.visible else ""
+        return f"{changed}{sight} and CLIP says {says} instead of “{run.label(run.clean)}”."
     if step == 0 and not row.single_step:
         return f"{_beginning(row, run, ' too faint to see' if hidden else '')} CLIP says {says}."
     return f"Step {step} of {run.attack_steps}: {_doing(row, run)}. CLIP says {says}."
+
+
+def unseen(run: Run) -> bool:
+    """Whether nobody sees what the attack may do: of more, a keen eye sees something in smooth places."""
+    return run.settings.eps * 255 <= 4.5 and not ATTACKS[run.settings.attack].visible
 
 
 def patch(run: Run) -> str:
@@ -167,12 +172,13 @@ def caveat(run: Run) -> str:
 def verdict(run: Run) -> str:
     """Where the run stands, in a few sentences: first what puts it in doubt, then the gate, then what came of
     it."""
-    return " ".join(filter(None, [caveat(run), _standing(run)]))
+    return " ".join(filter(None, [caveat(run), standing(run)]))
 
 
-def _standing(run: Run) -> str:
+def standing(run: Run) -> str:
+    """What the gate decided and what came of it, or how far the attack is."""
     if run.engaged is not None:
-        return " ".join(filter(None, [_gate(run), outcome(run) if run.defended is not None else ""]))
+        return " ".join(filter(None, [decided(run), outcome(run) if run.defended is not None else ""]))
     clean = run.label(run.clean)
     if run.attacked is None:
         return f"The model sees “{clean}”." if not run.attack else "The attack is running …"
@@ -185,19 +191,20 @@ def _standing(run: Run) -> str:
     return f"The attack{made} turned “{clean}” into “{attacked}”."
 
 
-def _gate(run: Run) -> str:
-    """What the gate decided."""
+def decided(run: Run, numbers: bool = True) -> str:
+    """What the gate decided; numbers: with what it measured."""
     if run.gate is None or run.reading is None:
         return " ".join(filter(None, ["This defence has no gate: it acts on every picture.", still(run)]))
     gate = gate_words(run.reading.signal)
-    reason = f"({reading_words(run.reading, run.gate)})"
+    reason = f" ({reading_words(run.reading, run.gate)})" if numbers else ""
     if 0 < run.reading.weight < 1:  # a soft gate
         first = gate.suspect if run.engaged else "Looks clean"
-        return f"{first} {reason}: {part(run.reading.weight)} of the counterattack is added."
+        how_much = part(run.reading.weight) if numbers else "a part"
+        return f"{first}{reason}: {how_much} of the counterattack is added."
     acts, rests = SHIFTED if run.defense.shifts else (gate.acts, gate.rests)
     if run.engaged:
-        return f"{gate.suspect} {reason}: {acts}."
-    return f"Looks clean {reason}: {rests}."
+        return f"{gate.suspect}{reason}: {acts}."
+    return f"Looks clean{reason}: {rests}."
 
 
 def still(run: Run) -> str:

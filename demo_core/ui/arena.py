@@ -15,7 +15,7 @@ from demo_core.models import MODELS, profile_of
 from demo_core.moments import step_by_step
 from demo_core.story import Run, arena_words
 from demo_core.story.flips import flips
-from demo_core.story.race import Races
+from demo_core.story.race import CONTROL, Races
 from demo_core.story.settings import Chosen, InputError
 from demo_core.ui.handlers import (
     IDLE,
@@ -29,7 +29,7 @@ from demo_core.ui.handlers import (
     streamed,
     surrogate_for,
 )
-from demo_core.ui.render import arena_html
+from demo_core.ui.render import arena_html, flips_html
 
 COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
 
@@ -96,11 +96,21 @@ def knowing(chosen: Chosen) -> str:
     return arena_words.cost_of_knowing(tuned, profile_of(chosen.model), chosen)
 
 
-def smallest_eps(visit: Visit) -> Iterator[Changes]:
-    """How small an eps turns the picture, without and with each defence, beside what the lanes say."""
+def flip_point(visit: Visit) -> Iterator[Changes]:
+    """How small an eps turns the picture, without a defence and with the one that is chosen."""
+    yield from smallest_eps(visit, tuple(dict.fromkeys((CONTROL, visit.chosen.defense))))
+
+
+def smallest_eps(visit: Visit, keys: tuple[str, ...] | None = None) -> Iterator[Changes]:
+    """The same with each defence, or those named: beside what the lanes say, and at the eps slider without a
+    defence and with the one that is chosen."""
     session = yield from attack_before(visit)
     clip, run = model(session.run.settings.model), session.run
     if ATTACKS[run.settings.attack].visible:
         raise InputError("A patch keeps to no eps: choose another attack to find the smallest one.")
-    yield from _lane_by_lane(session, run, "flips", flips(clip, run, surrogate_for(run)))
+    found = flips(clip, run, surrogate_for(run), keys)
+    for changes in _lane_by_lane(session, run, "flips", found):
+        now = changes.get("session")
+        shown = now.races.at_slider(visit.chosen.defense) if isinstance(now, Session) else ()
+        yield changes | ({"flips": flips_html(run, shown)} if shown else {})
     yield IDLE

@@ -20,6 +20,8 @@ from demo_core.story.takeaway import TAKEAWAYS, Takeaway
 from demo_core.story.words import verdict
 
 HERE = Path(__file__).parent
+# One after the other in one function: what one names, all know.
+SCRIPTS = ("depth.js", "stage.js", "threshold.js", "shelf.js")
 OWN_PICTURE = "own picture"
 # What the page's theme gives the stage, as far as the stage asks for it: light, dark.
 COLOURS = {
@@ -40,7 +42,7 @@ if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement
 
 def stage_parts() -> tuple[str, str]:
     """The stage's HTML and its script."""
-    return (HERE / "stage.html").read_text(), (HERE / "stage.js").read_text()
+    return (HERE / "stage.html").read_text(), "\n".join((HERE / name).read_text() for name in SCRIPTS)
 
 
 def run_page(run: Run, study: Study | None = None) -> bytes:

@@ -39,13 +39,22 @@ from demo_core.story import Run, page_words, words
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, made, reel, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
+from demo_core.story.seeds import draws
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, choose, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.takeaway import NotThere
 from demo_core.ui.files import FILES, written
 from demo_core.ui.host import HOST
 from demo_core.ui.lent import computed, seconds_of
-from demo_core.ui.render import arena_html, gate_html, no_views, share_html, views_html
+from demo_core.ui.render import (
+    arena_html,
+    flips_html,
+    gate_html,
+    no_views,
+    seeds_html,
+    share_html,
+    views_html,
+)
 from demo_core.ui.uploads import clean_copy
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name
@@ -214,22 +223,47 @@ def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
     return begin(visit.photo, read_settings(visit.chosen, visit.title))
 
 
-def cleared(visit: Visit) -> Changes:
-    """What belongs to an earlier run goes."""
-    return {"arena": arena_html(None, Races()), "views": no_views(visit.values["model"])}
+def cleared(visit: Visit, known: Races = Races()) -> Changes:
+    """What belongs to an earlier run goes; known: see `flips_before`."""
+    marks = known.at_slider(visit.chosen.defense)
+    kept = flips_html(visit.session.run, marks) if marks and visit.session else flips_html()
+    return {
+        "flips": kept,
+        "arena": arena_html(None, Races()),
+        "views": no_views(visit.values["model"]),
+        "seeds": seeds_html(),
+    }
+
+
+def flips_before(visit: Visit, run: Run) -> Races:
+    """What is known of the smallest eps where the attack before was the same but for its size: nothing else
+    of its races holds of another size."""
+    before = visit.session
+    if not before or not before.run or before.made_from != visit.made_from:
+        return Races()
+    of_size = {name: getattr(run.settings, name) for name in ("eps", "step_size", "defense", "adaptive")}
+    return (
+        Races(flips=before.races.flips) if before.run.under(**of_size).settings == run.settings else Races()
+    )
 
 
 def attack_only(visit: Visit) -> Iterator[Changes]:
     """Attack a picture step by step."""
     clip, run = fresh(visit)
-    yield from streamed(clip, attacked(clip, run), visit.made_from, visit.title, cleared(visit))
+    yield from _anew(visit, clip, run, attacked(clip, run))
+
+
+def _anew(visit: Visit, clip: ZeroShotCLIP, run: Run, runs: Iterator[Run]) -> Iterator[Changes]:
+    """The runs of an attack that begins with this one."""
+    known = flips_before(visit, run)
+    changes = streamed(clip, runs, visit.made_from, visit.title, cleared(visit, known))
+    yield from keeping(known, changes)
 
 
 def attack_and_counterattack(visit: Visit) -> Iterator[Changes]:
     """Attack a picture, then counterattack, step by step."""
     clip, run = fresh(visit)
-    runs = story.whole(clip, run, surrogate_for(run))
-    yield from streamed(clip, runs, visit.made_from, visit.title, cleared(visit))
+    yield from _anew(visit, clip, run, story.whole(clip, run, surrogate_for(run)))
 
 
 def attack_before(visit: Visit) -> Iterator[Changes]:
@@ -302,6 +336,19 @@ def clean_control(visit: Visit) -> Iterator[Changes]:
         run, races = before.run.under(defense=run.settings.defense), before.races
     changes = streamed(clip, story.defend(clip, run, control=True), visit.made_from, visit.title)
     yield from keeping(races, changes)
+
+
+def other_seeds(visit: Visit) -> Iterator[Changes]:
+    """How often the attack turns this picture, and the defence brings it back, with other seeds."""
+    clip, run = fresh(visit)
+    shown = None
+    for found in draws(clip, run, surrogate_for(run)):
+        if found == shown:
+            yield {"stage": gr.skip()}  # a place to stop at
+            continue
+        shown = found
+        yield {"seeds": seeds_html(run, found)}
+    yield IDLE
 
 
 def measure(visit: Visit) -> Iterator[Changes]:
@@ -391,6 +438,8 @@ def controls_of(scene: Scene) -> Changes:
         "views": no_views(scene.model),
         "link": share_html(scene.query()),
         "arena": arena_html(None, Races()),
+        "seeds": seeds_html(),
+        "flips": flips_html(),
     }
 
 
@@ -519,4 +568,6 @@ def model_changed(key: str, template: str) -> Changes:
         "gate": gate_html(key),
         "views": no_views(key),
         "arena": arena_html(None, Races()),
+        "seeds": seeds_html(),
+        "flips": flips_html(),
     }

@@ -112,14 +112,16 @@ def _at_desk(controls: Controls, handler: Callable[..., Changes]) -> Callable:
 
 def _wire_runs(controls: Controls) -> list:
     """The buttons that compute. Gives their events, which Stop and a new choice cancel."""
-    run = ("stage", "arena", "link", "views")
+    run = ("stage", "arena", "link", "views", "seeds", "flips")
     wires = (
         ("both", handlers.attack_and_counterattack, "lab_both", run),
         ("attack_button", handlers.attack_only, "lab_attack", run),
         ("defend_button", handlers.counterattack, "lab_counterattack", run),
         ("control_button", handlers.clean_control, "lab_control", run),
         ("arena_button", arena.compare, "lab_arena", ("stage", "arena", "arena_knows")),
-        ("eps_button", arena.smallest_eps, "lab_smallest_eps", ("stage", "arena")),
+        ("eps_button", arena.smallest_eps, "lab_smallest_eps", ("stage", "arena", "flips")),
+        ("flip_button", arena.flip_point, "lab_flip", ("stage", "arena", "flips")),
+        ("seeds_button", handlers.other_seeds, "lab_seeds", ("stage", "seeds")),
         ("suggest", handlers.suggest, "lab_suggest", ("stage", "labels")),
         ("views_button", handlers.measure, "lab_views", ("stage", "views")),
     )
@@ -212,7 +214,7 @@ def _wire_files(controls: Controls) -> None:
 def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
     """Presets, examples and links: what brings a whole scene."""
     names = ("preset", "gate", "title", "photo", *controls.settings)
-    everything = controls.all_of(*names, "stage", "arena", "link", "views")
+    everything = controls.all_of(*names, "stage", "arena", "link", "views", "seeds", "flips")
 
     def example(event: gr.EventData, request: gr.Request) -> dict:
         found = handlers.choose_example((event._data or {}).get("title"))
@@ -247,7 +249,7 @@ def _wire_model(controls: Controls) -> None:
     controls["model"].select(
         choose,
         controls.all_of("model", "template"),
-        controls.all_of("model", "template", "gate", "views", "arena", "stage"),
+        controls.all_of("model", "template", "gate", "views", "arena", "seeds", "flips", "stage"),
         trigger_mode="multiple",
         **SPEAKING,
     )

@@ -11,7 +11,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.story import arena_words, reel
+from demo_core.story import arena_words, reel, seed_words
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
@@ -27,9 +27,12 @@ from demo_core.ui.render import (
     WATCH,
     arena_html,
     examples_html,
+    flips_html,
     gate_html,
+    head_html,
     lesson_html,
     no_views,
+    seeds_html,
     share_html,
 )
 
@@ -48,12 +51,16 @@ class Controls:
     defend_button: gr.Button
     control_button: gr.Button
     stop: gr.Button
+    flips: gr.HTML
+    flip_button: gr.Button
     photo: gr.Image
     examples: gr.HTML
     label_list: gr.Dropdown
     label_box: gr.Accordion
     suggest: gr.Button
     stage: gr.HTML
+    seeds_button: gr.Button
+    seeds: gr.HTML
     suspect_photo: gr.Image
     suspect_button: gr.Button
     suspicion: gr.HTML
@@ -162,6 +169,8 @@ def _steering(first: Scene) -> dict[str, Component]:
     with gr.Row(elem_classes="essential"):
         parts["both"] = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
     parts["eps"] = setting_control(SETTINGS["eps"], elem_id="eps")
+    parts["flips"] = gr.HTML(flips_html(), elem_id="flips", apply_default_css=False, label="where it flips")
+    parts["flip_button"] = gr.Button(arena_words.FLIP_BUTTON, elem_id="find-flip", size="sm")
     with gr.Row():
         parts["attack_button"] = gr.Button("Attack", elem_id="attack", **small)
         parts["defend_button"] = gr.Button("Counterattack", elem_id="counterattack", **small)
@@ -199,6 +208,13 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         elem_id="stage",
         label="stage",
     )
+    with gr.Column(elem_classes="again"):
+        parts["seeds_button"] = gr.Button(
+            seed_words.BUTTON, elem_id="try-seeds", elem_classes="seeds-button", size="sm"
+        )
+        parts["seeds"] = gr.HTML(
+            seeds_html(), elem_id="seeds", apply_default_css=False, label="several seeds"
+        )
     with gr.Tabs(elem_classes="more"):
         with gr.Tab("Is it attacked?"):
             parts |= suspicion.parts(picture_input)
@@ -252,11 +268,7 @@ def _arena() -> dict[str, Component]:
 
 def layout(first: Scene) -> Controls:
     """Everything on the page: steer | show, with the settings below steer (style.css lays them out)."""
-    gr.HTML(
-        "<header class='head'><h1>CLIP fights back</h1><p>CLIP names what a picture shows. A change that is"
-        " hard to see makes it wrong, and CLIP itself can undo it: it nudges the pixels until its own"
-        " description of the picture leaves the attacker’s trap. Nothing is trained.</p></header>"
-    )
+    gr.HTML(head_html())
     with gr.Row(equal_height=False, elem_classes="lab"):
         with gr.Column(min_width=280, elem_classes="steer"):
             steering = _steering(first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,11 +19,25 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
 from demo_core.pictures import as_url, open_picture, to_image
 from demo_core.plots import to_svg
-from demo_core.story import Bout, Drifts, Run, arena_words, glossary, page_words, suspicion_words, trust_words
+from demo_core.story import (
+    Bout,
+    Drifts,
+    Run,
+    arena_words,
+    glossary,
+    page_words,
+    seed_words,
+    suspicion_words,
+    trust_words,
+)
 from demo_core.story.axes import gauge
+from demo_core.story.depths import DEPTHS, USUAL
+from demo_core.story.flips import GRID, Flip
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, ranking, stands
 from demo_core.story.scenes import SCENES
+from demo_core.story.seeds import Draw
+from demo_core.story.settings import SETTINGS
 from demo_core.story.trust import verdicts
 from demo_core.story.views_figure import views_figure
 from demo_core.ui.scale import scaled
@@ -99,6 +114,11 @@ def examples_html() -> str:
     return _filled("examples", pictures=pictures)
 
 
+def head_html() -> str:
+    """What the page is, and how deep its words go."""
+    return _filled("head", depths={key: depth.title for key, depth in DEPTHS.items()}, usual=USUAL)
+
+
 def share_html(query: str) -> str:
     """The link that makes this run again, where one does."""
     return _filled("share", query=query)
@@ -162,6 +182,42 @@ def _met(run: Run, gate: Gate | None, side: str, bout: Bout) -> dict[str, object
         "rerolls": arena_words.rerolls(bout),
         "left_out": arena_words.left_out(bout),
     }
+
+
+def seeds_html(run: Run | None = None, found: Sequence[Draw] = ()) -> str:
+    """What came of several seeds; nothing before any was tried."""
+    if run is None:
+        return _filled("seeds", why=seed_words.WHY)
+    return _filled(
+        "seeds",
+        why=seed_words.WHY,
+        draws=found,
+        labels=run.settings.labels,
+        said=seed_words.drawn(run, found),
+        outcome=seed_words.outcome,
+    )
+
+
+def flips_html(run: Run | None = None, found: Sequence[Flip] = ()) -> str:
+    """Beside the eps slider, on its own scale: where the picture stands and where it falls. run: None before
+    any was found."""
+    if run is None or not found:
+        return ""
+    _, most, _ = SETTINGS["eps"].slider or (0, max(GRID), 0)
+
+    def share(eps: float) -> float:
+        return 100 * min(eps / most, 1)
+
+    rows = [
+        {
+            "words": arena_words.flip_of(flip),
+            "stands": 0 if flip.stands is None else share(flip.stands),
+            "falls": 100 if flip.falls is None else share(flip.falls),
+            "dots": [(share(eps), 100 * right) for eps, right in flip.tried.items() if eps <= most],
+        }
+        for flip in found
+    ]
+    return _filled("flips", said=arena_words.flipping(run), rows=rows, most=f"{most:g}")
 
 
 def _small(pixels: torch.Tensor) -> str:

@@ -4,7 +4,7 @@ const ACT_TIME = 3600, MOMENT = [220, 2600], REST = 900;  // ms: of an act, of o
 const CIVIDIS = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]];
 const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-const percent = (share) => (100 * share).toFixed(1) + " %";
+const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;
@@ -387,6 +387,7 @@ function drawSignal() {
       draw(svg, "text", { x: x + (leftwards ? -9 : 9), y: y + 3.5, "text-anchor": leftwards ? "end" : "start", class: "halo" }, name + " " + value.toFixed(3));
     }
   });
+  drawThreshold(svg, tested);
 }
 
 function drawMap() {
@@ -452,7 +453,7 @@ function show() {
   $(".stage").dataset.done = reel.done;
   if (asking) return paintGuess();
   const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
-  told($(".say"), at_work ? $(".work").textContent : final ? reel.verdict.text : frame.say);
+  told($(".say"), at_work ? $(".work").textContent : final ? inDepth(reel.verdict.text, reel.verdict.depths) : inDepth(frame.say, frame.depths));
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
   $(".asks").hidden = !(final && reel.asks);
@@ -479,6 +480,7 @@ function show() {
     button.disabled = !reel.frames.some((f) => f.act === act);
   });
   $(".stage").dataset.frame = now;
+  shelve();
 }
 
 function goTo(moment) { now = clamp(moment, 0, reel.frames.length - 1); show(); }
@@ -556,7 +558,7 @@ async function receive(given) {
   else if (!coded) showCode(location.search);
   $(".invite").hidden = true;
   show();
-  text($(".announced"), reel.done ? reel.verdict.text : "");
+  text($(".announced"), reel.done ? inDepth(reel.verdict.text, reel.verdict.depths) : "");
   if (touring >= 0) tour(-1);
 }
 
@@ -735,6 +737,7 @@ function furnish(given) {
     for (const [value, words] of [...page.pictures.map((name) => [name, name]), ["now", say("now")]])
       $(".pick-" + side).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
   buildPredictions(false);  // empty: the place of what will come
+  showDepth();
   const asked = new URLSearchParams(location.search);
   ask(given.asks !== false && !asked.has("picture") && asked.get("talk") !== "1");  // a link and a talk begin with their run
 }
@@ -752,7 +755,7 @@ $(".own").addEventListener("click", () => {
   own?.querySelector(".source-selection button, button")?.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => {
-  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #run-views, #suspect, #suggest, .watch");
+  const pressed = event.target.closest("#both, #attack, #counterattack, #control, #run-arena, #find-eps, #find-flip, #run-views, #suspect, #suggest, #try-seeds, .watch");
   if (!pressed || pressed.disabled) return;
   openSheet("");
   working(true, pressed.matches("#both, #attack, #counterattack, #control, .watch"));

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from demo_core.calibrate import FEW, example_pictures, whole_pile_of, most_steps, studied
+from demo_core.calibrate import FEW, example_pictures, most_steps, studied, whole_pile_of
 from demo_core.defenses.drift import Study
 from demo_core.limits import LIMITS
 from demo_core.models import MODELS, keep_study, profile_of, study_of

@@ -123,6 +123,12 @@ def open_tab(page, name: str):
     tab.click()
 
 
+def serious(tab) -> list[str]:
+    """What axe finds that keeps somebody out."""
+    found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
 def settle(page):
     expect(page.locator(".stage")).to_have_attribute("data-done", "true", timeout=PATIENCE)
 
@@ -478,6 +484,125 @@ def test_the_address_follows_and_back_returns(browser, url):
     tab.close()
 
 
+def choose_example(tab, title: str):
+    """On a phone its button lies in a sheet."""
+    tab.locator(f'#examples button[data-title="{title}"]').dispatch_event("click")
+    say(tab, end_of(stored(scene_of(title))))
+
+
+def test_the_last_runs_lie_side_by_side_in_this_tab_alone(page, browser, url):
+    shelf, table = page.locator(".shelf"), page.locator(".shelf-pair")
+    say(page, "Recovered")
+    expect(shelf).to_be_hidden()  # one alone is on the stage
+    for title in ("rocket", "lion", "cup of coffee", "tower", "cheetah", "dahlia", "rocket"):
+        choose_example(page, title)
+    runs = page.locator(".shelf-run")
+    expect(runs).to_have_count(6)  # the oldest went; one that came again is there once
+    assert runs.locator("img").count() == 18
+    page.reload()
+    page.locator(".guess-skip").click(timeout=PATIENCE) if "picture=" not in page.url else settle(page)
+    expect(runs).to_have_count(6, timeout=PATIENCE)
+    expect(table).to_be_hidden()
+    for place in (0, 1):
+        runs.nth(place).get_by_role("button").click()
+    expect(table.locator("thead th")).to_have_count(2)
+    differing = table.locator("tr.differs th").all_inner_texts()
+    assert [head.split(" ≠")[0] for head in differing] == ["Candidate labels"]
+    assert fits(page) and not serious(page)
+    other = browser.new_page()
+    opened(other, url)
+    say(other, "Recovered")
+    expect(other.locator(".shelf")).to_be_hidden()
+    other.close()
+    page.locator(".shelf-clear").click()
+    expect(shelf).to_be_hidden()
+
+
+def test_eight_seeds_say_whether_one_run_was_luck(page):
+    say(page, "Recovered")
+    page.click("#try-seeds")
+    expect(page.locator(".work")).to_have_text("Working …", timeout=2000)
+    expect(page.locator("#seeds")).to_contain_text("so far, of 8", timeout=PATIENCE)
+    expect(page.locator("#seeds tbody tr")).to_have_count(8, timeout=PATIENCE)
+    expect(page.locator(".drawn")).to_have_text(
+        re.compile(r"^In [5-8] of 8 draws the attack turns “tabby cat”")
+    )
+    expect(page.locator(".work")).to_be_hidden()
+    assert fits(page)
+
+
+def test_the_slider_shows_where_the_picture_flips(page):
+    say(page, "Recovered")
+    page.locator("#find-flip").dispatch_event("click")
+    tracks = page.locator("#flips .flip-track")
+    expect(tracks).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator("#flips")).to_contain_text(re.compile(r"Without a defence: falls at [\d.]+/255"))
+    if page.locator("[data-sheet=steer]").is_visible():
+        page.click("[data-sheet=steer]")
+    track, slider = tracks.first.bounding_box(), page.locator("#eps input[type=range]").bounding_box()
+    assert abs(track["x"] - slider["x"]) < 20 and abs(track["width"] - slider["width"]) < 50
+    assert fits(page) and not serious(page)
+
+
+def test_the_threshold_moves_on_a_finished_run_and_asks_nobody(page):
+    say(page, "Recovered")
+    page.wait_for_timeout(800)
+    asked, said, slider = count_requests(page), page.locator(".threshold-said"), page.locator(".threshold-at")
+    clean, attacked = (FIRST_RUN["signals"][name][0] for name in ("clean", "attacked"))
+    expect(said).to_contain_text(f"leaves the clean picture ({clean:.3f}) alone and acts on the attacked one")
+    expect(page.locator(".axes .moved")).to_have_count(0)
+    shares = []
+    for at, what in (
+        (attacked + 0.01, "leaves the clean picture .* alone and leaves the attacked one .* alone"),
+        (clean - 0.01, "acts on the clean picture .* and acts on the attacked one"),
+    ):
+        slider.fill(str(at))
+        expect(said).to_contain_text(re.compile(what))
+        shares.append([int(share) for share in re.findall(r"(\d+)\s%", said.inner_text())])
+    assert shares[0][0] <= shares[1][0] and shares[0][1] < shares[1][1] == 100
+    expect(page.locator(".axes .moved")).to_have_count(1)
+    slider.press("ArrowRight")
+    page.locator(".threshold-back").click()
+    expect(page.locator(".axes .moved")).to_have_count(0)
+    expect(said).not_to_contain_text("The run was made at")
+    assert not asked
+
+
+def test_a_threshold_that_engages_below_is_moved_too(browser, url):
+    tab = browser.new_page()
+    tab.goto(f"{url}/?{replace(scene_of('rocket'), defense='ttc', steps=2).query()}")
+    settle(tab)
+    said, slider = tab.locator(".threshold-said"), tab.locator(".threshold-at")
+    for at, what in (("1", "acts on the clean picture"), ("0", "leaves the clean picture")):
+        slider.fill(at)
+        expect(said).to_contain_text(what)
+    tab.goto(f"{url}/?{replace(scene_of('rocket'), defense='tte', steps=2).query()}")
+    expect(said).to_contain_text("No threshold to move", timeout=PATIENCE)
+    expect(slider).to_be_disabled()
+    tab.close()
+
+
+def test_one_switch_tells_it_for_everyone_students_and_readers_of_the_paper(page):
+    said, switch = page.locator(".verdict .say"), page.get_by_label("Told for")
+    say(page, end_of(FIRST_RUN))
+    expect(switch).to_have_value("student")
+    for depth, signs in (("everyone", "jumps: suspicious"), ("paper", "‖f(x′)‖")):
+        switch.select_option(depth)
+        expect(said).to_have_text(FIRST_RUN["verdict"]["depths"][depth])
+        page.locator(".acts .act").nth(1).click()
+        page.locator(".scrub").press("Home")
+        expect(said).to_have_text(FIRST_RUN["frames"][0]["depths"][depth])
+        page.locator(".scrub").press("End")
+        expect(said).to_contain_text(signs)
+        assert fits(page)
+    page.reload()
+    page.locator(".guess-skip").click(timeout=PATIENCE)
+    expect(said).to_have_text(FIRST_RUN["verdict"]["depths"]["paper"], timeout=PATIENCE)
+    expect(switch).to_have_value("paper")
+    switch.select_option("student")
+    say(page, end_of(FIRST_RUN))
+
+
 @pytest.mark.parametrize("key", FILES)
 def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
@@ -529,8 +654,7 @@ def test_a_run_plays_as_one_file_without_a_server(browser, tmp_path, theme):
     expect(tab.locator(".moment")).to_have_text("The attack, step 0 of 10")
     tab.wait_for_function("document.querySelector('.compare .left').getAttribute('aria-label')")
     assert painted(tab, ".compare .right") and painted(tab, ".change .delta") and fits(tab)
-    found = Axe().run(tab, options={"resultTypes": ["violations"]})
-    assert not [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious(tab)
     assert not errors and asked == [path.as_uri()]
     tab.close()
 
@@ -548,8 +672,7 @@ def test_a_picture_taken_away_is_suspected_when_it_comes_back(page, tmp_path):
     expect(page.locator("#suspicion .headline")).to_contain_text("Suspicious:", timeout=PATIENCE)
     expect(page.locator("#suspect-take")).to_be_visible(timeout=PATIENCE)
     assert fits(page)
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    assert not [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious(page)
     with page.expect_download(timeout=PATIENCE) as download:
         page.click("#suspect-take")
     assert download.value.suggested_filename == "clip-fights-back_own-picture_photo_as-it-is_defended.png"
@@ -769,13 +892,7 @@ def test_no_serious_violations_of_accessibility(browser, url, width, height, que
         opened(tab, address)
     say(tab, "Recovered")
     tab.wait_for_timeout(800)
-    found = Axe().run(tab, options={"resultTypes": ["violations"]})
-    serious = [
-        (v["id"], [n["html"][:160] for n in v["nodes"]][:4])
-        for v in found.response["violations"]
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    assert not serious(tab)
     tab.close()
 
 

@@ -1,0 +1,74 @@
+"""Three depths of the same words: one without a number, one in symbols, and all of them true of the run."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from demo_core.attacks import ATTACKS
+from demo_core.counterattack import TAU
+from demo_core.defenses import DEFENSES
+from demo_core.story import Reading, words
+from demo_core.story.depths import DEPTHS, EVERYONE, PAPER, USUAL
+from demo_core.story.reel import frames, reel, stored
+from demo_core.story.scenes import SCENES
+from tests.test_words import CAT, DOG, HIGH, LION, LOW, attacked, clean, fought, moment
+
+RUNS = {
+    "nothing yet": clean(),
+    "unsure": clean(truth=None, probabilities=(CAT + DOG) / 2),
+    "a guess": clean(truth=None, fit=0.01),
+    "wrong": attacked(clean(truth=2), LION),
+    "control": fought(replace(clean(), control=True), CAT, LOW),
+    "recovered": fought(attacked(), CAT, HIGH),
+    "not recovered": fought(attacked(), DOG, HIGH),
+    "looks clean": fought(attacked(), DOG, LOW),
+    "soft": fought(attacked(clean(defense="mac")), CAT, Reading(TAU, 0.1, 0.7)),
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_every_moment_is_told_in_every_depth(run):
+    found = reel(run)
+    for told in (found["verdict"], *found["frames"]):
+        assert set(told["depths"]) == set(DEPTHS) - {USUAL} and all(told["depths"].values())
+    plain = [f["depths"]["everyone"] for f in found["frames"]] + [found["verdict"]["depths"]["everyone"]]
+    for said in plain:
+        assert not re.search(r"[0-9]|embedding|drift|\beps\b", said) and len(said) < 220
+    assert all("ŷ" in f["depths"]["paper"] or f["act"] in (2, 3) for f in found["frames"])
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=DEPTHS)
+def test_every_attack_and_defence_has_its_words(depth, attack):
+    for defense in DEFENSES:
+        run = clean(attack=attack, defense=defense, target=1)
+        said = [depth.attacking(run, moment(DOG), 1), depth.testing(run), depth.countering(run, moment(), 1)]
+        assert all(s.endswith((".", "?")) and "{" not in s for s in said)
+
+
+def test_numbers_are_the_run_s_own():
+    run = fought(attacked(), CAT, HIGH)
+    last = [f for f in frames(run) if f["act"] == 1][-1]
+    assert "PGD, step 2 of 2, ‖δₐ‖∞ ≤ 4/255: ŷ(x + δₐ) = “dog”, p = 0.900" in last["depths"]["paper"]
+    assert f"= {last['drift']:.3f}." in last["depths"]["paper"]
+    assert "The gate acts where d > 0.30" in PAPER.verdict(run) and "is 0.90, so it acts." in PAPER.verdict(
+        run
+    )
+    assert PAPER.verdict(run).endswith(words.outcome(run) + " p = 0.900.")
+    patch = attacked(clean(attack="patch", patch=15))
+    assert "δₐ inside a square of 15 %" in PAPER.attacking(patch, moment(DOG), 2)
+    assert "Anyone sees" in EVERYONE.attacking(patch, moment(DOG), 2)
+
+
+def test_doubt_is_told_to_everyone():
+    assert EVERYONE.verdict(RUNS["unsure"]).startswith("It is not sure.")
+    assert EVERYONE.verdict(RUNS["a guess"]).startswith("None of the labels seems to fit")
+    assert "That is wrong before any attack: it is “lion”." in EVERYONE.opening(RUNS["wrong"])
+    assert EVERYONE.verdict(RUNS["recovered"]).endswith("Recovered: CLIP says “cat” again, not “dog”.")
+
+
+def test_what_comes_with_the_demo_is_told_in_every_depth():
+    for row in SCENES.values():
+        found = stored(row.scene)
+        assert all(f["depths"]["everyone"] and f["depths"]["paper"] for f in found["frames"])
