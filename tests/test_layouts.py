@@ -358,6 +358,9 @@ def test_what_is_wrong_with_a_parquet_file_is_told(tmp_path, monkeypatch):
     place.write_bytes(b"PAR1")
     with pytest.raises(DatasetUnavailable, match="Caltech101.parquet is no whole parquet file"):
         pile_of("Caltech101", tmp_path, 64)
+    place.rename(tmp_path / "Caltech101.arrow")
+    with pytest.raises(DatasetUnavailable, match="Caltech101.arrow is no whole arrow file"):
+        pile_of("Caltech101", tmp_path, 64)
 
 
 def test_that_a_package_is_missing_is_told(tmp_path, monkeypatch):
