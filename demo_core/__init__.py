@@ -26,9 +26,9 @@ story           one picture: settings, play, run (a snapshot a step), words, axe
                 the page draws, takeaway (a run as files), lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials; folders, official (the classes), parts, trees, shards, parquets,
-                layouts (as they lie on disks); datasets, prompts, piles; records (SQLite), run, report, checks
-                (signs of masked gradients), departures (from the paper), pace (how long a run takes), the
-                command line (its options in a file of their own); recipes: the paper's own table
+                layouts (as they lie on disks); datasets, prompts, piles; records (SQLite), run, report,
+                checks (signs of masked gradients), departures (from the paper), pace (how long a run takes),
+                the command line (its options in a file of their own); recipes: the paper's own table
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files); api serves programs, bench is the
                 hidden tab. place: whose turn it is to compute;  desks: what is kept of each visitor between

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from demo_core.benchmark import __main__ as cli
-from demo_core.benchmark.datasets import DATASETS, PAPERS, SATELLITE
-from demo_core.benchmark.official import classes
+from demo_core.benchmark.datasets import DATASETS, PAPERS
+from demo_core.benchmark.official import SATELLITE, classes
 from demo_core.benchmark.piles import DatasetUnavailable, pile_of
 
 CIFAR = "airplane automobile bird cat deer dog frog horse ship truck".split()
