@@ -16,7 +16,8 @@ from torchvision import datasets as tv
 from torchvision import transforms
 
 from demo_core.benchmark import piles
-from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, SATELLITE, plain
+from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, plain
+from demo_core.benchmark.official import SATELLITE
 from demo_core.benchmark.piles import DatasetUnavailable, Resize, fitted, pile_of
 from demo_core.pictures import open_picture
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from demo_core.benchmark import __main__ as cli
-from demo_core.benchmark.datasets import DATASETS, PAPERS, SATELLITE
-from demo_core.benchmark.official import classes
+from demo_core.benchmark.datasets import DATASETS, PAPERS
+from demo_core.benchmark.official import SATELLITE, classes
 from demo_core.benchmark.piles import DatasetUnavailable, pile_of
 
 CIFAR = "airplane automobile bird cat deer dog frog horse ship truck".split()
@@ -357,6 +357,9 @@ def test_what_is_wrong_with_a_parquet_file_is_told(tmp_path, monkeypatch):
     assert labels == {1: 0, 3: 2}  # the background is no class
     place.write_bytes(b"PAR1")
     with pytest.raises(DatasetUnavailable, match="Caltech101.parquet is no whole parquet file"):
+        pile_of("Caltech101", tmp_path, 64)
+    place.rename(tmp_path / "Caltech101.arrow")
+    with pytest.raises(DatasetUnavailable, match="Caltech101.arrow is no whole arrow file"):
         pile_of("Caltech101", tmp_path, 64)
 
 

@@ -1,6 +1,7 @@
 """Every set of the paper in every layout that is not torchvision's (for that see test_datasets): the first
 two classes of the official order and the last, under the names that their folders have."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,22 @@ def as_parquet(root: Path, key: str, folders: list[str]) -> None:
     written(place, [(encoded(n), n) for n in range(len(folders))], folders)
 
 
-@pytest.mark.parametrize("laid", [as_folders, as_zip, as_tar, as_shards, as_parquet])
+def as_arrow(root: Path, key: str, folders: list[str]) -> None:
+    """What the package `datasets` makes of the file above, in two batches."""
+    as_parquet(root, key, folders)
+    parquet, ipc = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.ipc")
+    (hub,) = root.glob("datasets--*")
+    (file,) = hub.rglob("*.parquet")
+    place = root / f"me___{key}" / "default" / "0.0.0" / "0a1b"
+    place.mkdir(parents=True)
+    (place / "dataset_info.json").write_text("{}")
+    table = parquet.read_table(file)
+    with ipc.new_stream(place / f"{key}-test.arrow", table.schema) as stream:
+        stream.write_table(table, max_chunksize=2)
+    shutil.rmtree(hub)
+
+
+@pytest.mark.parametrize("laid", [as_folders, as_zip, as_tar, as_shards, as_parquet, as_arrow])
 @pytest.mark.parametrize("key", PAPERS)
 def test_the_official_classes_of_every_set_in_every_layout(
     tmp_path, key: str, laid: Callable[[Path, str, list[str]], None]

@@ -14,13 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import pycountry
 from PIL import Image
 from torchvision import datasets as tv
 
 from demo_core.benchmark import layouts
-from demo_core.benchmark.folders import LayoutError, Listed, folders_in, listed, relisted
-from demo_core.benchmark.official import NO_CLASSES, classes, own_name, plain, spelling, wnid_name
+from demo_core.benchmark.folders import Listed, folders_in, listed, relisted
+from demo_core.benchmark.official import (
+    NO_CLASSES,
+    aircraft_name,
+    car_name,
+    classes,
+    country_name,
+    land_name,
+    numbered_name,
+    own_name,
+    person_name,
+    plain,
+    spelling,
+    wnid_name,
+)
 from demo_core.examples import EXAMPLES
 from demo_core.labels import DEFAULT_TEMPLATE
 
@@ -89,14 +101,14 @@ def _caltech101(root: Path, download: bool) -> Opened:
         tv.Caltech101(str(root), download=True)
     found = folders_in(root / "caltech101" / "101_ObjectCategories")
     folders = [folder for folder in found if spelling(folder.name) not in NO_CLASSES["Caltech101"]]
-    return listed(folders), [_person(folder.name) for folder in folders]
+    return listed(folders), [person_name(folder.name) for folder in folders]
 
 
 def _caltech256(root: Path, download: bool) -> Opened:
     if download:
         tv.Caltech256(str(root), download=True)
     folders = folders_in(root / "caltech256" / "256_ObjectCategories")
-    return listed(folders), [_numbered(folder.name) for folder in folders]
+    return listed(folders), [numbered_name(folder.name) for folder in folders]
 
 
 def _sun397(root: Path, download: bool) -> Opened:
@@ -110,30 +122,14 @@ def _country211(root: Path, download: bool) -> Opened:
     if download:
         tv.Country211(str(root), split="test", download=True)
     folders = folders_in(root / "country211" / "test")
-    return listed(folders), [_country(folder.name) for folder in folders]
-
-
-def _country(code: str) -> str:
-    """Raises LayoutError."""
-    if code == "XK":
-        return "Kosovo"
-    if (found := pycountry.countries.get(alpha_2=code)) is None:
-        raise LayoutError(f"“{code}” is no country’s two letters")
-    return str(found.name).replace("-", " ")
+    return listed(folders), [country_name(folder.name) for folder in folders]
 
 
 def _eurosat(root: Path, download: bool) -> Opened:
     if download:
         tv.EuroSAT(str(root), download=True)
     folders = folders_in(root / "eurosat" / "2750")
-    return listed(folders), [_land(folder.name) for folder in folders]
-
-
-def _land(folder: str) -> str:
-    """Raises LayoutError."""
-    if folder not in SATELLITE:
-        raise LayoutError(f"“{folder}” is none of its classes")
-    return SATELLITE[folder]
+    return listed(folders), [land_name(folder.name) for folder in folders]
 
 
 def _flowers102(root: Path, download: bool) -> Opened:
@@ -141,28 +137,6 @@ def _flowers102(root: Path, download: bool) -> Opened:
     return relisted(found), [plain(row.folder) for row in classes("Flowers102")]
 
 
-def _cars(name: str) -> str:
-    """Without the year, which comes last."""
-    return plain(name.rsplit(" ", 1)[0])
-
-
-def _aircraft(name: str) -> str:
-    """Variants that start with a 7 are Boeings."""
-    return (f"Boeing {name}" if name.startswith("7") else name).lower().replace("_", " ")
-
-
-SATELLITE = {
-    "AnnualCrop": "annual crop land",
-    "Forest": "a forest",
-    "HerbaceousVegetation": "brushland or shrubland",
-    "Highway": "a highway or a road",
-    "Industrial": "industrial buildings",
-    "Pasture": "pasture land",
-    "PermanentCrop": "permanent crop land",
-    "Residential": "residential buildings",
-    "River": "a river",
-    "SeaLake": "a sea or a lake",
-}
 TISSUES = ["healthy lymph node tissue", "lymph node tumor tissue"]
 
 
@@ -185,16 +159,6 @@ def _tiny_imagenet(root: Path, download: bool) -> Opened:
 
 def _folder(root: Path, download: bool) -> Opened:
     return layouts.opened("", root, own_name)
-
-
-def _person(name: str) -> str:
-    """Both of Caltech101's folders of faces are people."""
-    return "person" if name in ("Faces", "Faces_easy") else name
-
-
-def _numbered(name: str) -> str:
-    """Caltech256's folders begin with a number."""
-    return plain(name.split(".", 1)[-1].removesuffix("-101"))
 
 
 def _examples(root: Path, download: bool) -> Opened:
@@ -246,7 +210,7 @@ DATASETS: dict[str, Dataset] = {
         101,
         8_677,
         "caltech101/101_ObjectCategories/<class>/image_0001.jpg",
-        named=_person,
+        named=person_name,
     ),
     "Caltech256": Dataset(
         "Caltech256",
@@ -255,7 +219,7 @@ DATASETS: dict[str, Dataset] = {
         30_607,
         "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg",
         "A photo of a {}.",
-        named=_numbered,
+        named=numbered_name,
     ),
     "OxfordPets": Dataset(
         "OxfordPets",
@@ -275,23 +239,23 @@ DATASETS: dict[str, Dataset] = {
     ),
     "FGVCAircraft": Dataset(
         "FGVCAircraft",
-        _simple(tv.FGVCAircraft, _aircraft, split="test", annotation_level="variant"),
+        _simple(tv.FGVCAircraft, aircraft_name, split="test", annotation_level="variant"),
         100,
         3_333,
         "fgvc-aircraft-2013b/data",
         "A photo of a {}, a type of aircraft.",
-        named=_aircraft,
+        named=aircraft_name,
     ),
     "StanfordCars": Dataset(
         "StanfordCars",
-        _simple(tv.StanfordCars, _cars, split="test"),
+        _simple(tv.StanfordCars, car_name, split="test"),
         196,
         8_041,
         "stanford_cars/cars_test, stanford_cars/devkit and stanford_cars/cars_test_annos_withlabels.mat"
         " (its site is gone; mirrors have it)",
         "A photo of a {}.",
         by_hand=True,
-        named=_cars,
+        named=car_name,
     ),
     "SUN397": Dataset(
         "SUN397", _sun397, 397, 108_754, "SUN397/ClassName.txt and SUN397/a/abbey/sun_….jpg", named=str
@@ -303,7 +267,7 @@ DATASETS: dict[str, Dataset] = {
         21_100,
         "country211/test/<two-letter code>",
         "A photo I took in {}.",
-        named=_country,
+        named=country_name,
     ),
     "Food101": Dataset(
         "Food101",
@@ -320,7 +284,7 @@ DATASETS: dict[str, Dataset] = {
         27_000,
         "eurosat/2750/<class>",
         "A centered satellite photo of {}.",
-        named=_land,
+        named=land_name,
     ),
     "DTD": Dataset(
         "DTD",

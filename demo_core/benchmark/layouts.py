@@ -1,5 +1,6 @@
 """A data set as most people have one that is not laid out as torchvision leaves it: a folder a class, a zip
-or a tar of that, webdataset's shards, or the parquet files of the Hugging Face Hub.
+or a tar of that, webdataset's shards, or the parquet files of the Hugging Face Hub, or what the package
+`datasets` has made of them.
 
 Under a data set's own name beside the others, say `data/OxfordPets/Abyssinian/1.jpg`, `data/OxfordPets.zip`
 or `data/OxfordPets/test-00000-of-00001.parquet`, it is read in place. One folder around all is looked into,
@@ -20,7 +21,7 @@ from demo_core.benchmark.parts import PARTS
 from demo_core.benchmark.trees import COMPRESSED, TAR, ZIP, InTree, Tree
 
 ORDER = "classes.txt"
-FILES = (ZIP, TAR, parquets.PARQUET)  # what a data set may be in one file
+FILES = (ZIP, TAR, parquets.PARQUET, parquets.ARROW)  # what a data set may be in one file
 _ENDING = re.compile(rf"({'|'.join(map(re.escape, (*FILES, *COMPRESSED)))})$", re.IGNORECASE)
 # Under which names sets go about beside their own, on the Hugging Face Hub or unpacked as their authors
 # packed them.
@@ -47,7 +48,7 @@ def place_of(key: str, root: Path, beside: str = "") -> Path | None:
     found = []
     for path in sorted(root.iterdir()):
         name = _ENDING.sub("", path.name)
-        called = PREFIXES.sub("", spelling(name.rsplit("--", 1)[-1]))
+        called = PREFIXES.sub("", spelling(re.split("--|___", name)[-1]))
         if called in wanted and (path.is_dir() or name != path.name):
             found.append((wanted.index(called), _ENDING.search(path.name) is not None, path))
     return min(found)[-1] if found else None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import pycountry
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from timm.data.imagenet_info import ImageNetInfo
 
@@ -101,6 +102,56 @@ def own_name(folder: str) -> str:
 def wnid_name(wnid: str) -> str:
     """A class of ImageNet by the first of its words."""
     return plain(_imagenet().label_name_to_description(wnid).split(",")[0])
+
+
+def person_name(name: str) -> str:
+    """Both of Caltech101's folders of faces are people."""
+    return "person" if name in ("Faces", "Faces_easy") else name
+
+
+def numbered_name(name: str) -> str:
+    """Caltech256's folders begin with a number."""
+    return plain(name.split(".", 1)[-1].removesuffix("-101"))
+
+
+def car_name(name: str) -> str:
+    """Without the year, which comes last."""
+    return plain(name.rsplit(" ", 1)[0])
+
+
+def aircraft_name(name: str) -> str:
+    """Variants that start with a 7 are Boeings."""
+    return (f"Boeing {name}" if name.startswith("7") else name).lower().replace("_", " ")
+
+
+def country_name(code: str) -> str:
+    """Raises LayoutError."""
+    if code == "XK":
+        return "Kosovo"
+    if (found := pycountry.countries.get(alpha_2=code)) is None:
+        raise LayoutError(f"“{code}” is no country’s two letters")
+    return str(found.name).replace("-", " ")
+
+
+SATELLITE = {
+    "AnnualCrop": "annual crop land",
+    "Forest": "a forest",
+    "HerbaceousVegetation": "brushland or shrubland",
+    "Highway": "a highway or a road",
+    "Industrial": "industrial buildings",
+    "Pasture": "pasture land",
+    "PermanentCrop": "permanent crop land",
+    "Residential": "residential buildings",
+    "River": "a river",
+    "SeaLake": "a sea or a lake",
+}
+
+
+def land_name(folder: str) -> str:
+    """Raises LayoutError."""
+    if folder not in SATELLITE:
+        raise LayoutError(f"“{folder}” is none of its classes")
+    return SATELLITE[folder]
 
 
 def labelled(

@@ -1,5 +1,6 @@
-"""Pictures in parquet files, as the Hugging Face Hub keeps them and its cache has them: a column of encoded
-pictures and one of classes, which the file's own description of its columns says which are.
+"""Pictures in parquet files, as the Hugging Face Hub keeps them and its cache has them, or in the Arrow files
+that the package `datasets` makes of them: a column of encoded pictures and one of classes, which the file's
+own description of its columns says which are.
 
 A file is written in groups of rows, and a group has to be read as a whole. So each that is asked for is read
 once, and its pictures are laid down in a file that goes with the program, where every later one is found.
@@ -20,7 +21,7 @@ from demo_core.benchmark.folders import LayoutError, Listed, files_below
 from demo_core.benchmark.official import Words, labelled
 from demo_core.benchmark.parts import parts
 
-PARQUET = ".parquet"
+PARQUET, ARROW = ".parquet", ".arrow"
 LABELS = ("label", "fine_label", "labels", "cls")  # the column of classes, where several could be
 
 
@@ -35,11 +36,12 @@ class Columns:
 
 
 def files_in(place: Path) -> list[Path]:
-    """The parquet files in a folder, or the one that it is."""
-    if place.suffix.lower() == PARQUET:
-        return [place]
-    below = files_below(place) if place.is_dir() else ()
-    return sorted(path for path, is_folder in below if not is_folder and path.suffix.lower() == PARQUET)
+    """The parquet files in a folder, or where it has none its Arrow files; or the one that it is."""
+    below = [path for path, is_folder in files_below(place) if not is_folder] if place.is_dir() else [place]
+    for kind in (PARQUET, ARROW):
+        if found := sorted(path for path in below if path.suffix.lower() == kind):
+            return found
+    return []
 
 
 def opened(
@@ -64,13 +66,32 @@ def opened(
 def _reader(path: Path) -> Any:
     """Raises LayoutError."""
     try:
-        from pyarrow import ArrowInvalid, parquet
+        from pyarrow import ArrowInvalid, ipc, memory_map, parquet
     except ImportError:
         raise LayoutError("parquet files need one more package: pip install pyarrow") from None
+    is_arrow = path.suffix.lower() == ARROW
     try:
-        return parquet.ParquetFile(path)
+        return Stream(ipc.open_stream(memory_map(str(path)))) if is_arrow else parquet.ParquetFile(path)
     except (OSError, ArrowInvalid) as error:
-        raise LayoutError(f"{path.name} is no whole parquet file") from error
+        raise LayoutError(f"{path.name} is no whole {path.suffix[1:].lower()} file") from error
+
+
+class Stream:
+    """An Arrow file under the hand of a parquet file, with its batches for groups."""
+
+    def __init__(self, reader: Any):
+        self.table, self.schema_arrow, self.metadata = reader.read_all(), reader.schema, self
+        self.batches = self.table.to_batches()
+        self.num_row_groups = len(self.batches)
+
+    def read(self, columns: list[str]) -> Any:
+        return self.table.select(columns)
+
+    def row_group(self, group: int) -> Any:
+        return self.batches[group]
+
+    def read_row_group(self, group: int, columns: list[str]) -> Any:
+        return self.batches[group].select(columns)
 
 
 def _columns(table: Any, where: str) -> Columns:
