@@ -1,5 +1,6 @@
 """The hidden benchmark: who may see it, and what a live run says."""
 
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 
 from demo_core.benchmark.piles import DatasetUnavailable
 from demo_core.benchmark.trials import BenchmarkError
-from demo_core.ui import bench
+from demo_core.ui import bench, measuring
 from tests.conftest import one_by_one
 
 
@@ -62,25 +63,70 @@ def test_the_shipped_tables_and_the_published_figures_are_there():
     assert "Photo CLIP" in bench.shipped() and "| TTC " in bench.shipped()
 
 
-def run(
-    clip,
-    folder,
-    datasets=("Examples",),
-    attacks=("clean", "pgd@4x2"),
-    defenses=("none", "ttc"),
-    limit=4,
-    seed=0,
-):
-    return list(
-        bench.live(
-            lambda key: clip, "photo", list(datasets), list(attacks), list(defenses), limit, seed, folder
-        )
-    )
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch):
+    """Where the runs are kept meanwhile."""
+    monkeypatch.setenv(measuring.RUNS, str(tmp_path / "kept"))
+    return tmp_path / "kept"
 
 
-def test_a_live_run_counts_its_records(clip, tmp_path):
-    words, found = run(clip, tmp_path)[-1]
-    assert words == "Done: 16 records." and len(found) == 16 and set(found["defense"]) == {"none", "ttc"}
+CHOICES = {
+    "model": "photo",
+    "datasets": ["Examples"],
+    "attacks": ["clean", "pgd@4x2"],
+    "defenses": ["none", "ttc"],
+    "limit": 4,
+    "seed": 0,
+}
+
+
+def run(clip, **other):
+    return list(measuring.live(lambda key: clip, measuring.Choices(**CHOICES | other)))
+
+
+def test_a_live_run_counts_its_records(clip):
+    last = run(clip)[-1]
+    assert last.done and last.words == "Done: 16 records." and len(last.records) == 16
+    assert set(last.records["defense"]) == {"none", "ttc"}
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(clip):
+    stopped = measuring.live(lambda key: clip, measuring.Choices(**CHOICES))
+    there = next(progress for progress in stopped if 0 < len(progress.records) < 16)
+    stopped.close()
+    first, *_, last = run(clip)
+    assert first.folder == there.folder and len(first.records) == len(there.records) and not first.done
+    kept = first.records["milliseconds"]  # a record that was made again would have taken another time
+    assert len(last.records) == 16 and set(kept) <= set(last.records["milliseconds"])
+    assert not last.records.duplicated(["index", "attack", "defense"]).any()
+    (again,) = run(clip)
+    assert again.done and len(again.records) == 16
+    assert run(clip, seed=1)[0].folder != there.folder
+
+
+def test_kept_runs_are_opened_again_and_are_so_many(clip, monkeypatch):
+    made = run(clip)[-1]
+    ((title, name),) = measuring.kept()
+    assert "Photo CLIP" in title and "2 attacks, 2 defences, 4 pictures" in title
+    chosen, found = measuring.opened(name)
+    assert chosen == measuring.Choices(**CHOICES) and len(found.records) == len(made.records)
+    assert "| TTC " in found.table and found.charts.count("<svg") >= 2
+    monkeypatch.setattr(measuring, "KEPT", 1)
+    run(clip, seed=1)
+    assert len(measuring.kept()) == 1
+    with pytest.raises(BenchmarkError, match="not kept any more"):
+        measuring.opened(name)
+    with pytest.raises(BenchmarkError, match="not kept"):
+        measuring.opened("../kept")
+
+
+def test_a_place_where_no_run_can_be_kept_is_said(clip, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(measuring.RUNS, str(tmp_path / "file"))
+    with pytest.raises(
+        BenchmarkError, match=f"cannot be used .*: name a folder for the runs with {measuring.RUNS}"
+    ):
+        run(clip)
 
 
 @pytest.mark.parametrize(
@@ -95,26 +141,26 @@ def test_a_live_run_counts_its_records(clip, tmp_path):
         (dict(datasets=["/etc"]), "from the list"),
     ],
 )
-def test_what_cannot_run_is_said(clip, tmp_path, wrong, why):
+def test_what_cannot_run_is_said(clip, wrong, why):
     with pytest.raises(BenchmarkError, match=why):
-        run(clip, tmp_path, **wrong)
+        run(clip, **wrong)
 
 
 def test_a_data_set_that_is_not_there_is_said_with_its_layout(clip, tmp_path, monkeypatch):
-    monkeypatch.setenv(bench.DATA, str(tmp_path))
+    monkeypatch.setenv(measuring.DATA, str(tmp_path))
     with pytest.raises(DatasetUnavailable, match="eurosat/2750"):
-        run(clip, tmp_path / "out", datasets=["EuroSAT"])
+        run(clip, datasets=["EuroSAT"])
 
 
 def test_folders_beside_the_data_sets_are_offered(tmp_path, monkeypatch):
-    monkeypatch.setenv(bench.DATA, str(tmp_path))
+    monkeypatch.setenv(measuring.DATA, str(tmp_path))
     for name in ("holiday", "dtd"):
         (tmp_path / name / "cat").mkdir(parents=True)
-    assert bench.choices()[0] == ("your folder “holiday”", str(tmp_path / "holiday"))
-    assert not any("dtd" in title for title, _ in bench.choices())
+    assert measuring.data_sets()[0] == ("your folder “holiday”", str(tmp_path / "holiday"))
+    assert not any("dtd" in title for title, _ in measuring.data_sets())
 
 
-CHOICES = ("photo", ["Examples"], ["clean", "pgd@4x2"], ["none", "ttc"], 4, 0)
+GIVEN = tuple(CHOICES.values())
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +179,7 @@ def test_a_run_is_refused_without_the_secret(handlers, monkeypatch):
     monkeypatch.setattr(bench, "live", lambda *args: pytest.fail("it ran"))
     for request in (visit(view="benchmark"), visit(view="benchmark", secret="other"), visit(secret="word")):
         with pytest.raises(gr.Error, match="not open to this visit"):
-            next(handlers["started"](*CHOICES, request))
+            next(handlers["started"](*GIVEN, request))
 
 
 def offers(update) -> str | None:
@@ -146,7 +192,7 @@ def test_files_are_offered_once_and_at_the_end(handlers, monkeypatch):
     monkeypatch.setenv(bench.SECRET, "word")
     monkeypatch.setattr(bench, "PAUSE", 0.0)
     tables, offered = 0, []
-    for _, shown, _, *files in handlers["started"](*CHOICES, visit(view="benchmark", secret="word")):
+    for _, shown, _, _, *files in handlers["started"](*GIVEN, visit(view="benchmark", secret="word")):
         tables += isinstance(shown, str)
         if any(map(offers, files)):
             offered.append([Path(offers(file)).read_text() for file in files])
@@ -158,14 +204,28 @@ def test_files_are_offered_once_and_at_the_end(handlers, monkeypatch):
 
 def test_after_a_stop_what_was_made_is_offered(handlers, monkeypatch):
     monkeypatch.setenv(bench.SECRET, "word")
-    running = handlers["started"](*CHOICES, visit(view="benchmark", secret="word"))
-    made = next(made for _, _, made, *_ in running if isinstance(made, bench.Finished))
+    running = handlers["started"](*GIVEN, visit(view="benchmark", secret="word"))
+    made = next(made for _, _, _, made, *_ in running if isinstance(made, bench.Made))
     running.close()
-    for words, *files in handlers["stopped"](made):
+    for words, *files in handlers["stopped"](made, visit()):
         assert "can be downloaded" in words and "Not finished" in Path(offers(files[0])).read_text()
         assert len(pd.read_csv(offers(files[1]), keep_default_na=False)) == len(made.records) > 0
-    (nothing,) = handlers["stopped"](None)
+    (nothing,) = handlers["stopped"](None, visit())
     assert "before anything was made" in nothing[0] and not any(map(offers, nothing[1:]))
+
+
+def test_an_earlier_run_is_opened_for_who_may_see_it(handlers, clip, monkeypatch):
+    monkeypatch.setenv(bench.SECRET, "word")
+    run(clip)
+    ((_, name),) = measuring.kept()
+    assert handlers["earlier"](visit(view="benchmark"))["choices"] == []
+    with pytest.raises(gr.Error, match="not open to this visit"):
+        next(handlers["again"](name, visit()))
+    seen = visit(view="benchmark", secret="word")
+    assert handlers["earlier"](seen)["choices"] == measuring.kept()
+    for *given, words, table, charts, made, _, records, page in handlers["again"](name, seen):
+        assert tuple(given) == GIVEN and "16 records" in words and "| TTC " in table and "<svg" in charts
+        assert len(pd.read_csv(offers(records))) == len(made.records) == 16 and offers(page)
 
 
 def test_a_run_that_fails_says_why_and_offers_what_it_has(handlers, monkeypatch):
@@ -174,7 +234,7 @@ def test_a_run_that_fails_says_why_and_offers_what_it_has(handlers, monkeypatch)
     live = bench.live
 
     def broken(*args):
-        yield next(live(*args))
+        yield from islice(live(*args), 2)
         raise BenchmarkError("Choose another.")
 
     for lives, words, number in (
@@ -182,10 +242,10 @@ def test_a_run_that_fails_says_why_and_offers_what_it_has(handlers, monkeypatch)
         (None, "Nothing was run.", 0),
     ):
         monkeypatch.setattr(bench, "live", lives or live)
-        choices = CHOICES if lives else (*CHOICES[:2], [], *CHOICES[3:])
+        choices = GIVEN if lives else (*GIVEN[:2], [], *GIVEN[3:])
         said = list(handlers["started"](*choices, visit(view="benchmark", secret="word")))
         assert any(words in str(row[0]) for row in said)
-        assert sum(bool(offers(update)) for row in said for update in row[3:]) == number
+        assert sum(bool(offers(update)) for row in said for update in row[4:]) == number
 
 
 def test_a_long_table_is_not_made_all_the_time(handlers, monkeypatch):
@@ -194,21 +254,20 @@ def test_a_long_table_is_not_made_all_the_time(handlers, monkeypatch):
     monkeypatch.setattr(bench, "PAUSE", 0.0)
     clock = {"now": 0.0}
     monkeypatch.setattr(bench.time, "monotonic", lambda: clock["now"])
-    monkeypatch.setattr(bench, "heading", lambda *args: "")
     monkeypatch.setattr(bench, "settings_of", lambda place: {})
-    monkeypatch.setattr(bench, "page_of", lambda *args: "")
+    monkeypatch.setattr(bench, "files", lambda *args: iter(()))
+    some = pd.DataFrame({"index": [0]})
 
-    def slow(rows: pd.DataFrame) -> str:
+    def slow(*args) -> bench.Made:
         clock["now"] += 1.0
-        return ""
+        return bench.Made("", "", some, {})
 
     def steps(*args):
-        for _ in range(40):
-            clock["now"] += 1.0
-            yield "Under way.", pd.DataFrame()
-        yield "Done: 41.", pd.DataFrame()
+        for i in range(41):
+            clock["now"] += i < 40
+            yield measuring.Progress("", i == 40, Path(), some)
 
-    monkeypatch.setattr(bench, "markdown", slow)
+    monkeypatch.setattr(bench, "made_of", slow)
     monkeypatch.setattr(bench, "live", steps)
-    said = handlers["started"](*CHOICES, visit(view="benchmark", secret="word"))
-    assert sum(isinstance(made, bench.Finished) for _, _, made, *_ in said) == 6
+    said = handlers["started"](*GIVEN, visit(view="benchmark", secret="word"))
+    assert sum(isinstance(made, bench.Made) for _, _, _, made, *_ in said) == 6

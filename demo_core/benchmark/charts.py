@@ -47,7 +47,7 @@ def tradeoffs(summary: Summary) -> dict[str, tuple[str, pd.DataFrame]]:
         first = stands.iloc[0]
         count, eps, pictures = int(first["attacks"]), first["eps"], int(first["pictures"])
         attacks = f"{count} attacks" if count > 1 else "one attack"
-        title = f"{dataset_title(str(dataset))}: {attacks} at {eps:g}/255, {pictures:,} pictures"
+        title = f"{dataset_title(str(dataset))}\n{attacks} at {eps:g}/255, {pictures:,} pictures"
         found[str(dataset)] = (
             title,
             stands.assign(

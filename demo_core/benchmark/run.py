@@ -195,7 +195,13 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
                     f"“{name}” has one class, and {trial} aims at another: add a second class, or leave"
                     f" {trial} out."
                 )
-    settings: dict[str, Any] = {
+    fixed, joining = settings_for(setup, piles, plan)
+    return Records(folder, fixed, joining, plan.share[0])
+
+
+def settings_for(setup: Setup, piles: dict[str, Pile], plan: Plan) -> tuple[dict[str, Any], Settings]:
+    """All that records depend on: what those of a folder share, and what may join later."""
+    fixed: dict[str, Any] = {
         "model": setup.key,
         "weights": identity(setup.clip),
         "seed": setup.seed,
@@ -203,7 +209,7 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
         "tile": setup.tile,
     }
     for pile in piles.values():
-        settings |= pile.ways.departures
+        fixed |= pile.ways.departures
     joining: Settings = {
         "defenses": {name: str(DEFENSES[name].config(setup.profile)) for name in plan.defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},
@@ -211,7 +217,7 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
         "surrogate": {"weights": identity(setup.surrogate)} if setup.surrogate else {},
         **{FILES_OF + name: pile.file_names for name, pile in piles.items()},
     }
-    return Records(folder, settings, joining, plan.share[0])
+    return fixed, joining
 
 
 def run(

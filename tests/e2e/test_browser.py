@@ -40,7 +40,7 @@ def data_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(data_folder):
-    with started(CLIP_DATA_DIR=str(data_folder)) as (address, _):
+    with started(CLIP_DATA_DIR=str(data_folder), CLIP_RUNS_DIR=str(data_folder / ".runs")) as (address, _):
         yield address
 
 
@@ -1047,9 +1047,15 @@ def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp
         tab.locator("#bench-records").click()
     download.value.save_as(tmp_path / "records.csv")
     assert 1 < len((tmp_path / "records.csv").read_text().splitlines()) < 55
+    tab.reload()
+    tab.get_by_role("tab", name="Run").click(timeout=PATIENCE)
+    tab.locator("#bench-kept input").click()
+    tab.get_by_role("option", name=re.compile("holiday; 3 attacks, 3 defences")).click()
+    expect(tab.locator("#bench-table")).to_contain_text("PGD-10", timeout=PATIENCE)
     tab.locator("#bench-run").click()
     expect(tab.locator("#bench-progress")).to_contain_text("Done: 54 records.", timeout=4 * PATIENCE)
     expect(tab.locator("#bench-table")).to_contain_text("PGD-10, 4/255")
+    expect(tab.locator("#bench-charts svg").first).to_be_visible()
     with tab.expect_download() as download:
         tab.locator("#bench-download").click()
     download.value.save_as(tmp_path / "table.md")
