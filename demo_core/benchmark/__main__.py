@@ -29,7 +29,7 @@ import pandas as pd
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.datasets import DATASETS, OF_THE_APP
 from demo_core.benchmark.files import write
 from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
@@ -102,7 +102,7 @@ def finished(folder: Path, store: Path | None) -> pd.DataFrame:
 def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     """The run that the command line asks for; all its records, where this is the first process."""
     keys = dict.fromkeys(_found(key, args.data) for key in args.datasets)
-    if args.data is None and not args.plan and any(key in DATASETS for key in keys):
+    if args.data is None and not args.plan and any(key in DATASETS and key != OF_THE_APP for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = read_trials(args.attacks)
     args.model = (

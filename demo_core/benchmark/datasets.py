@@ -167,6 +167,8 @@ def _examples(root: Path, download: bool) -> Opened:
     return Listed([Path(example.path) for example in EXAMPLES], [names.index(word) for word in words]), names
 
 
+OF_THE_APP = "Examples"  # which needs no folder, and whose pictures a link can name
+
 DATASETS: dict[str, Dataset] = {
     "CIFAR10": Dataset(
         "CIFAR10",
@@ -312,7 +314,7 @@ DATASETS: dict[str, Dataset] = {
         whole=True,
         named=own_name,
     ),
-    "Examples": Dataset(
+    OF_THE_APP: Dataset(
         "The app’s example photographs",
         _examples,
         len({e.expected for e in EXAMPLES}),

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from demo_core.benchmark.answers import Answers, Numbers
-from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.datasets import DATASETS, OF_THE_APP
 from demo_core.benchmark.records import FILES_OF, Settings
 from demo_core.benchmark.summary import BARE, Summary
 from demo_core.benchmark.tables import in_table_order
@@ -20,7 +20,6 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS
 from demo_core.story.scenes import scene_of
 
-OF_THE_APP = "Examples"  # the data set whose pictures a link can name
 # What can have become of a picture, in words. A defence's table has the first three.
 OUTCOMES = {
     "saved": "wrong without the defence, right with it",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -122,8 +123,8 @@ class Guard:
         uploads = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload")
         if uploads and time.monotonic() - self.swept > SWEPT_EVERY:
             self.swept = time.monotonic()
-            sweep()
-        if uploads and taken() > LIMITS.uploads_megabytes * 1_000_000:
+            await run_in_threadpool(sweep)  # walks through folders, which others need not wait for
+        if uploads and await run_in_threadpool(taken) > LIMITS.uploads_megabytes * 1_000_000:
             full = PlainTextResponse("There is no room for more pictures now: try again in an hour.", 507)
             return await full(scope, receive, with_headers)
         await self.app(scope, receive, with_headers)
