@@ -16,10 +16,10 @@ from markupsafe import Markup
 from demo_core.benchmark.charts import CAPTIONS, Chart
 from demo_core.benchmark.checks import checked
 from demo_core.benchmark.gallery import OUTCOMES, SHOWN, Cell, Picture, cells, pictures
-from demo_core.benchmark.records import FILES_OF, Settings
+from demo_core.benchmark.records import COSTS, FILES_OF, Settings
 from demo_core.benchmark.report import NOTHING_PUBLISHED, said_of, title_of_attack
 from demo_core.benchmark.summary import BARE, Summary
-from demo_core.benchmark.tables import COSTS, dataset_title, in_table_order
+from demo_core.benchmark.tables import dataset_title, in_table_order
 from demo_core.defenses import in_order, title_of
 from demo_core.plots import cut_up, svg_head
 
