@@ -29,10 +29,11 @@ story           one picture: settings, play, run (a snapshot a step), words, dep
                 run as files), lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials; folders, official (the classes), parts, trees, shards, parquets,
-                layouts (as they lie on disks); datasets, prompts, piles; records (SQLite), run, checks (signs
-                of masked gradients), report, charts, page, gallery (what is written of a run), departures
-                (from the paper), pace (how long it takes), the command line (its options in a file of their
-                own); recipes: the paper's own table
+                layouts (as they lie on disks); datasets, prompts, piles; records (SQLite), run, answers (the
+                same, picture by picture), checks (signs of masked gradients), summary (all numbers of a
+                report), report (as text), page and gallery (as HTML, with the pictures behind each figure),
+                charts, files; departures (from the paper), pace (how long it takes), the command line (its
+                options in a file of their own); recipes: the paper's own table
 calibrate       photographs, clean and attacked, on a model of one's own: its study
 ui              the page: layout lays it out, lab wires it; handlers, arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files), threshold.js moves its gate, and

@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = {"model": "photo", "seed": 0}
 
 
+LOOSE = {"check_dtype": False, "check_categorical": False}  # the values count, not how they lie in memory
+
+
 def rows(*indices: int, predicted: int = 1, dataset: str = "DTD") -> pd.DataFrame:
     """Records of these pictures, right where `predicted` is 1."""
     found = [(dataset, i, 1, "clean", "none", predicted, 1.0, 0.5, 2.25) for i in indices]
@@ -29,8 +32,8 @@ def test_what_was_written_is_read(tmp_path):
     records.append(rows(3, 1))
     records.append(rows(2, dataset="1234"))  # a folder may be called so
     expected = pd.concat([rows(2, dataset="1234"), rows(1, 3)], ignore_index=True)
-    pd.testing.assert_frame_equal(records.read(), expected, check_dtype=False)
-    pd.testing.assert_frame_equal(read_records(records.path), expected, check_dtype=False)
+    pd.testing.assert_frame_equal(records.read(), expected, **LOOSE)
+    pd.testing.assert_frame_equal(read_records(records.path), expected, **LOOSE)
     assert records.done("DTD") == {("clean", "none"): {1, 3}} and records.done("EuroSAT") == {}
 
 
@@ -89,7 +92,7 @@ def test_a_kill_in_the_middle_of_a_batch_loses_that_batch_alone(tmp_path):
     killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, timeout=200)
     assert killed.returncode == -signal.SIGKILL
     assert os.path.getsize(tmp_path / "records-0.sqlite-journal")  # it was in the middle
-    pd.testing.assert_frame_equal(read_records(tmp_path), rows(1), check_dtype=False)
+    pd.testing.assert_frame_equal(read_records(tmp_path), rows(1), **LOOSE)
     records = Records(tmp_path, SETTINGS)
     records.append(rows(2))
     assert sorted(records.read()["index"]) == [1, 2]
@@ -141,7 +144,7 @@ def test_files_merge_into_one(tmp_path):
         records = Records(tmp_path / name, SETTINGS, {"defenses": {name: "eps 4"}}, process)
         records.append(rows(process, 5))
     merge([tmp_path / "ttc", tmp_path / "mac" / "records-1.sqlite"], tmp_path / "one.sqlite")
-    pd.testing.assert_frame_equal(read_records(tmp_path / "one.sqlite"), rows(0, 1, 5), check_dtype=False)
+    pd.testing.assert_frame_equal(read_records(tmp_path / "one.sqlite"), rows(0, 1, 5), **LOOSE)
     assert settings_of(tmp_path / "one.sqlite") == {
         "fixed": SETTINGS,
         "defenses": {"ttc": "eps 4", "mac": "eps 4"},

@@ -36,8 +36,9 @@ from demo_core.benchmark.options import parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
 from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
-from demo_core.benchmark.report import markdown
+from demo_core.benchmark.report import tables_of
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
+from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import BenchmarkError, Trial, read_trials
 from demo_core.device import DeviceError, chosen, name_of
@@ -64,8 +65,9 @@ def main(argv: list[str] | None = None) -> None:
         found = finished(args.report, args.store) if args.report else benchmark(args)
         if found is None:
             return
-        print(markdown(found))
-        written = write(args.report or args.out, args.beside, args.lab)
+        summary = Summary(found)
+        print(tables_of(summary))
+        written = write(args.report or args.out, summary, args.beside, args.lab)
         print(f"\nWritten: {', '.join(map(str, written))}.")
     except (BenchmarkError, ModelUnavailable, DeviceError, DatasetUnavailable, LabelError) as error:
         raise SystemExit(str(error)) from None

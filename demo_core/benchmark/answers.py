@@ -57,9 +57,11 @@ class Answers:
 
 def answers_of(records: pd.DataFrame) -> Iterator[Answers]:
     """Every data set and attack of the records."""
-    for (dataset, attack), mine in records.groupby(["dataset", "attack"], sort=False):
-        defenses = in_order(mine["defense"])
-        column = mine["defense"].map({key: place for place, key in enumerate(defenses)}).to_numpy()
+    needed = records[["dataset", "attack", "defense", "index", "label", "predicted"]]
+    for (dataset, attack), mine in needed.groupby(["dataset", "attack"], sort=False, observed=True):
+        code, keys = pd.factorize(mine["defense"])
+        defenses = in_order(map(str, keys))
+        column = np.array([defenses.index(str(key)) for key in keys])[code]
         index, first, row = np.unique(mine["index"].to_numpy(), return_index=True, return_inverse=True)
         predicted = np.full((len(index), len(defenses)), MISSING, np.int32)
         predicted[row, column] = mine["predicted"].to_numpy()

@@ -20,12 +20,12 @@ KINDS = ("svg", "png")  # of a chart
 REPORT = "report.html"
 
 
-def write(folder: Path, other: str = BARE, lab: str = LAB) -> list[Path]:
+def write(folder: Path, summary: Summary | None = None, other: str = BARE, lab: str = LAB) -> list[Path]:
     """The report of a folder of records, into the folder: tables as Markdown, CSV and LaTeX, charts, the
-    comparison with what papers printed, and all of it as one page. other: the defence that differences are
-    to; lab: the address of the demo that the page's links lead to. The files written. Raises BenchmarkError
-    where no record is of that defence."""
-    summary, settings = Summary(read_records(folder)), settings_of(folder)
+    comparison with what papers printed, and all of it as one page. summary: of the records, where they have
+    been read already; other: the defence that differences are to; lab: the address of the demo that the
+    page's links lead to. The files written. Raises BenchmarkError where no record is of that defence."""
+    summary, settings = summary or Summary(read_records(folder)), settings_of(folder)
     if other != BARE and other not in set(summary.records["defense"]):
         raise BenchmarkError(f"No record in {folder} is of “{other}”: name a defence that was run there.")
     paired = paired_markdown(summary, other)
@@ -45,6 +45,8 @@ def write(folder: Path, other: str = BARE, lab: str = LAB) -> list[Path]:
     pictures = [folder / f"{name}.{kind}" for name in made for kind in KINDS]
     for path in pictures:
         path.write_bytes(as_file(made[path.stem].figure, path.suffix[1:]))
+        if path.suffix[1:] == KINDS[-1]:
+            del made[path.stem]  # as large in memory as all records of a long run
     return [*(folder / name for name in texts), *pictures]
 
 

@@ -136,7 +136,7 @@ def _to_reproduce(plan: Plan, sizes: Mapping[str, int], model: str) -> list[str]
     for trial in plan.trials:
         cells: dict[str, dict[str, str]] = {}
         for dataset, defense in product(sizes, plan.defenses):
-            for _, row in counterparts(printed, dataset, defense, trial).head(1).iterrows():
+            for row in counterparts(printed, dataset, defense, trial)[:1]:
                 value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
                 off = 2**0.5 * half_width(sizes[dataset], value)
                 cells.setdefault(dataset_title(dataset), {})[title_of(defense)] = f"{value:.2f} ±{off:.2f}"

@@ -16,10 +16,10 @@ from markupsafe import Markup
 from demo_core.benchmark.charts import CAPTIONS, Chart
 from demo_core.benchmark.checks import checked
 from demo_core.benchmark.gallery import OUTCOMES, SHOWN, Cell, Picture, cells, pictures
-from demo_core.benchmark.records import FILES_OF, Settings
+from demo_core.benchmark.records import COSTS, FIXED, Settings
 from demo_core.benchmark.report import NOTHING_PUBLISHED, said_of, title_of_attack
 from demo_core.benchmark.summary import BARE, Summary
-from demo_core.benchmark.tables import COSTS, dataset_title, in_table_order
+from demo_core.benchmark.tables import dataset_title, in_table_order
 from demo_core.defenses import in_order, title_of
 from demo_core.plots import cut_up, svg_head
 
@@ -27,6 +27,13 @@ LAB = "http://127.0.0.1:7860/"  # where the demo is, if it runs on this machine
 LISTED = 12_000  # pictures of all galleries together: a page stays small enough for a phone
 MOST = 24  # of one list
 CHARTS = ("cost", "robust", "curves")  # what the others show is in the tables
+# Settings that are shown, in words: names of classes and of files are in the galleries.
+SETTING_KINDS = {
+    FIXED: "All records",
+    "datasets": "Data sets",
+    "defenses": "Defences",
+    "surrogate": "The model that attacks were carried over from",
+}
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -112,7 +119,7 @@ def page(
         title=subject,
         made=made,
         settings=settings,
-        files_of=FILES_OF,
+        setting_kinds=SETTING_KINDS,
         parts=list(_parts(summary, settings, cut, other)),
         groups=groups,
         outcomes=OUTCOMES,

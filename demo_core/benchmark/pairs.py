@@ -6,25 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binom, norm
+from scipy.stats import binom
 
 from demo_core.benchmark.answers import Answers
-from demo_core.benchmark.tables import GROUP, mean_over
+from demo_core.benchmark.tables import GROUP, Floats, mean_over, wilson
 
 PAIR = [*GROUP, "other"]
-Z = float(norm.ppf(0.975))
-
-Floats = npt.NDArray[np.float64]
-
-
-def wilson(share: Floats, number: Floats) -> tuple[Floats, Floats]:
-    """Both ends of Wilson's 95 % interval of shares in [0, 1]; 0 and 1 where nothing was counted."""
-    number = np.maximum(number, 1e-9)
-    middle = (share + Z**2 / (2 * number)) / (1 + Z**2 / number)
-    half = Z / (1 + Z**2 / number) * np.sqrt(share * (1 - share) / number + Z**2 / (4 * number**2))
-    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
 def paired_interval(both: Floats, gained: Floats, lost: Floats, neither: Floats) -> tuple[Floats, Floats]:
@@ -89,15 +77,9 @@ def best(found: pd.DataFrame, compared: pd.DataFrame) -> set[tuple[str, str, str
     """The rows (data set, defence, attack) of a `table` that are as good as the best of their data set and
     attack: the best, and all whose difference to it may be nought by its interval. None where that would be
     all of them. compared: their `pairs`."""
-    kept: set[tuple[str, str, str]] = set()
-    rivals = {key: mine for key, mine in compared.groupby(["dataset", "attack", "other"], sort=False)}
-    for (dataset, attack), mine in found.groupby(["dataset", "attack"], sort=False):
-        defenses = mine.index.get_level_values("defense")
-        top = defenses[int(np.argmax(mine["accuracy"].to_numpy()))]
-        others = rivals.get((dataset, attack, top))
-        if others is None:
-            continue
-        alike = others[others["high"] >= 0].index.get_level_values("defense")
-        if len(alike) + 1 < len(defenses):
-            kept |= {(str(dataset), str(defense), str(attack)) for defense in (top, *alike)}
-    return kept
+    tops = {(key[0], key[2]): key[1] for key in found["accuracy"].groupby(["dataset", "attack"]).idxmax()}
+    rows = zip(compared.index, compared["high"] >= 0)
+    met = [(key[:3], alike) for key, alike in rows if tops.get((key[0], key[2])) == key[3]]
+    apart = {(dataset, attack) for (dataset, _, attack), alike in met if not alike}
+    shared = {key for key, alike in met if alike and (key[0], key[2]) in apart}
+    return shared | {(dataset, tops[dataset, attack], attack) for dataset, attack in apart}

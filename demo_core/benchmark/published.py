@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable
 from typing import Any, cast
 
 import pandas as pd
@@ -30,16 +32,16 @@ def published() -> pd.DataFrame:
     return pd.read_csv(PUBLISHED, keep_default_na=False, na_values=[""]).fillna({"note": ""})
 
 
-Printed = dict[tuple[str, str], pd.DataFrame]  # rows of `published` by data set and defence
+Row = dict[Hashable, Any]  # of `published`
+Printed = dict[tuple[str, str], list[Row]]  # by data set and defence
 
 
 def published_of(model: str) -> Printed:
     """What papers printed of a model's backbone; nothing of one that they did not have."""
-    printed = published()
-    mine = printed[printed["backbone"] == BACKBONES.get(model)]
-    return {
-        (str(dataset), str(named)): part for (dataset, named), part in mine.groupby(["dataset", "defense"])
-    }
+    printed, found = published(), Printed()
+    for row in printed[printed["backbone"] == BACKBONES.get(model)].to_dict("records"):
+        found.setdefault((row["dataset"], row["defense"]), []).append(row)
+    return found
 
 
 def published_titles() -> pd.DataFrame:
@@ -73,7 +75,7 @@ def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataF
         dataset, defense, attack = cast(tuple[str, str, str], key)
         if not (trial := trial_or_none(attack)):
             continue
-        for _, row in counterparts(printed, dataset, defense, trial).iterrows():
+        for row in counterparts(printed, dataset, defense, trial):
             value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
             reasons = _reasons(dataset, defense, trial, int(mine["pictures"]), row, settings)
             rows.append(
@@ -91,20 +93,23 @@ def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def counterparts(printed: Printed, dataset: str, defense: str, trial: Trial) -> pd.DataFrame:
+def counterparts(printed: Printed, dataset: str, defense: str, trial: Trial) -> list[Row]:
     """The published rows of the same data set, defence and attack, with its eps and steps."""
-    theirs = printed.get((dataset, PUBLISHED_DEFENSES.get(defense, defense)))
-    if theirs is None or trial.predicted:  # papers start from the true label
-        return pd.DataFrame()
+    theirs = printed.get((dataset, PUBLISHED_DEFENSES.get(defense, defense)), [])
+    if trial.predicted:  # papers start from the true label
+        return []
     if trial.attack == CLEAN:
-        return theirs[theirs["clean_acc"].notna()].drop_duplicates("clean_acc")
+        known: dict[float, Row] = {}
+        for row in theirs:
+            known.setdefault(row["clean_acc"], row)
+        return [row for value, row in known.items() if not math.isnan(value)]
     name = "bpda" if trial.adaptive else PUBLISHED_ATTACKS[trial.attack]
-    same = (theirs["eps_255"] == trial.eps) & (theirs["attack_steps"] == trial.steps)
-    return theirs[(theirs["attack"] == name) & same]
+    budget = (name, trial.eps, trial.steps)
+    return [row for row in theirs if (row["attack"], row["eps_255"], row["attack_steps"]) == budget]
 
 
 def _reasons(
-    dataset: str, defense: str, trial: Trial, pictures: int, row: pd.Series, settings: dict[str, Any]
+    dataset: str, defense: str, trial: Trial, pictures: int, row: Row, settings: dict[str, Any]
 ) -> list[str]:
     """In what a figure of a run is not like a published row's; empty where they can be compared."""
     behind = [DATASETS[key] for key in (PAPERS if dataset.startswith(AVERAGE) else [dataset])]

@@ -24,6 +24,7 @@ from demo_core.benchmark.trials import BenchmarkError
 
 COLUMNS = "dataset index label attack defense predicted forward backward milliseconds".split()
 KEY = ["dataset", "attack", "defense", "index"]
+COSTS = ["forward", "backward", "milliseconds"]
 # What follows from the key and the settings; costs differ from run to run.
 ANSWER = ["label", "predicted"]
 PATIENCE = 60.0  # seconds that a reader waits for a writer who is just committing
@@ -45,7 +46,7 @@ NUMBERS = (
     "SELECT picture, label, predicted, forward, backward, milliseconds FROM records"
     " ORDER BY dataset, attack, defense, picture"
 )
-AT_ONCE = 50_000  # records that are held as Python's own numbers
+AT_ONCE = 20_000  # records that are held as Python's own numbers
 
 Settings = dict[str, dict[str, Any]]  # by kind, then by name
 
@@ -216,7 +217,7 @@ def _joined_records(files: Sequence[Path]) -> pd.DataFrame:
     for path in files:
         with _opened(path) as file:
             parts.append(_records_of(file))
-    found = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=COLUMNS)])
+    found = _one_below_the_other([part for part in parts if len(part)])
     if len(parts) < 2:
         return found
     found = found.drop_duplicates([*KEY, *ANSWER])
@@ -229,17 +230,34 @@ def _joined_records(files: Sequence[Path]) -> pd.DataFrame:
     return found.sort_values(KEY, ignore_index=True)
 
 
+def _one_below_the_other(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Files' records, their words still categories, in the order of the alphabet."""
+    if not parts:
+        return pd.DataFrame(columns=COLUMNS)
+    words = {
+        name: sorted({word for part in parts for word in part[name].cat.categories})
+        for name in parts[0].select_dtypes("category")
+    }
+    same = ({name: part[name].cat.set_categories(words[name]) for name in words} for part in parts)
+    return pd.concat([part.assign(**columns) for part, columns in zip(parts, same)])
+
+
 def _records_of(file: sqlite3.Connection) -> pd.DataFrame:
     """One file's records: COLUMNS, in the order of their keys. The words of a million of them are a few, and
-    stand in memory once; its numbers as numpy's."""
+    stand in memory once, as categories; its numbers as numpy's."""
     file.execute("BEGIN")  # both answers are of one moment
     groups = pd.DataFrame(file.execute(GROUPS), columns=["dataset", "attack", "defense", "size"])
-    numbers = np.empty((int(groups["size"].sum()), 6))
+    sizes = groups.pop("size").to_numpy(int)
+    whole, costs = np.empty((3, sizes.sum()), np.int32), np.empty((3, sizes.sum()))
     cursor, start = file.execute(NUMBERS), 0
     while rows := cursor.fetchmany(AT_ONCE):
-        numbers[start : start + len(rows)] = rows
-        start += len(rows)
-    words = groups.loc[groups.index.repeat(groups.pop("size"))].reset_index(drop=True)
-    whole = dict(zip(["index", *ANSWER], numbers[:, :3].astype(np.int64).T))
-    costs = dict(zip(["forward", "backward", "milliseconds"], numbers[:, 3:].T))
-    return words.assign(**whole, **costs)[COLUMNS]
+        block, part = np.array(rows).T, slice(start, start + len(rows))
+        whole[:, part], costs[:, part], start = block[:3], block[3:], part.stop
+    return pd.DataFrame(
+        {
+            **{name: groups[name].astype("category").repeat(sizes).array for name in groups},
+            **dict(zip(["index", *ANSWER], whole)),
+            **dict(zip(COSTS, costs)),
+        },
+        copy=False,
+    )[COLUMNS]

@@ -148,7 +148,7 @@ def marks(key: str) -> dict[str, Finding]:
     records = shipped(key)
     if records is None or records.empty:
         return {}
-    largest = records.groupby("dataset")["index"].nunique().idxmax()
+    largest = records.groupby("dataset", observed=True)["index"].nunique().idxmax()
     return {
         finding.defense: finding for finding in findings(answers_of(records[records["dataset"] == largest]))
     }

@@ -10,8 +10,9 @@ import pandas as pd
 
 from demo_core.benchmark.answers import Answers, answers_of
 from demo_core.benchmark.pairs import best, mean_pairs, pairs
+from demo_core.benchmark.records import COSTS
 from demo_core.benchmark.standing import standing
-from demo_core.benchmark.tables import COSTS, datasets_of, mean_table, table, worst_cases
+from demo_core.benchmark.tables import datasets_of, mean_table, table, worst_cases
 from demo_core.benchmark.trials import CLEAN
 
 BARE = "none"  # what a defence is compared with, where nothing else is asked for

@@ -209,7 +209,12 @@ def overview() -> str:
     means = {key: found[list(JUDGED_BY)].mean(axis=1) for key, found in accuracy.items()}
     wide = {key: mean_of_the_sets(found) for key, found in records.items()}
     first = judged[KEYS[0]]
-    cost = first[["forward", "backward"]].sum(axis=1).groupby([first["defense"], first["attack"]]).mean()
+    cost = (
+        first[["forward", "backward"]]
+        .sum(axis=1)
+        .groupby([first["defense"], first["attack"]], observed=True)
+        .mean()
+    )
     pictures = first[first["attack"] == CLEAN]["index"].nunique()
     lines = [
         f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(JUDGED_BY[1])} / "

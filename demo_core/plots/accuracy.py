@@ -28,6 +28,7 @@ from demo_core.plots.style import (
 # In the order of the table of defences: none first, in the colour of words; ours last.
 _COLOURS = ("", "#999999", "#E69F00", "#56B4E9", KNOWING, CLEAN, "#8C6D31", ATTACKED, DEFENDED)
 _MARKS = "osD^v<>Ph"
+TALLEST = 9000  # pixels of a figure as PNG
 
 
 def look_of(key: str, keys: Iterable[str], paper: Paper = WHITE) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def accuracy_figure(
     piles = {name: pile.droplevel("dataset") for name, pile in found.groupby("dataset", sort=False)}
     room = 0.16 + 0.09 * len(keys)  # inches for an attack
     heights = [0.8 + room * len(pile.index.unique("attack")) for pile in piles.values()]
-    figure = new_figure(7.2, sum(heights) + 0.6, paper, dpi=150)
+    height = sum(heights) + 0.6
+    figure = new_figure(7.2, height, paper, dpi=min(150, TALLEST / height))
     grid = figure.subplots(len(piles), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (name, pile) in zip(grid, piles.items()):
         dress(axes, paper).set_title(str(name), **words_in(paper, TITLE_SIZE))
@@ -103,16 +105,9 @@ def _draw_curve(axes: Axes, found: pd.DataFrame, which: tuple[str, str, str], lo
     if which not in found.index.droplevel("eps"):
         return
     line = found.xs(which, level=("dataset", "defense", "attacker"))
-    axes.errorbar(
-        line.index,
-        line["accuracy"],
-        yerr=[line["accuracy"] - line["low"], line["high"] - line["accuracy"]],
-        linestyle="--" if "markerfacecolor" in look else "-",
-        linewidth=1,
-        elinewidth=0.5,
-        label=title_of(which[1]),
-        **look,
-    )
+    axes.vlines(line.index, line["low"], line["high"], colors=look["color"], linewidths=0.5)
+    style = "--" if "markerfacecolor" in look else "-"
+    axes.plot(line.index, line["accuracy"], linestyle=style, linewidth=1, label=title_of(which[1]), **look)
 
 
 def _draw_data_set(
@@ -125,15 +120,9 @@ def _draw_data_set(
             continue
         mine = pile.xs(key, level="defense")
         offset = (place - (len(keys) - 1) / 2) * 0.8 / len(keys)
-        axes.errorbar(
-            mine["accuracy"],
-            [attacks.index(attack) + offset for attack in mine.index],
-            xerr=[mine["accuracy"] - mine["low"], mine["high"] - mine["accuracy"]],
-            linestyle="none",
-            elinewidth=0.8,
-            label=title_of(key),
-            **look_of(key, keys, paper),
-        )
+        look, places = look_of(key, keys, paper), [attacks.index(attack) + offset for attack in mine.index]
+        axes.hlines(places, mine["low"], mine["high"], colors=look["color"], linewidths=0.8)
+        axes.plot(mine["accuracy"], places, linestyle="none", label=title_of(key), **look)
     for edge in range(1, len(attacks)):
         axes.axhline(edge - 0.5, color="0.5", alpha=0.3, linewidth=0.6, zorder=0)
     axes.set_yticks(range(len(attacks)), [title_of_attack(attack) for attack in attacks])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -46,11 +47,9 @@ def name_points(
     room = Bbox(inner.get_points() * scale)
     points = points * scale
     taken = [Bbox.from_bounds(x - 2.5, y - 2.5, 5, 5) for x, y in points]
-    font = FontProperties(family=FAMILY, size=size)
     for number in np.argsort(-points[:, 1]):  # from the top down
         x, y = points[number]
-        extent = TextPath((0, 0), names[number], prop=font).get_extents()
-        box = _free(x, y, _Size(extent.width * 1.04 + 1, size), room, taken)
+        box = _free(x, y, _Size(_width(names[number], size) * 1.04 + 1, size), room, taken)
         taken.append(box)
         far = np.hypot(max(box.x0 - x, 0, x - box.x1), max(box.y0 - y, 0, y - box.y1)) > LEADER
         axes.annotate(
@@ -66,6 +65,11 @@ def name_points(
             annotation_clip=False,
             **words_in(paper, size),
         ).set_in_layout(False)
+
+
+@lru_cache(maxsize=1000)
+def _width(name: str, size: float) -> float:
+    return float(TextPath((0, 0), name, prop=FontProperties(family=FAMILY, size=size)).get_extents().width)
 
 
 def _free(x: float, y: float, size: _Size, room: Bbox, taken: list[Bbox]) -> Bbox:

@@ -20,7 +20,7 @@ from matplotlib.text import Text
 # Okabe & Ito's colour-blind safe palette: the same meanings on the whole page.
 CLEAN, ATTACKED, DEFENDED, KNOWING = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "defended": DEFENDED}  # by role
-_POINTS, _ROOM = 72, 3.0  # of an inch; around what is cut out of a figure, for another font than was measured
+_POINTS, _ROOM = 72, 3.0  # in an inch; around what is cut out of a figure, for another font than was measured
 FAMILY, SIZE, TITLE_SIZE = "sans-serif", 10.0, 12.0  # of words, in points
 _NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _PART = re.compile(r'<g id="[\w.]+_\d+">')  # matplotlib's names of a figure's parts, the same in every figure
@@ -49,8 +49,11 @@ def settled(figure: Figure) -> Figure:
     """The figure, all its axes where they stay: they are arranged now, and not again by each file that is
     made of it."""
     if engine := figure.get_layout_engine():
+        dpi = figure.dpi
+        figure.set_dpi(_POINTS)  # what is measured on is as large as the figure, and stays
         engine.execute(figure)
-    figure.set_layout_engine("none")
+        figure.set_dpi(dpi)
+    figure.set_layout_engine(None)  # with "none" each file would be drawn twice
     return figure
 
 

@@ -1019,6 +1019,9 @@ def test_the_benchmark_is_hidden_until_asked_for(page):
     assert page.get_by_text("Benchmark", exact=True).count() == 0
 
 
+VALUES = "cells => cells.map(cell => cell.dataset.v)"
+
+
 def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp_path):
     own_pictures(data_folder / "holiday")
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
@@ -1060,4 +1063,17 @@ def test_a_benchmark_runs_stops_and_is_downloaded(browser, url, data_folder, tmp
         tab.locator("#bench-download").click()
     download.value.save_as(tmp_path / "table.md")
     assert re.search(r"\| clean +\| 6 +\|", (tmp_path / "table.md").read_text())
+    with tab.expect_download() as download:
+        tab.locator("#bench-report").click()
+    download.value.save_as(tmp_path / "report.html")
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.goto(f"file://{tmp_path / 'report.html'}")
+    tab.locator("td a").first.click()  # a figure opens the pictures behind it
+    expect(tab.locator(":target h4")).to_be_in_viewport()
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390  # what is wider has a box of its own
+    column = tab.locator("thead th").nth(1)
+    column.locator("button").click()
+    expect(column).to_have_attribute("aria-sort", "descending")
+    values = [float(v) for v in tab.locator("tbody").first.locator("td:nth-child(2)").evaluate_all(VALUES)]
+    assert len(values) == 3 and values == sorted(values, reverse=True)
     tab.close()
