@@ -21,7 +21,11 @@ PREFIX = "/some/demo"
 
 @pytest.fixture(scope="module")
 def origin():
-    with started(GRADIO_ROOT_PATH=PREFIX) as (address, _), behind_a_proxy(address, PREFIX) as found:
+    """As on a Space, which asks for rendering on the server."""
+    with (
+        started(GRADIO_ROOT_PATH=PREFIX, GRADIO_SSR_MODE="true") as (address, _),
+        behind_a_proxy(address, PREFIX) as found,
+    ):
         yield found
 
 
@@ -49,6 +53,7 @@ def test_behind_a_proxy_in_a_frame_a_run_works_is_downloaded_and_its_link_is_the
     tab.goto(asked)
     page = tab.frame_locator("iframe")
     page.locator(".guess-skip").click(timeout=PATIENCE)
+    expect(page.locator(".lab").first).to_have_css("display", "grid")
     expect(page.locator(".verdict .say")).to_contain_text("Recovered", timeout=PATIENCE)
 
     page.locator('#examples button[data-title="rocket"]').click()
