@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from demo_core.story.settings import Chosen
-from demo_core.ui import api, bench, handlers, lab, lent, suspicion
+from demo_core.ui import api, handlers, lab, lent, measuring, suspicion
 from demo_core.ui import arena as race
 from demo_core.ui.handlers import Session
 from demo_core.ui.lent import LONGEST, Packer, Unpacker, seconds_of
@@ -121,9 +121,9 @@ def test_a_gpu_is_asked_for_as_long_as_the_steps_take(space):
 
 
 def test_the_benchmark_says_that_a_moment_is_too_short_for_it(monkeypatch):
-    monkeypatch.setattr(bench, "IS_LENT", True)
-    with pytest.raises(bench.BenchmarkError, match="machine of your own"):
-        next(bench.live(None, "photo", ["Examples"], ["clean"], ["none"], 1, 0, ROOT))
+    monkeypatch.setattr(measuring, "IS_LENT", True)
+    with pytest.raises(measuring.BenchmarkError, match="machine of your own"):
+        next(measuring.live(None, None))
 
 
 def test_the_package_is_used_where_it_lends_and_costs_nothing_elsewhere(monkeypatch, tmp_path):
