@@ -30,13 +30,12 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import CACHE_VARIABLE, MODELS, ModelUnavailable, fit_of, profile_of
 from demo_core.pictures import open_picture, to_photo
 from demo_core.shelf import Shelf
-from demo_core.stages import LOADING, Stage
+from demo_core.stages import LOADING, Stage, telling
 from demo_core.story.run import Run
 from demo_core.story.scenes import on_model, scene_of
 from demo_core.ui import handlers
 from demo_core.ui.host import Host
 
-ASK_EVERY = 0.2  # seconds between two looks at a model that is on its way
 FIRST_FRAME, WHOLE_STORY = 3.0, 30.0  # seconds that a visitor may wait, on two cores
 
 
@@ -51,14 +50,10 @@ class Finding:
 
 
 def loading(shelf: Shelf, key: str) -> Iterator[Finding]:
-    """The model comes as it does for a visitor. Raises ModelUnavailable."""
+    """The model comes, and says meanwhile how much of it is here. Raises ModelUnavailable."""
     then, told = time.monotonic(), list[Stage]()
-    if arrival := shelf.bring(key):
-        while not arrival.model.done():
-            if arrival.stage and arrival.stage not in told:
-                told.append(arrival.stage)
-            time.sleep(ASK_EVERY)
-        arrival.model.result()
+    with telling(told.append):
+        shelf(key)
     came = [stage for stage in told if stage.kind == LOADING]
     how = f"{came[-1].done / 1e6:.0f} MB at {came[-1].speed / 1e6:.0f} MB/s" if came else "from this machine"
     yield Finding("the model comes", f"{how}, {time.monotonic() - then:.1f} s until it can be used")

@@ -19,9 +19,7 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setenv(CACHE_VARIABLE, "set anew by the script")
     monkeypatch.setattr(real_clips, "EXAMPLES", real_clips.EXAMPLES[:3])
-    monkeypatch.setattr(real_clips, "ASK_EVERY", 0.01)
     with hub_here(monkeypatch, tmp_path / "cache") as found:
-        found.pause = 0.1
         yield found
     reel.stored.cache_clear()
 
