@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from demo_core.examples import EXAMPLES
+from demo_core.models import CACHE_VARIABLE, study_of
 from demo_core.story.settings import Chosen
-from demo_core.ui import api, bench, handlers, lab, lent, suspicion
+from demo_core.ui import api, handlers, lab, lent, measuring, suspicion, trust
 from demo_core.ui import arena as race
 from demo_core.ui.handlers import Session
 from demo_core.ui.lent import LONGEST, Packer, Unpacker, seconds_of
@@ -97,6 +99,17 @@ def test_an_endpoint_answers_where_its_gpu_is_lent(space):
     assert report["before"] == report["after"] and picture.size[0] >= 224 and len(asked) == 1
 
 
+def test_a_model_is_measured_where_its_gpu_is_lent(space, monkeypatch, tmp_path, clip):
+    """And its study is kept where the page is."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(handlers, "model", lambda key: clip)
+    monkeypatch.setattr(trust, "example_pictures", lambda: [e.path for e in EXAMPLES[:2]])
+    study_of.cache_clear()
+    assert "as published" in after(handlers.told(trust.measure, "vit-b-32"))["gate"]
+    assert asked == [LONGEST] and study_of("vit-b-32").pictures == 2
+    study_of.cache_clear()
+
+
 def test_each_tensor_crosses_once():
     pack, unpack = Packer(), Unpacker()
     first, second = torch.rand(3), torch.rand(1000)
@@ -121,9 +134,9 @@ def test_a_gpu_is_asked_for_as_long_as_the_steps_take(space):
 
 
 def test_the_benchmark_says_that_a_moment_is_too_short_for_it(monkeypatch):
-    monkeypatch.setattr(bench, "IS_LENT", True)
-    with pytest.raises(bench.BenchmarkError, match="machine of your own"):
-        next(bench.live(None, "photo", ["Examples"], ["clean"], ["none"], 1, 0, ROOT))
+    monkeypatch.setattr(measuring, "IS_LENT", True)
+    with pytest.raises(measuring.BenchmarkError, match="machine of your own"):
+        next(measuring.live(None, None))
 
 
 def test_the_package_is_used_where_it_lends_and_costs_nothing_elsewhere(monkeypatch, tmp_path):
