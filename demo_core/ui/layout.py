@@ -215,7 +215,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         parts["seeds"] = gr.HTML(
             seeds_html(), elem_id="seeds", apply_default_css=False, label="several seeds"
         )
-    with gr.Tabs(elem_classes="more"):
+    with gr.Tabs(elem_classes="more", overflow_behavior="wrap"):
         with gr.Tab("Is it attacked?"):
             parts |= suspicion.parts(picture_input)
         with gr.Tab("Why this gate"):

@@ -69,13 +69,15 @@ def _not_there(request: Request, error: Exception) -> Response:
 
 
 def launch_options() -> dict:
-    """What the page needs of launch(): its look, the example files, an MCP server beside the API, no history
-    of runs in visitors' browsers, and compression of all that is no stream and no picture."""
+    """What the page needs of launch(): its look, which rendering on the server would lose, the example files,
+    an MCP server beside the API, no history of runs in visitors' browsers, and compression of all that is no
+    stream and no picture."""
     return {
         "theme": theme(),
         "css": CSS,
         "head": HEAD,
         "allowed_paths": [e.path for e in EXAMPLES],
+        "ssr_mode": False,  # what node renders has the framework's rules after ours, and its own title
         "run_history": False,
         "enable_monitoring": False,
         "state_session_capacity": LIMITS.visitors,
