@@ -231,7 +231,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
             )
         with gr.Tab("Share and take away"):
             parts["link"] = gr.HTML(share_html(first.query()), elem_id="share", js_on_load=COPY)
-            with gr.Row():
+            with gr.Row(elem_classes="files"):
                 parts["files"] = {
                     key: gr.Button(row.title, elem_id=f"take-{key}", min_width=180)
                     for key, row in FILES.items()

@@ -610,6 +610,25 @@ def test_no_tab_hides_in_a_menu(page):
     assert fits(page)
 
 
+def test_long_labels_are_cut_where_there_is_no_room(browser, url):
+    """In the bars to three lines, on the map to a few letters; the whole label is told on hover."""
+    long = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerk"
+    tab = browser.new_page(viewport={"width": 1280, "height": 720})
+    opened(tab, url)
+    say(tab, "Recovered")
+    tab.get_by_role("button", name="Labels").click()
+    tab.locator("#labels textarea").fill(f"{long}\nsomething else entirely that is long to say")
+    tab.click("#both")
+    expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
+    settle(tab)
+    name = tab.locator(f'.predictions .clean .name[title="{long}"]')
+    expect(name).to_have_text(long)
+    assert name.bounding_box()["height"] < 75
+    on_map = tab.locator(".map svg text").all_text_contents()
+    assert on_map and all(label.endswith("…") and len(label) < 30 for label in on_map)
+    tab.close()
+
+
 @pytest.mark.parametrize("key", FILES)
 def test_every_file_is_downloaded(browser, url, tmp_path, key):
     tab = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
