@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import matplotlib
 import pytest
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
 
 from demo_core import plots, story
 from demo_core.benchmark.charts import drawn
@@ -152,3 +154,13 @@ def test_nothing_of_matplotlib_is_set(draw):
     with matplotlib.rc_context(mine):
         assert draw("views") == plain
         assert all(matplotlib.rcParams[key] == value for key, value in mine.items())
+
+
+def test_a_run_s_figure_shows_its_pictures_and_says_what_they_are(clip):
+    run = made(replace(scene_of("cat"), steps=1), clip)
+    figure = run_figure(run, path_map(run))
+    said = [text.get_text() for text in figure.findobj(Text)]
+    assert len(figure.findobj(AxesImage)) == 3
+    assert any(text.startswith("PGD, 4/255; Ours; Photo CLIP") for text in said)
+    for name, answer in (("clean", run.clean), ("attacked", run.attacked), ("defended", run.defended)):
+        assert f"{name}: “{run.label(answer)}”, {answer.max().item() * 100:.1f} %" in said

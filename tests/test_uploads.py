@@ -50,7 +50,7 @@ def test_a_clean_copy_has_the_pixels_and_nothing_else_and_the_upload_goes(folder
     now[0] = uploads.GRACE
     uploads.let_go()
     assert path.exists()  # somebody has just uploaded the same again
-    os.utime(path, (0, 0))
+    monkeypatch.setattr(uploads.time, "time", lambda: path.stat().st_ctime + uploads.GRACE)
     uploads.clean_copy(str(path), {str(path)})
     now[0] = 3 * uploads.GRACE
     uploads.let_go()
@@ -76,12 +76,13 @@ def test_what_is_no_longer_there_is_said(folder):
 
 def test_what_a_killed_process_left_goes_at_the_next_start(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "home", lambda: tmp_path)
-    ages = {"kept/own/picture.png": 4000, "killed/a/picture.png": 4000, "runs/new/picture.png": 60}
-    for name, age in ages.items():
+    for name in ("kept/own/picture.png", "killed/a/picture.png", "runs/new/picture.png"):
+        if name.startswith("runs"):
+            time.sleep(0.5)
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("")
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    uploads.sweep()
+        os.utime(tmp_path / name, (0, 0))  # as of a copy of an old file
+    uploads.sweep(0.4)
     files = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.png"))]
     assert files == ["kept/own/picture.png", "runs/new/picture.png"]  # of its own, gradio takes care
     assert not (tmp_path / "killed").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from demo_core.defenses.drift import Study
+from demo_core.models import MODELS
 from demo_core.plots.style import (
     ATTACKED,
     CLEAN,
@@ -23,12 +25,36 @@ from demo_core.plots.style import (
 )
 from demo_core.story.axes import HEIGHT, ROWS, WIDTH, SignalAxes, Tick, drift_of, seen, signals_of
 from demo_core.story.run import Run, Signals
+from demo_core.story.summary import summary
 
+_LONG = 28  # letters of a label that there is room for
 _MARKS = {"clean": "o", "attacked": "s"}
 
 
 def _places(marks: tuple[Tick, ...]) -> tuple[list[float], list[str]]:
     return [place for place, _ in marks], [words for _, words in marks]
+
+
+def _shortened(label: str) -> str:
+    return shorten(label, _LONG, placeholder=" …") if len(label) > _LONG else label
+
+
+def _draw_pictures(figure: FigureBase, run: Run) -> None:
+    """The pictures of the run, each with its answer, under the run's settings."""
+    shown = [("clean", run.pixels, run.clean)]
+    if run.attacked is not None and run.attack_delta is not None and not run.control:
+        shown.append(("attacked", run.pixels + run.attack_delta, run.attacked))
+    if run.defended is not None and run.defence_delta is not None:
+        shown.append(("defended", shown[-1][1] + run.defence_delta, run.defended))
+    places = cast("Sequence[Axes]", figure.subplots(1, 3))
+    for axes in places:
+        axes.set_axis_off()
+    for axes, (name, pixels, answer) in zip(places, shown):
+        axes.imshow(pixels[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy())
+        said = f"{name}: “{_shortened(run.label(answer))}”, {answer.max().item() * 100:.1f} %"
+        axes.set_title(said, parse_math=False, **words_in(WHITE))
+    title = f"{summary(run.settings, run.control)['short']}; {MODELS[run.settings.model].title}"
+    figure.suptitle(title, parse_math=False, **words_in(WHITE, 11))
 
 
 def _draw_drift(figure: FigureBase, run: Run) -> None:
@@ -56,7 +82,7 @@ def _draw_drift(figure: FigureBase, run: Run) -> None:
         words = "counterattack: from the attacked picture"
         axes.plot(at_steps, pushes, "^--", color=DEFENDED, alpha=0.6, label=words)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", **legend_in(WHITE, 9))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1, **legend_in(WHITE, 9))
 
 
 def _draw_signals(figure: FigureBase, run: Run, study: Study | None) -> None:
@@ -93,13 +119,14 @@ def _draw_points(axes: Axes, found: SignalAxes, points: dict[str, Signals]) -> N
     for role, signals in points.items():
         value = signals[found.name]
         axes.plot([value], [ROWS[role]], _MARKS[role], color=COLOURS[role], markersize=9)
-        leftwards = value > 0.7 * found.x[1]
+        leftwards, line = value > 0.7 * found.x[1], found.threshold
+        crossed = line is not None and not leftwards and value < line < value + 0.25 * found.x[1]
         note = axes.annotate(
             f"{role} {value:.3f}",
-            (value, ROWS[role]),
+            (line if crossed else value, ROWS[role]),
             textcoords="offset points",
             va="center",
-            xytext=(-9 if leftwards else 9, 0),
+            xytext=(-9 if leftwards else 4 if crossed else 9, 0),
             ha="right" if leftwards else "left",
             **words_in(WHITE, 9.5),
         )
@@ -122,10 +149,16 @@ def _draw_map(figure: FigureBase, run: Run, found: dict[str, Any]) -> None:
     for index, x, y in found["labels"]:
         arrow = {"arrowstyle": "->", "color": "grey", "alpha": 0.6}
         axes.annotate("", (x * reach, y * reach), (0, 0), arrowprops=arrow)
-        place = np.array([x, y]) / max(np.hypot(x, y), 1e-9) * reach * 1.08
+        place = np.array([x, y]) * reach * 1.05
         side, style = "left" if x >= 0 else "right", words_in(WHITE, 9)
         axes.text(
-            place[0], place[1], run.settings.labels[index], va="center", ha=side, parse_math=False, **style
+            place[0],
+            place[1],
+            _shortened(run.settings.labels[index]),
+            va="center",
+            ha=side,
+            parse_math=False,
+            **style,
         )
     axes.set(xlim=(-1.7 * reach, 1.7 * reach), ylim=(-1.15 * reach, 1.15 * reach), xticks=[], yticks=[])
     title = f"the way through the embedding (two dimensions: {found['kept']:.0%} of it)"
@@ -134,9 +167,12 @@ def _draw_map(figure: FigureBase, run: Run, found: dict[str, Any]) -> None:
 
 
 def run_figure(run: Run, found: dict[str, Any], study: Study | None = None) -> Figure:
-    """A run's drift, signals and way (found: reel.path_map's), side by side on white, for a file."""
-    figure = new_figure(3 * WIDTH / 72, HEIGHT / 72, WHITE)
-    drift, signal, way = cast("Sequence[FigureBase]", figure.subfigures(1, 3))
+    """A run's pictures with what was said of them, and below them its drift, signals and way (found:
+    reel.path_map's), side by side on white, for a file."""
+    figure = new_figure(3 * WIDTH / 72, 2 * HEIGHT / 72, WHITE)
+    above, below = cast("Sequence[FigureBase]", figure.subfigures(2, 1))
+    _draw_pictures(above, run)
+    drift, signal, way = cast("Sequence[FigureBase]", below.subfigures(1, 3))
     _draw_drift(drift, run)
     _draw_signals(signal, run, study)
     _draw_map(way, run, found)

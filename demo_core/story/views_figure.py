@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from demo_core.defenses import DEFENSES, SIGNALS, VIEW_DRIFT, Profile
+from demo_core.defenses import DEFENSES, SIGNALS, VIEW_DRIFT, Gate, Profile
 from demo_core.defenses.drift import LEVELS, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.plots.study import broken, log_drift
 from demo_core.plots.style import ATTACKED, CLEAN, PAGE, dress, legend_in, new_figure, words_in
@@ -61,11 +61,14 @@ def _draw_study(noise: Axes, views: Axes, study: Study, eps: float) -> None:
 
 
 def _draw_rules(noise: Axes, views: Axes, profile: Profile) -> None:
-    """The line that each defence of the table draws, if any: beyond it, it engages."""
+    """The line that each defence of the table draws, if any: beyond it, it engages. Those that draw the same
+    one are named beside it together."""
+    titles: dict[Gate, list[str]] = {}
     for row in DEFENSES.values():
         gate = row.gate(profile)
-        if gate is None:
-            continue
+        if gate is not None:
+            titles.setdefault(gate, []).append(row.title)
+    for gate, named in titles.items():
         signal = SIGNALS[gate.signal]
         if not (signal.noise or signal.view):
             continue
@@ -76,7 +79,7 @@ def _draw_rules(noise: Axes, views: Axes, profile: Profile) -> None:
             place = float(_PROBES.index(signal.view))
         axes.plot([place - 0.4, place + 0.4], [drift] * 2, color=PAGE.words, linewidth=1.5)
         axes.annotate(
-            f"{row.title}: {'below' if gate.below else 'above'}",
+            f"{'; '.join(named)}: {'below' if gate.below else 'above'}",
             (place - 0.45, drift),
             va="center",
             ha="right",

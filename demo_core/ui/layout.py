@@ -215,7 +215,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         parts["seeds"] = gr.HTML(
             seeds_html(), elem_id="seeds", apply_default_css=False, label="several seeds"
         )
-    with gr.Tabs(elem_classes="more"):
+    with gr.Tabs(elem_classes="more", overflow_behavior="wrap"):
         with gr.Tab("Is it attacked?"):
             parts |= suspicion.parts(picture_input)
         with gr.Tab("Why this gate"):
@@ -231,7 +231,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
             )
         with gr.Tab("Share and take away"):
             parts["link"] = gr.HTML(share_html(first.query()), elem_id="share", js_on_load=COPY)
-            with gr.Row():
+            with gr.Row(elem_classes="files"):
                 parts["files"] = {
                     key: gr.Button(row.title, elem_id=f"take-{key}", min_width=180)
                     for key, row in FILES.items()

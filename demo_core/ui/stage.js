@@ -1,10 +1,11 @@
 // The stage: plays, scrubs and draws a reel (demo_core/story/reel.py) without asking the server.
 // Runs as gr.HTML's js_on_load, which gives it: element, props, watch. All that it says comes with the page or the reel.
 const ACT_TIME = 3600, MOMENT = [220, 2600], REST = 900;  // ms: of an act, of one of its moments, and at its end
+const WORD = 5.2, LONG = 24;  // of a plot: the width of a letter, and the letters of a label that there is room for
 const CIVIDIS = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]];
 const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
+const percent = (share) => (share < 1 && share >= 0.9995 ? ">\u00a099.9" : (100 * share).toFixed(1)) + "\u00a0%";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;
@@ -12,6 +13,8 @@ const left = new Set(), drawn = {};
 
 // One of the page's own sentences, with the values in their places.
 function say(key, values = {}) { return page.words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]); }
+
+function shortened(label) { return label.length > LONG ? label.slice(0, LONG - 1) + "…" : label; }
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
@@ -179,6 +182,7 @@ function showPredictions() {
       line.hidden = !found;
       if (!found) continue;
       text(line.children[0], reel.labels[found[0]]);
+      line.children[0].title = reel.labels[found[0]];
       text(line.children[1], percent(found[1]));
       line.children[2].firstChild.style.width = 100 * found[1] + "%";
     }
@@ -379,12 +383,13 @@ function drawDrift() {
 function drawSignal() {
   const svg = plot("signal", drawSignalAxes), tested = latest(2) >= 0, shapes = { clean: "circle", attacked: "square" };
   reel.signal.forEach((found, signal) => {
-    const { at, left, right } = scaled("signal", found, signal);
+    const { at, left, right } = scaled("signal", found, signal), gate = found.threshold === null ? NaN : at(found.threshold, 0)[0];
     for (const [name, row] of Object.entries(page.plot.rows)) {
       if (!reel.signals[name] || (name === "attacked" && !tested)) continue;
       const value = reel.signals[name][signal], [x, y] = at(value, row), leftwards = x > left + 0.7 * (right - left);
+      const words = name + " " + value.toFixed(3), crosses = !leftwards && x < gate && gate < x + 9 + WORD * words.length;  // then they stand beyond it
       marker(svg, shapes[name], [x, y], 4.5, { class: name + " mark" });
-      draw(svg, "text", { x: x + (leftwards ? -9 : 9), y: y + 3.5, "text-anchor": leftwards ? "end" : "start", class: "halo" }, name + " " + value.toFixed(3));
+      draw(svg, "text", { x: leftwards ? x - 9 : crosses ? gate + 4 : x + 9, y: y + 3.5, "text-anchor": leftwards ? "end" : "start", class: "halo" }, words);
     }
   });
   drawThreshold(svg, tested);
@@ -407,7 +412,7 @@ function drawMap() {
     const way = ly > middle[1] ? -11 : 11;
     for (let tries = 0; tries < 9 && taken.some(([a, b]) => Math.abs(a - lx) < 60 && Math.abs(b - ly) < 11); tries++) ly += way;
     taken.push([lx, ly]);
-    draw(svg, "text", { x: lx, y: ly, "text-anchor": Math.cos(angle) < 0 ? "end" : "start", class: "halo" }, "→ " + reel.labels[index]);
+    draw(svg, "text", { x: lx, y: ly, "text-anchor": Math.cos(angle) < 0 ? "end" : "start", class: "halo" }, "→ " + shortened(reel.labels[index]));
   }
   const points = reel.map.points.map(at), acts = reel.frames.map((f) => f.act), end = acts.lastIndexOf(1), start = Math.max(end, 0);
   for (const [kind, path] of [["attacked", points.slice(0, start + 1)], ["defended", points.slice(start)]]) line(svg, path, { class: kind + " later" });

@@ -55,11 +55,12 @@ def sweep(older_than: float = KEPT) -> None:
 
 
 def _delete(path: Path, older_than: float) -> None:
-    """Delete a file of so many seconds, or an empty folder; or nothing, where another process was faster."""
+    """Delete a file that has been there for so many seconds, or an empty folder; or nothing, where another
+    process was faster. A copy has the time of what it was copied from, and came later."""
     try:
         if path.is_dir():
             path.rmdir()
-        elif time.time() - path.stat().st_mtime >= older_than:
+        elif time.time() - path.stat().st_ctime >= older_than:
             path.unlink()
     except OSError:
         pass

@@ -40,7 +40,8 @@ def data_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(data_folder):
-    with started(CLIP_DATA_DIR=str(data_folder), CLIP_RUNS_DIR=str(data_folder / ".runs")) as (address, _):
+    runs = str(data_folder / ".runs")
+    with started(CLIP_DATA_DIR=str(data_folder), CLIP_RUNS_DIR=runs, GRADIO_SSR_MODE="True") as (address, _):
         yield address
 
 
@@ -114,13 +115,7 @@ def painted(page, selector: str) -> bool:
 
 
 def open_tab(page, name: str):
-    """Where there is no room for all tabs, some are in a menu."""
-    expect(page.get_by_role("tab", name="Is it attacked?")).to_be_visible(timeout=PATIENCE)
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.is_visible():
-        page.get_by_role("button", name="More tabs").click()
-        tab = page.get_by_role("button", name=name, exact=True)
-    tab.click()
+    page.get_by_role("tab", name=name, exact=True).click(timeout=PATIENCE)
 
 
 def serious(tab) -> list[str]:
@@ -601,6 +596,37 @@ def test_one_switch_tells_it_for_everyone_students_and_readers_of_the_paper(page
     expect(switch).to_have_value("paper")
     switch.select_option("student")
     say(page, end_of(FIRST_RUN))
+
+
+def test_no_tab_hides_in_a_menu(page):
+    tabs = page.get_by_role("tab")
+    names = ("Is it attacked?", "Arena", "Share and take away", "Lesson", "About")
+    for name in names:
+        expect(page.get_by_role("tab", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
+    assert tabs.count() == 7 and page.get_by_role("button", name="More tabs").count() == 0
+    assert len(page.locator(".lab").evaluate("n => getComputedStyle(n).gridTemplateAreas")) > 10
+    open_tab(page, "About")
+    expect(page.locator("#about")).to_be_in_viewport()
+    assert fits(page)
+
+
+def test_long_labels_are_cut_where_there_is_no_room(browser, url):
+    """In the bars to three lines, on the map to a few letters; the whole label is told on hover."""
+    long = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerk"
+    tab = browser.new_page(viewport={"width": 1280, "height": 720})
+    opened(tab, url)
+    say(tab, "Recovered")
+    tab.get_by_role("button", name="Labels").click()
+    tab.locator("#labels textarea").fill(f"{long}\nsomething else entirely that is long to say")
+    tab.click("#both")
+    expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
+    settle(tab)
+    name = tab.locator(f'.predictions .clean .name[title="{long}"]')
+    expect(name).to_have_text(long)
+    assert name.bounding_box()["height"] < 75
+    on_map = tab.locator(".map svg text").all_text_contents()
+    assert on_map and all(label.endswith("…") and len(label) < 30 for label in on_map)
+    tab.close()
 
 
 @pytest.mark.parametrize("key", FILES)
