@@ -9,7 +9,7 @@ import signal
 
 from demo_core.device import DeviceError, chosen
 from demo_core.models import CHECKPOINT_VARIABLE, DEFAULT_MODEL, ModelUnavailable, add_checkpoint
-from demo_core.ui import handlers, lab, theme, uploads
+from demo_core.ui import lab, theme, uploads, visits
 from demo_core.ui.host import HOST, chosen_by_host
 
 if __name__ == "__main__":
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as after Ctrl-C, in order
     atexit.register(uploads.clear)
     page = lab.build()
-    handlers.model(DEFAULT_MODEL)  # so that the first visitor does not wait for it
+    visits.model(DEFAULT_MODEL)  # so that the first visitor does not wait for it
     if hosted != DEFAULT_MODEL:
-        HOST.bring(hosted, handlers.model)
+        HOST.bring(hosted, visits.model)
     page.queue(default_concurrency_limit=4).launch(**theme.launch_options())

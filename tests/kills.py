@@ -78,7 +78,7 @@ def main() -> None:
             start(run).wait()
             if not read_records(run)[KEY + ANSWER].equals(undisturbed):
                 raise SystemExit(f"{run.name}: the records are not those of an undisturbed run.")
-    print(f"{done} times killed, {len(runs)} runs: every answer is that of an undisturbed one.")
+    print(f"{done} times killed, in {len(runs)} run(s): every answer is that of an undisturbed one.")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.models import DEFAULT_MODEL
-from demo_core.ui import handlers, lab, theme
+from demo_core.ui import lab, theme, visits
 from tests.e2e import CHROMIUM
 
 CLICK = """() => new Promise((resolve) => {
@@ -52,7 +52,7 @@ def main() -> None:
     ZeroShotCLIP.encode = timed(ZeroShotCLIP.encode, spent)
     torch.autograd.grad = timed(torch.autograd.grad, spent)
     page = lab.build()
-    handlers.model(DEFAULT_MODEL)
+    visits.model(DEFAULT_MODEL)
     _, url, _ = page.queue(default_concurrency_limit=4).launch(
         prevent_thread_lock=True, quiet=True, **theme.launch_options()
     )

@@ -33,7 +33,7 @@ from demo_core.shelf import Shelf
 from demo_core.stages import LOADING, Stage, telling
 from demo_core.story.run import Run
 from demo_core.story.scenes import on_model, scene_of
-from demo_core.ui import handlers
+from demo_core.ui import choices, handlers
 from demo_core.ui.host import Host
 
 FIRST_FRAME, WHOLE_STORY = 3.0, 30.0  # seconds that a visitor may wait, on two cores
@@ -154,7 +154,7 @@ def hosted(shelf: Shelf, key: str) -> Iterator[Finding]:
     host.bring(key, shelf).join()
     own, handlers.HOST = handlers.HOST, host
     try:
-        opened = handlers.open_link("")
+        opened = choices.open_link("")
     finally:
         handlers.HOST = own
     stage = opened["stage"]

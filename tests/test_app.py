@@ -21,7 +21,7 @@ from demo_core.labels import PRESETS
 from demo_core.models import DEFAULT_MODEL, profile_of
 from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS
-from demo_core.ui import handlers, lab, theme
+from demo_core.ui import lab, theme, visits
 from demo_core.ui.files import FILES
 from tests import hostile
 from tests.conftest import only_rows
@@ -48,7 +48,7 @@ def client(server):
 def said(monkeypatch) -> list[str]:
     """What the page tells its visitor in a toast; these do not travel to gradio_client."""
     heard = []
-    monkeypatch.setattr(handlers.gr, "Warning", lambda message, **_: heard.append(message))
+    monkeypatch.setattr(visits.gr, "Warning", lambda message, **_: heard.append(message))
     return heard
 
 
@@ -99,7 +99,7 @@ def test_a_run_grows_and_ends(client):
     assert len(last["map"]["points"]) == len(last["frames"])
     assert (
         "ms a step" in last["verdict"]["note"]
-        and handlers.device_name(handlers.model(DEFAULT_MODEL)) in last["verdict"]["note"]
+        and visits.device_name(visits.model(DEFAULT_MODEL)) in last["verdict"]["note"]
     )
 
 

@@ -15,9 +15,9 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
-from demo_core.ui import handlers
-from demo_core.ui.handlers import Session, Visit
+from demo_core.ui import choices, handlers, visits
 from demo_core.ui.render import flips_html
+from demo_core.ui.visits import Session, Visit
 from tests.conftest import only_rows
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def said(monkeypatch) -> list[str]:
     heard: list[str] = []
-    monkeypatch.setattr(handlers.gr, "Warning", lambda message, **_: heard.append(message))
+    monkeypatch.setattr(visits.gr, "Warning", lambda message, **_: heard.append(message))
     return heard
 
 
@@ -40,32 +40,32 @@ def after(changes) -> dict:
     """What the page has in the end."""
     whole: dict = {}
     for change in changes:
-        whole |= {name: value for name, value in change.items() if value != handlers.gr.skip()}
+        whole |= {name: value for name, value in change.items() if value != visits.gr.skip()}
     return whole
 
 
 @pytest.mark.parametrize("defense", ["ttc", "mac", "tte", "none", "rn"])
 def test_any_defence_can_be_watched(defense):
-    page = after(handlers.told(handlers.attack_and_counterattack, visit(defense=defense)))
+    page = after(visits.told(handlers.attack_and_counterattack, visit(defense=defense)))
     run = page["session"].run
     assert run.settings.defense == defense and run.defended is not None and page["stage"]["done"]
     assert f"defense={defense}" in page["link"]
 
 
 def test_another_defence_meets_the_attack_that_is_there():
-    attacked = after(handlers.told(handlers.attack_only, visit()))["session"]
-    run = after(handlers.told(handlers.counterattack, visit(attacked, defense="ttc")))["session"].run
+    attacked = after(visits.told(handlers.attack_only, visit()))["session"]
+    run = after(visits.told(handlers.counterattack, visit(attacked, defense="ttc")))["session"].run
     assert run.settings.defense == "ttc" and run.attack == attacked.run.attack
 
 
 def test_an_attack_made_through_one_defence_is_not_shown_to_another(said):
-    attacked = after(handlers.told(handlers.attack_only, visit(adaptive=True, steps=1)))["session"]
-    assert "session" not in after(handlers.told(handlers.counterattack, visit(attacked, defense="none")))
+    attacked = after(visits.told(handlers.attack_only, visit(adaptive=True, steps=1)))["session"]
+    assert "session" not in after(visits.told(handlers.counterattack, visit(attacked, defense="none")))
     assert said == ["This attack was made through another defence: press Attack again."]
 
 
 def test_an_unknown_example_gets_a_sentence_and_changes_nothing(said):
-    assert set(handlers.choose_example("no such picture")) == {"stage"}
+    assert set(choices.choose_example("no such picture")) == {"stage"}
     assert said == ["There is no picture “no such picture” here: choose one of the examples."]
 
 
@@ -73,21 +73,21 @@ def test_a_missing_photograph_has_no_finished_run(monkeypatch, tmp_path):
     scene = SCENES[FIRST].scene
     gone = replace(scene.example, path=str(tmp_path / "gone.png"))
     monkeypatch.setattr(type(scene), "example", property(lambda self: gone))
-    handlers.stored.cache_clear()
-    assert handlers.stored(scene) is None
-    assert "stage" not in handlers.open_scene(scene)
-    handlers.stored.cache_clear()
+    choices.stored.cache_clear()
+    assert choices.stored(scene) is None
+    assert "stage" not in choices.open_scene(scene)
+    choices.stored.cache_clear()
 
 
 def test_what_is_computed_ends_where_nobody_asks_on(monkeypatch):
     """Also in the middle of an adaptive attack in the arena: one step more, and no more."""
-    attacked = after(handlers.told(handlers.attack_only, visit()))["session"]
-    passes, model = [], handlers.model(SETTINGS["model"].default)
+    attacked = after(visits.told(handlers.attack_only, visit()))["session"]
+    passes, model = [], visits.model(SETTINGS["model"].default)
     encode = model.encode
     monkeypatch.setattr(model, "encode", lambda x: (passes.append(1), encode(x))[1])
     settings = replace(attacked.run.settings, steps=50)
     session = Session(replace(attacked.run, settings=settings), attacked.made_from)
-    arena = handlers.told(race.compare, visit(session, adaptive=True))
+    arena = visits.told(race.compare, visit(session, adaptive=True))
     longest = 0
     for _, change in zip(range(30), arena):
         assert "arena" in change or set(change) == {"stage"}
@@ -98,38 +98,38 @@ def test_what_is_computed_ends_where_nobody_asks_on(monkeypatch):
 
 def test_both_races_stay_side_by_side_and_a_watched_lane_keeps_them(monkeypatch):
     only_rows(monkeypatch, "none", "low_pass", "rn", "default")
-    session = after(handlers.told(handlers.attack_only, visit()))["session"]
-    found = after(handlers.told(race.compare, visit(session)))
+    session = after(visits.told(handlers.attack_only, visit()))["session"]
+    found = after(visits.told(race.compare, visit(session)))
     session = found["session"]
     assert len(session.races.static) == 4 and not session.races.adaptive
     assert "about" in found["arena_knows"]["info"] and "passes" in found["arena_knows"]["info"]
-    found = after(handlers.told(race.compare, visit(session, adaptive=True)))
+    found = after(visits.told(race.compare, visit(session, adaptive=True)))
     races = found["session"].races
     assert races.static == session.races.static and len(races.adaptive) == 4
     assert (
         found["arena"].count("attack that knows this one") == 4 == found["arena"].count("knows no defence:")
     )
-    watched = after(handlers.told(partial(race.watch, "low_pass"), visit(found["session"])))
+    watched = after(visits.told(partial(race.watch, "low_pass"), visit(found["session"])))
     assert watched["defense"]["value"] == "low_pass" and watched["session"].races == races
     run = watched["session"].run
     assert (
         run.settings.defense == "low_pass" and run.attack == session.run.attack and run.defended is not None
     )
-    again = after(handlers.told(handlers.attack_only, visit(watched["session"])))["session"]
+    again = after(visits.told(handlers.attack_only, visit(watched["session"])))["session"]
     assert again.races == Races()  # of another attack
 
 
 def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
     """Whichever attack is on the stage, it is made anew where it is not that one."""
     only_rows(monkeypatch, "none", "low_pass", "default")
-    plain = after(handlers.told(handlers.attack_only, visit()))["session"]
+    plain = after(visits.told(handlers.attack_only, visit()))["session"]
     lane = partial(race.watch, "low_pass")
-    knows = after(handlers.told(lane, visit(plain, adaptive=True)))["session"].run
+    knows = after(visits.told(lane, visit(plain, adaptive=True)))["session"].run
     assert knows.settings.knows_defence and knows.settings.defense == "low_pass"
     assert (knows.attack_delta - plain.run.attack_delta).abs().max() > 1e-3
-    back = after(handlers.told(lane, visit(Session(knows, plain.made_from))))["session"].run
+    back = after(visits.told(lane, visit(Session(knows, plain.made_from))))["session"].run
     assert not back.settings.knows_defence and torch.equal(back.attack_delta, plain.run.attack_delta)
-    static = after(handlers.told(race.compare, visit(Session(knows, plain.made_from))))
+    static = after(visits.told(race.compare, visit(Session(knows, plain.made_from))))
     torch.testing.assert_close(static["session"].races.static[0].attacked, plain.run.attacked)
 
 
@@ -139,33 +139,33 @@ def test_the_switch_says_what_it_costs():
 
 
 def test_a_model_brings_its_own_prompt_and_leaves_a_visitor_s():
-    assert handlers.model_changed("vit-b-32", "a photo of a {}.")["template"] == "This is a photo of a {}."
-    assert handlers.model_changed("photo", "This is a photo of a {}.")["template"] == "a photo of a {}."
-    assert handlers.model_changed("vit-b-32", "my {}")["template"] == handlers.gr.skip()
+    assert choices.model_changed("vit-b-32", "a photo of a {}.")["template"] == "This is a photo of a {}."
+    assert choices.model_changed("photo", "This is a photo of a {}.")["template"] == "a photo of a {}."
+    assert choices.model_changed("vit-b-32", "my {}")["template"] == visits.gr.skip()
 
 
 def test_stop_says_where_and_a_finished_run_is_left_alone():
-    run = after(handlers.told(handlers.attack_only, visit()))["session"].run
+    run = after(visits.told(handlers.attack_only, visit()))["session"].run
     half = replace(run, attack=run.attack[:2], attacked_signals=None)
     stage = handlers.stopped(Session(half, (), name="this"))["stage"]
     assert stage["stopped"] and stage["verdict"]["text"] == "Stopped after step 1 of 2 of the attack."
-    assert handlers.stopped(Session(run)) == handlers.IDLE
+    assert handlers.stopped(Session(run)) == visits.IDLE
 
 
 def test_lists_of_labels_and_what_is_typed_know_each_other():
-    assert handlers.labels_changed("cat\ndog", None)["label_list"] == handlers.OTHER_LABELS
-    labels = handlers.choose_label_list("Animals")["labels"]
-    assert handlers.labels_changed(labels, None)["label_list"] == "Animals"
-    assert handlers.labels_changed("cat\ndog", "cat")["target"].get("value", "kept") == "kept"
-    assert handlers.labels_changed("cat\ndog", "horse")["target"]["value"] is None
+    assert choices.labels_changed("cat\ndog", None)["label_list"] == choices.OTHER_LABELS
+    labels = choices.choose_label_list("Animals")["labels"]
+    assert choices.labels_changed(labels, None)["label_list"] == "Animals"
+    assert choices.labels_changed("cat\ndog", "cat")["target"].get("value", "kept") == "kept"
+    assert choices.labels_changed("cat\ndog", "horse")["target"]["value"] is None
 
 
 def test_a_link_to_a_run_that_is_not_here_is_made(said):
     scene = scene_of("cat", steps=1, labels="tabby cat\ndog")
-    opened = handlers.open_link(scene.query())
+    opened = choices.open_link(scene.query())
     assert opened["pending"] == scene.query() and opened["steps"] == 1
-    assert after(handlers.told(handlers.run_link, scene))["stage"]["done"]
-    assert "stage" in handlers.open_link("picture=no+such") and "names a picture that is not here" in said[0]
+    assert after(visits.told(choices.run_link, scene))["stage"]["done"]
+    assert "stage" in choices.open_link("picture=no+such") and "names a picture that is not here" in said[0]
 
 
 def test_building_the_page_writes_nothing_into_the_source_tree(tmp_path):
@@ -176,18 +176,18 @@ def test_building_the_page_writes_nothing_into_the_source_tree(tmp_path):
 
 
 def test_an_upload_opens_its_labels_and_its_words_are_suggested():
-    assert handlers.choose_picture(EXAMPLES[1].path)["label_box"]["open"] is True
-    found = after(handlers.told(handlers.suggest, visit()))
-    assert "tabby cat" in found["labels"].split("\n") and found["stage"] == handlers.IDLE["stage"]
-    refused = after(handlers.told(handlers.suggest, replace(visit(), photo=None)))
-    assert "labels" not in refused and refused["stage"] == handlers.IDLE["stage"]
+    assert choices.choose_picture(EXAMPLES[1].path)["label_box"]["open"] is True
+    found = after(visits.told(choices.suggest, visit()))
+    assert "tabby cat" in found["labels"].split("\n") and found["stage"] == visits.IDLE["stage"]
+    refused = after(visits.told(choices.suggest, replace(visit(), photo=None)))
+    assert "labels" not in refused and refused["stage"] == visits.IDLE["stage"]
 
 
 def test_the_visitor_s_word_changes_the_verdict_and_computes_nothing(monkeypatch):
-    session = after(handlers.told(handlers.attack_and_counterattack, visit()))["session"]
+    session = after(visits.told(handlers.attack_and_counterattack, visit()))["session"]
     unknown = replace(session, run=replace(session.run, settings=replace(session.run.settings, truth=None)))
     monkeypatch.setattr(
-        handlers.model(SETTINGS["model"].default), "encode", None
+        visits.model(SETTINGS["model"].default), "encode", None
     )  # would fail if it were asked
     right, wrong = (handlers.judged(unknown, said) for said in (True, False))
     assert right["stage"]["verdict"]["tone"] == "good" and not right["stage"]["asks"]
@@ -202,25 +202,25 @@ def test_a_code_that_cannot_be_drawn_takes_the_last_one_away():
 
 
 def test_where_it_flips_stays_at_the_slider_while_only_the_size_changes():
-    session = after(handlers.told(handlers.attack_only, visit()))["session"]
-    found = after(handlers.told(race.flip_point, visit(session)))
+    session = after(visits.told(handlers.attack_only, visit()))["session"]
+    found = after(visits.told(race.flip_point, visit(session)))
     session, marks = found["session"], found["flips"]
     assert [flip.key for flip in session.races.flips] == ["none", "default"]
     assert "Without a defence: falls at" in marks and "Ours: " in marks and "tabby cat" in marks
-    larger = after(handlers.told(handlers.attack_only, visit(session, eps=2.0, step_size=0.5)))
+    larger = after(visits.told(handlers.attack_only, visit(session, eps=2.0, step_size=0.5)))
     assert larger["flips"] == marks and larger["session"].races.flips == session.races.flips
     assert larger["session"].races.static == ()
     for other in ({"attack": "fgsm"}, {"seed": 1}, {"labels": "tabby cat\nlion"}):
-        changed = after(handlers.told(handlers.attack_only, visit(session, **other)))
+        changed = after(visits.told(handlers.attack_only, visit(session, **other)))
         assert changed["flips"] == "" and not changed["session"].races.flips
 
 
 def test_no_mark_is_drawn_beyond_the_slider(said):
-    session = after(handlers.told(handlers.attack_only, visit(steps=1)))["session"]
+    session = after(visits.told(handlers.attack_only, visit(steps=1)))["session"]
     marks = flips_html(
         session.run, [Flip("default", 16.0, 22.6, {4.0: 0.9, 16.0: 0.5, 22.6: 0.1, 64.0: 0.1})]
     )
     assert "falls at 23/255, stands at 16/255" in marks and marks.count("<b ") == 2
     assert 'class="stands" style="width:100.0%"' in marks and 'class="falls"' not in marks
-    after(handlers.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
+    after(visits.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
     assert said == ["The picture, model, labels or template changed since the attack: press Attack again."]

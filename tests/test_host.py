@@ -10,7 +10,7 @@ from demo_core.shelf import Shelf
 from demo_core.story import reel
 from demo_core.story.page_words import CHOSEN_ON_ANOTHER, FINISHED_HERE
 from demo_core.story.scenes import FIRST, SCENES, on_model
-from demo_core.ui import handlers, host
+from demo_core.ui import choices, handlers, host, visits
 from demo_core.ui.host import Host, chosen_by_host
 from tests.test_handlers import visit
 
@@ -22,8 +22,10 @@ SCENE = on_model(SCENES[FIRST].scene, KEY)
 def here(monkeypatch, tmp_path) -> Host:
     """A host of the test's own, with an empty cache."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(handlers, "HOST", own := Host())
-    monkeypatch.setattr(handlers.gr, "Warning", lambda message, **_: None)
+    own = Host()
+    for module in (handlers, choices):
+        monkeypatch.setattr(module, "HOST", own)
+    monkeypatch.setattr(visits.gr, "Warning", lambda message, **_: None)
     reel.stored.cache_clear()
     yield own
     reel.stored.cache_clear()
@@ -45,7 +47,7 @@ def test_the_command_makes_the_runs_of_another_model_in_its_cache(monkeypatch, c
     found = reel.stored(SCENE)
     assert found["verdict"]["note"] == FINISHED_HERE and found["done"] and not found["live"]
     here.key = KEY
-    assert handlers.open_link("")["stage"]["frames"] == found["frames"]
+    assert choices.open_link("")["stage"]["frames"] == found["frames"]
 
 
 def test_the_page_opens_on_the_model_in_the_box_until_the_host_s_is_here_with_a_run(clip, here):
@@ -56,23 +58,23 @@ def test_the_page_opens_on_the_model_in_the_box_until_the_host_s_is_here_with_a_
         return clip
 
     coming = here.bring(KEY, Shelf(slow, lambda key: 0.1, lambda: 9.0))
-    meanwhile = handlers.open_link("")
+    meanwhile = choices.open_link("")
     assert "model" not in meanwhile and meanwhile["session"].scene.model == DEFAULT_MODEL
     gate.set()
     coming.join(60)
-    opened = handlers.open_link("")
+    opened = choices.open_link("")
     assert opened["model"]["value"] == KEY and opened["stage"]["done"] and "pending" not in opened
     assert opened["session"].scene == SCENE and opened["template"] == MODELS[KEY].template
     assert opened["preset"]["value"] == FIRST and CHOSEN_ON_ANOTHER in opened["preset"]["info"]
-    assert handlers.choose_preset("control")["model"]["value"] == KEY
+    assert choices.choose_preset("control")["model"]["value"] == KEY
     values = {"model": KEY, "labels": SCENE.labels, "template": SCENE.template}
     assert handlers.opening(visit(**values)).scene == SCENE  # what follows from it needs no desk
-    assert handlers.open_link("picture=lion")["model"]["value"] == DEFAULT_MODEL  # a link says which
+    assert choices.open_link("picture=lion")["model"]["value"] == DEFAULT_MODEL  # a link says which
 
 
 def test_a_run_that_nobody_has_made_is_made_for_the_visitor(here):
     here.key = KEY
-    assert handlers.open_link("")["pending"] == SCENE.query()
+    assert choices.open_link("")["pending"] == SCENE.query()
 
 
 def test_a_model_that_cannot_be_had_leaves_the_box_s_and_is_told(here, capsys):

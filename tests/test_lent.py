@@ -14,11 +14,11 @@ import torch
 from demo_core.examples import EXAMPLES
 from demo_core.models import CACHE_VARIABLE, study_of
 from demo_core.story.settings import Chosen
-from demo_core.ui import api, handlers, lab, lent, measuring, suspicion, trust
+from demo_core.ui import api, handlers, lab, lent, measuring, suspicion, trust, visits
 from demo_core.ui import arena as race
-from demo_core.ui.handlers import Session
 from demo_core.ui.lent import LONGEST, Packer, Unpacker, seconds_of
 from demo_core.ui.place import Refused
+from demo_core.ui.visits import Session
 from tests.conftest import one_by_one, only_rows
 from tests.test_handlers import after, visit
 
@@ -58,12 +58,12 @@ def space(monkeypatch):
 
 
 def there(handler, given):
-    return after(handlers.told(partial(lab._there, handler), given))
+    return after(visits.told(partial(lab._there, handler), given))
 
 
 def test_a_story_is_the_same_where_its_gpu_is_lent(space):
     """Attack, counterattack and arena lane, each lent its own moment, what lies on the desk between them."""
-    here = after(handlers.told(handlers.attack_and_counterattack, visit()))["session"].run
+    here = after(visits.told(handlers.attack_and_counterattack, visit()))["session"].run
     attacked = there(handlers.attack_only, visit())["session"]
     run = there(handlers.counterattack, visit(attacked))["session"].run
     assert len(asked) == 2 and run.settings == here.settings
@@ -78,7 +78,7 @@ def test_the_whole_arena_and_a_look_at_a_picture_cross(space, monkeypatch):
     session = there(handlers.attack_only, visit())["session"]
     found = there(race.compare, visit(session))
     assert len(found["session"].races.static) == 3 and asked[1] > asked[0]
-    look = after(handlers.told(suspicion.look, visit()))
+    look = after(visits.told(suspicion.look, visit()))
     assert "tabby cat" in look["suspicion"] and len(asked) == 3
 
 
@@ -102,10 +102,10 @@ def test_an_endpoint_answers_where_its_gpu_is_lent(space):
 def test_a_model_is_measured_where_its_gpu_is_lent(space, monkeypatch, tmp_path, clip):
     """And its study is kept where the page is."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(handlers, "model", lambda key: clip)
+    monkeypatch.setattr(visits, "model", lambda key: clip)
     monkeypatch.setattr(trust, "example_pictures", lambda: [e.path for e in EXAMPLES[:2]])
     study_of.cache_clear()
-    assert "as published" in after(handlers.told(trust.measure, "vit-b-32"))["gate"]
+    assert "as published" in after(visits.told(trust.measure, "vit-b-32"))["gate"]
     assert asked == [LONGEST] and study_of("vit-b-32").pictures == 2
     study_of.cache_clear()
 

@@ -31,10 +31,10 @@ from demo_core.story.suspicion import (
     suspect,
 )
 from demo_core.story.takeaway import TAKEAWAYS
-from demo_core.ui import handlers, lab
+from demo_core.ui import lab, visits
 from demo_core.ui import suspicion as tab
-from demo_core.ui.handlers import Visit
 from demo_core.ui.scale import scaled
+from demo_core.ui.visits import Visit
 from tests.test_handlers import after, visit
 
 CAT = EXAMPLES[1]
@@ -81,7 +81,7 @@ def attacked_file(photo_clip, cat, settings, tmp_path_factory) -> str:
 @pytest.fixture
 def said(monkeypatch) -> list[str]:
     heard: list[str] = []
-    monkeypatch.setattr(handlers.gr, "Warning", lambda message, **_: heard.append(message))
+    monkeypatch.setattr(visits.gr, "Warning", lambda message, **_: heard.append(message))
     return heard
 
 
@@ -103,7 +103,7 @@ def measured(run, value: float, study: Study | None, profile: Profile = PHOTO, *
 def test_a_friends_attacked_picture_is_suspected_and_its_defended_one_can_be_taken(attacked_file):
     """By the page's own way in and way out, files included."""
     taken, changes = None, {}
-    for change in handlers.told(tab.look, dropped(attacked_file)):
+    for change in visits.told(tab.look, dropped(attacked_file)):
         changes |= change
         if change.get("suspect_take", {}).get("visible"):  # the file is there until gradio has it
             taken = Image.open(io.BytesIO(open(change["suspect_take"]["value"], "rb").read()))
@@ -121,7 +121,7 @@ def test_a_friends_attacked_picture_is_suspected_and_its_defended_one_can_be_tak
 
 
 def test_the_clean_photograph_is_not_suspected():
-    page = after(handlers.told(tab.look, dropped(CAT.path)))
+    page = after(visits.told(tab.look, dropped(CAT.path)))
     assert 'class="suspicion calm"' in page["suspicion"] and "Nothing suspicious" in page["suspicion"]
     assert not page["suspect_take"]["visible"] and "moved no pixel" in page["suspicion"]
     assert "“nothing suspicious” does not mean clean" in page["suspicion"]
@@ -311,15 +311,15 @@ def test_jpeg_that_hides_an_attack_is_told(clip, cat, settings):
 def test_a_bad_file_gets_one_sentence(said, tmp_path, content):
     bad = tmp_path / "bad.png"
     bad.write_bytes(content)
-    page = after(handlers.told(tab.look, dropped(str(bad))))
+    page = after(visits.told(tab.look, dropped(str(bad))))
     assert len(said) == 1 and "upload a PNG, JPEG or WebP" in said[0] and "suspicion" not in page
     tab.choose(str(bad))
     assert said[1] == said[0]
 
 
 def test_no_picture_and_bad_labels_get_a_sentence(said):
-    after(handlers.told(tab.look, dropped(None)))
-    after(handlers.told(tab.look, dropped(CAT.path, labels="cat")))
+    after(visits.told(tab.look, dropped(None)))
+    after(visits.told(tab.look, dropped(CAT.path, labels="cat")))
     assert said[0] == words.NO_PICTURE and "two different labels" in said[1]
 
 

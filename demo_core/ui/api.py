@@ -18,7 +18,7 @@ from demo_core.story import Run, page_words, suspicion_words, words
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
-from demo_core.ui import handlers, suspicion
+from demo_core.ui import suspicion, visits
 from demo_core.ui.inputs import as_sent, picture_input
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
@@ -46,8 +46,8 @@ def _signals(measured: story.Signals) -> dict[str, float]:
 
 def _attacked(picture: str, given: dict) -> Iterator[None]:
     """Returns the model, and the run to the end of its attack; yields after each step."""
-    clip, run = handlers.begin(picture, read_settings(choose(**given)))
-    return clip, (yield from step_by_step(handlers.attacked(clip, run)))
+    clip, run = visits.begin(picture, read_settings(choose(**given)))
+    return clip, (yield from step_by_step(visits.attacked(clip, run)))
 
 
 def attack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | None]:
@@ -88,7 +88,7 @@ def counterattack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | 
         gate opened, the signals that it decides by, and how far each step pushed the embedding; and the
         defended picture as PNG.
     """
-    clip, run = handlers.begin(picture, read_settings(choose(**given)))
+    clip, run = visits.begin(picture, read_settings(choose(**given)))
     run = yield from step_by_step(story.defend(clip, run, control=True))
     yield (
         {
@@ -203,18 +203,18 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
 
         try:
             chosen = dict(zip(names, values, strict=True))
-            async for words in handlers.arriving(chosen["model"]):
+            async for words in visits.arriving(chosen["model"]):
                 progress(None, desc=words)
                 yield nothing_yet  # a place to end it at
             steps = computed(
                 partial(answer, picture, **chosen),
                 seconds=lambda: seconds_of(choose(**chosen), everyone=answer is arena),
-                refusals=handlers.BAD_INPUT,
+                refusals=visits.BAD_INPUT,
             )
             async with aclosing(in_turn(steps, waiting, request.session_hash)) as items:
                 async for found in items:
                     yield nothing_yet if found is None else found
-        except (*handlers.BAD_INPUT, Refused) as error:
+        except (*visits.BAD_INPUT, Refused) as error:
             raise gr.Error(str(error), print_exception=False) from None
 
     kinds = {"picture": str} | {name: SETTINGS[name].kind for name in names}

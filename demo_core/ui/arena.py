@@ -17,19 +17,9 @@ from demo_core.story import Run, arena_words
 from demo_core.story.flips import flips
 from demo_core.story.race import CONTROL, Races
 from demo_core.story.settings import Chosen, InputError
-from demo_core.ui.handlers import (
-    IDLE,
-    Changes,
-    Session,
-    Visit,
-    attack_before,
-    attacked,
-    keeping,
-    model,
-    streamed,
-    surrogate_for,
-)
+from demo_core.ui.handlers import attack_before, keeping, streamed
 from demo_core.ui.render import arena_html, flips_html
+from demo_core.ui.visits import IDLE, Changes, Session, Visit, attacked, model, surrogate_for
 
 COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
 

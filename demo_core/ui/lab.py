@@ -1,6 +1,6 @@
 """The Lab: one page on which a person attacks a picture and watches the counterattack.
 
-Here its parts (layout.py) are wired to what they do (handlers.py, arena.py, suspicion.py).
+Here its parts (layout.py) are wired to what they do (handlers.py, choices.py, arena.py, suspicion.py).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gradio.components import Component
 
 from demo_core.models import ModelUnavailable
 from demo_core.story.scenes import FIRST, SCENES, Scene
-from demo_core.ui import api, arena, bench, handlers, suspicion, trust, uploads
+from demo_core.ui import api, arena, bench, choices, handlers, suspicion, trust, uploads, visits
 from demo_core.ui.desks import Desks
-from demo_core.ui.handlers import Changes, Session, Visit
 from demo_core.ui.inputs import Page
 from demo_core.ui.layout import Controls, layout
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
 from demo_core.ui.preview import TITLE
+from demo_core.ui.visits import Changes, Session, Visit
 
 DESKS: Desks[Session] = Desks()
 STALE = "() => document.querySelector('.stage')?.dispatchEvent(new Event('stale'))"
@@ -47,21 +47,21 @@ async def _computing(
     """The same changes on the page, computed when it is the visitor's turn and the model is here; key: its
     own; longest: as `in_turn` takes it."""
     try:
-        async for words in handlers.arriving(key):
-            yield _by_component(controls, handlers.at_work(words))
-        async with aclosing(in_turn(steps, handlers.waiting, visitor, longest)) as found:
+        async for words in visits.arriving(key):
+            yield _by_component(controls, visits.at_work(words))
+        async with aclosing(in_turn(steps, visits.waiting, visitor, longest)) as found:
             async for changes in found:
                 yield _by_component(controls, changes, visitor)
     except (Refused, ModelUnavailable) as refused:
         gr.Warning(str(refused), title="Not yet")
-        yield _by_component(controls, handlers.IDLE)
+        yield _by_component(controls, visits.IDLE)
 
 
 def _there(handler: Callable[[Visit], Iterator[Changes]], visit: Visit) -> Iterator[Changes]:
     """What the handler changes, computed where the GPU is, if one is lent."""
     everyone = handler in (arena.compare, arena.smallest_eps)
     seconds = partial(_seconds, visit, everyone)
-    return computed(handler, visit, seconds=seconds, refusals=handlers.BAD_INPUT)
+    return computed(handler, visit, seconds=seconds, refusals=visits.BAD_INPUT)
 
 
 def _seconds(visit: Visit, everyone: bool) -> float:
@@ -71,7 +71,7 @@ def _seconds(visit: Visit, everyone: bool) -> float:
 def _link_there(scene: Scene) -> Iterator[Changes]:
     """The same for the run that a link asks for."""
     seconds = partial(seconds_of, scene)
-    return computed(handlers.run_link, scene, seconds=seconds, refusals=handlers.BAD_INPUT)
+    return computed(choices.run_link, scene, seconds=seconds, refusals=visits.BAD_INPUT)
 
 
 def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]]) -> Callable:
@@ -81,7 +81,7 @@ def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]])
         def visited() -> Iterator[Changes]:
             """With what is on the desk when the turn comes: what was pressed before has ended by then."""
             chosen = dict(zip(controls.settings, values, strict=True))
-            yield from handlers.told(handler, Visit(DESKS.of(request.session_hash), title, photo, chosen))
+            yield from visits.told(handler, Visit(DESKS.of(request.session_hash), title, photo, chosen))
 
         key = values[list(controls.settings).index("model")]
         async with aclosing(_computing(controls, request.session_hash, visited(), key)) as found:
@@ -122,7 +122,7 @@ def _wire_runs(controls: Controls) -> list:
         ("eps_button", arena.smallest_eps, "lab_smallest_eps", ("stage", "arena", "flips")),
         ("flip_button", arena.flip_point, "lab_flip", ("stage", "arena", "flips")),
         ("seeds_button", handlers.other_seeds, "lab_seeds", ("stage", "seeds")),
-        ("suggest", handlers.suggest, "lab_suggest", ("stage", "labels")),
+        ("suggest", choices.suggest, "lab_suggest", ("stage", "labels")),
         ("views_button", handlers.measure, "lab_views", ("stage", "views")),
     )
     inputs = _visit_parts(controls)
@@ -147,7 +147,7 @@ def _wire_pieces(controls: Controls) -> list:
         scene = Scene.read(query)
         if scene is None:
             return
-        steps = handlers.told(_link_there, scene)
+        steps = visits.told(_link_there, scene)
         async with aclosing(_computing(controls, request.session_hash, steps, scene.model)) as found:
             async for changes in found:
                 yield changes
@@ -159,7 +159,7 @@ def _wire_pieces(controls: Controls) -> list:
                 yield changes
 
     async def calibrate(request: gr.Request, key: str):
-        steps, longest = handlers.told(trust.measure, key), trust.LONGEST_MEASURING
+        steps, longest = visits.told(trust.measure, key), trust.LONGEST_MEASURING
         async with aclosing(_computing(controls, request.session_hash, steps, key, longest)) as found:
             async for changes in found:
                 yield changes
@@ -217,15 +217,15 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
     everything = controls.all_of(*names, "stage", "arena", "link", "views", "seeds", "flips")
 
     def example(event: gr.EventData, request: gr.Request) -> dict:
-        found = handlers.choose_example((event._data or {}).get("title"))
+        found = choices.choose_example((event._data or {}).get("title"))
         return _by_component(controls, found, request.session_hash)
 
     def link(request: gr.Request) -> dict:
-        found = handlers.open_link(str(request.query_params))
+        found = choices.open_link(str(request.query_params))
         return _by_component(controls, found, request.session_hash)
 
     def preset(request: gr.Request, key: str | None) -> dict:
-        return _by_component(controls, handlers.choose_preset(key), request.session_hash)
+        return _by_component(controls, choices.choose_preset(key), request.session_hash)
 
     controls.preset.input(preset, controls.preset, everything, cancels=running, **QUIET)
     controls.examples.click(example, None, everything, cancels=running, **SPEAKING)
@@ -240,7 +240,7 @@ def _wire_model(controls: Controls) -> None:
         visitor, mine = request.session_hash, object()
         chosen[visitor] = mine
         try:
-            async for changes in handlers.model_arrives(key, template, lambda: chosen.get(visitor) is mine):
+            async for changes in choices.model_arrives(key, template, lambda: chosen.get(visitor) is mine):
                 yield _by_component(controls, changes)
         finally:
             if chosen.get(visitor) is mine:
@@ -258,16 +258,16 @@ def _wire_model(controls: Controls) -> None:
 def _wire_settings(controls: Controls) -> None:
     """Controls that follow others."""
     wires = (
-        (controls.label_list.input, handlers.choose_label_list, ("label_list",), ("labels",)),
+        (controls.label_list.input, choices.choose_label_list, ("label_list",), ("labels",)),
         (
             controls["labels"].change,
-            handlers.labels_changed,
+            choices.labels_changed,
             ("labels", "target"),
             ("label_list", "target"),
         ),
         (
             controls["attack"].change,
-            handlers.attack_changed,
+            choices.attack_changed,
             ("attack",),
             ("attack", "target", "step_size", "steps", "eps", "patch"),
         ),
@@ -292,10 +292,10 @@ def _wire_settings(controls: Controls) -> None:
         **QUIET,
     )
     controls["defense"].change(
-        _changing(controls, handlers.defense_changed), controls["defense"], controls["defense"], **QUIET
+        _changing(controls, choices.defense_changed), controls["defense"], controls["defense"], **QUIET
     )
     controls.photo.input(
-        _changing(controls, handlers.choose_picture),
+        _changing(controls, choices.choose_picture),
         controls.photo,
         controls.all_of("photo", "title", "preset", "label_box"),
         **SPEAKING,
@@ -308,7 +308,7 @@ def _wire_settings(controls: Controls) -> None:
 
 
 def build() -> gr.Blocks:
-    """The page. Building it loads nothing; `handlers.model` does, at the first run or before."""
+    """The page. Building it loads nothing; `visits.model` does, at the first run or before."""
     uploads.folder()  # gradio asks for it when parts are made
     uploads.sweep()
     with Page(
@@ -343,5 +343,5 @@ def build() -> gr.Blocks:
         _wire_scenes(page, controls, running)
         _wire_settings(controls)
         api.add()
-        bench.add(handlers.model)
+        bench.add(visits.model)
     return page

@@ -15,7 +15,7 @@ from demo_core.story import arena_words, reel, seed_words
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
-from demo_core.ui import arena, handlers, suspicion
+from demo_core.ui import arena, choices, suspicion
 from demo_core.ui.files import FILES, stage_parts
 from demo_core.ui.inputs import as_sent, picture_input
 from demo_core.ui.render import (
@@ -121,7 +121,7 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
     with gr.Accordion("Labels", open=False) as label_box:
         suggest = gr.Button("What could it be?", elem_id="suggest", size="sm")
         label_list = gr.Dropdown(
-            [*PRESETS, handlers.OTHER_LABELS],
+            [*PRESETS, choices.OTHER_LABELS],
             value=first.example.preset,
             label="Label list",
             info="Lists of words that the embedded model knows.",

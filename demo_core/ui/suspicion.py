@@ -16,10 +16,10 @@ from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui.files import written
-from demo_core.ui.handlers import BAD_INPUT, IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import suspicion_html
 from demo_core.ui.scale import scaled
+from demo_core.ui.visits import BAD_INPUT, IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
 
 THUMBNAIL = 96  # pixels a side
 NOTHING_TO_TAKE = {"visible": False, "value": None}
@@ -51,7 +51,7 @@ def parts(picture_input: Callable[..., gr.Image]) -> dict[str, Component]:
 
 
 def looked_at(photo: str | None, settings: Settings) -> Iterator[Suspicion]:
-    """What is found of a picture's file, piece by piece. Raises one of handlers.BAD_INPUT."""
+    """What is found of a picture's file, piece by piece. Raises one of visits.BAD_INPUT."""
     if not photo:
         raise PictureError(suspicion_words.NO_PICTURE)
     key = settings.model

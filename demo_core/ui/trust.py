@@ -13,18 +13,18 @@ from demo_core.limits import LIMITS
 from demo_core.models import MODELS, keep_study, profile_of, study_of
 from demo_core.story import trust_words
 from demo_core.story.reel import stored
-from demo_core.ui import handlers
-from demo_core.ui.handlers import BAD_INPUT, IDLE, PAUSE, Changes, at_work
+from demo_core.ui import visits
 from demo_core.ui.lent import LONGEST, computed
 from demo_core.ui.render import gate_html, no_views
+from demo_core.ui.visits import BAD_INPUT, IDLE, PAUSE, Changes, at_work
 
 LONGEST_MEASURING = 4 * LIMITS.seconds  # of computing: it is done once for all visitors
 
 
 def measured(key: str) -> Iterator[tuple[int, int] | Study]:
     """Step after step of at most so many, then the study of a model of the table on the example photographs.
-    Raises one of handlers.BAD_INPUT."""
-    gallery = whole_pile_of(handlers.model(key), MODELS[key].template, example_pictures())
+    Raises one of visits.BAD_INPUT."""
+    gallery = whole_pile_of(visits.model(key), MODELS[key].template, example_pictures())
     most, done = most_steps(gallery, FEW), 0
     steps = studied(gallery, MODELS[key].title, profile_of(key), FEW)
     while True:

@@ -1,0 +1,196 @@
+"""What choosing does, before any button is pressed: of an example, a preset, a link, or a control that others
+follow. As handlers.py, these give what changes on the page, each part by its name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import gradio as gr
+
+from demo_core import story
+from demo_core.attacks import ATTACKS
+from demo_core.defenses import DEFENSES
+from demo_core.labels import PRESETS, list_labels
+from demo_core.models import (
+    DEFAULT_MODEL,
+    MODELS,
+    ModelUnavailable,
+)
+from demo_core.story import page_words
+from demo_core.story.race import Races
+from demo_core.story.reel import stored
+from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
+from demo_core.story.settings import SETTINGS
+from demo_core.story.suggest import likeliest
+from demo_core.ui.handlers import streamed
+from demo_core.ui.host import HOST
+from demo_core.ui.render import (
+    arena_html,
+    flips_html,
+    gate_html,
+    no_views,
+    seeds_html,
+    share_html,
+)
+from demo_core.ui.visits import (
+    BAD_INPUT,
+    IDLE,
+    Changes,
+    Session,
+    Visit,
+    arriving,
+    at_work,
+    begin,
+    model_and_photo,
+    put_in,
+    surrogate_for,
+)
+
+OTHER_LABELS = "Your own"
+NO_PRESET = "Another run than these: choose one of them to see it at once."
+
+
+def controls_of(scene: Scene) -> Changes:
+    """Every control as the scene has it."""
+    names = list_labels(scene.labels)
+    key = next((key for key, row in SCENES.items() if on_model(row.scene, scene.model) == scene), None)
+    return {name: getattr(scene, name) for name in SETTINGS} | {
+        "preset": gr.update(value=key, info=_help_of(key, scene.model)),
+        "title": scene.picture,
+        "photo": scene.example.path,
+        "model": gr.update(value=scene.model, info=MODELS[scene.model].summary),
+        "target": gr.update(choices=list(names), value=scene.target or None),
+        "gate": gate_html(scene.model),
+        "views": no_views(scene.model),
+        "link": share_html(scene.query()),
+        "arena": arena_html(None, Races()),
+        "seeds": seeds_html(),
+        "flips": flips_html(),
+    }
+
+
+def _help_of(preset: str | None, model: str) -> str:
+    if preset is None:
+        return NO_PRESET
+    told = SCENES[preset].help
+    return told if model == DEFAULT_MODEL else f"{told} {page_words.CHOSEN_ON_ANOTHER}"
+
+
+def open_scene(scene: Scene) -> Changes:
+    """Controls and stage of a scene, at once where it has a finished run."""
+    known = stored(scene)
+    if known is None:
+        return controls_of(scene) | {"session": Session()}
+    return controls_of(scene) | {"session": Session(scene=scene), "stage": known | {"query": scene.query()}}
+
+
+def choose_preset(key: str | None) -> Changes:
+    return open_scene(HOST.scene(SCENES[key].scene)) if key else {"stage": gr.skip()}
+
+
+def choose_example(title: str) -> Changes:
+    """The scene of an example photograph; what names none is told so."""
+    try:
+        return open_scene(HOST.scene(scene_of(title)))
+    except SceneError as error:
+        gr.Warning(str(error), title="Not yet")
+        return {"stage": gr.skip()}
+
+
+def open_link(query: str) -> Changes:
+    """The scene that the page's address asks for: its finished run at once, or else word to make it."""
+    start = HOST.scene(SCENES[FIRST].scene)
+    first: Changes = {"stage": stored(start) or gr.skip(), "session": Session(scene=start)}
+    if start.model != DEFAULT_MODEL:  # whose controls are on the page as it is sent
+        first = controls_of(start) | first | ({} if stored(start) else {"pending": start.query()})
+    try:
+        scene = Scene.read(query)
+        if scene is None:
+            return first
+        scene.settings  # noqa: B018  what cannot be run is refused before anything on the page changes
+        known = open_scene(scene)
+        return known if "stage" in known else known | {"pending": query}
+    except BAD_INPUT as error:
+        gr.Warning(str(error), title="Not yet")
+        return first
+
+
+def run_link(scene: Scene) -> Iterator[Changes]:
+    """Make the run that a link asks for."""
+    clip, run = begin(scene.example.path, scene.settings)
+    made_from = (scene.example.path, scene.model, scene.labels, scene.template)
+    runs = story.whole(clip, run, surrogate_for(run), control=scene.control)
+    yield from streamed(clip, runs, made_from, scene.picture)
+
+
+def choose_picture(path: str | None) -> Changes:
+    """A picture of the visitor's own: what is on the stage is not of it, and no link can name it."""
+    return {
+        "photo": put_in(path),
+        "title": None,
+        "preset": gr.update(value=None, info=NO_PRESET),
+        "label_box": gr.update(open=True),
+    }
+
+
+def suggest(visit: Visit) -> Iterator[Changes]:
+    """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
+    key = visit.chosen.model
+    found = likeliest(*model_and_photo(visit.photo, key), MODELS[key].template)
+    yield {"labels": "\n".join(found)} | IDLE
+
+
+def choose_label_list(name: str) -> Changes:
+    return {"labels": "\n".join(PRESETS[name]) if name in PRESETS else gr.skip()}
+
+
+def labels_changed(text: str, target: str | None) -> Changes:
+    names = list_labels(text)
+    gone = {"value": None} if target and target not in names else {}
+    return {
+        "label_list": next((n for n, known in PRESETS.items() if known == names), OTHER_LABELS),
+        "target": gr.update(choices=list(names), **gone),
+    }
+
+
+def attack_changed(key: str) -> Changes:
+    row = ATTACKS[key]
+    return {
+        "attack": gr.update(info=row.help),
+        "target": gr.update(visible=row.targeted),
+        "step_size": gr.update(visible=not (row.single_step or row.own_step_size)),
+        "steps": gr.update(visible=not row.single_step),
+        "eps": gr.update(visible=not row.visible),
+        "patch": gr.update(visible=row.visible),
+    }
+
+
+def defense_changed(key: str) -> Changes:
+    return {"defense": gr.update(info=DEFENSES[key].help)}
+
+
+async def model_arrives(key: str, template: str, wanted: Callable[[], bool]) -> AsyncIterator[Changes]:
+    """What changes when a model is chosen: how far it is on its way, and in the end what is shown of it; the
+    one in the box where it cannot be had. wanted: whether it is still the one that is chosen."""
+    try:
+        async for words in arriving(key):
+            yield at_work(words)
+    except ModelUnavailable as error:
+        gr.Warning(str(error), title="This model is not available here")
+        key = DEFAULT_MODEL
+    if wanted():
+        yield model_changed(key, template) | IDLE
+
+
+def model_changed(key: str, template: str) -> Changes:
+    """What is shown of a model, and its own prompt in place of another model's."""
+    known = {"", *(row.template for row in MODELS.values())}
+    return {
+        "model": gr.update(value=key, info=MODELS[key].summary),
+        "template": MODELS[key].template if template in known else gr.skip(),
+        "gate": gate_html(key),
+        "views": no_views(key),
+        "arena": arena_html(None, Races()),
+        "seeds": seeds_html(),
+        "flips": flips_html(),
+    }
