@@ -147,7 +147,7 @@ def studied(
     profile: Profile = Profile(),
     attacks: tuple[tuple[float, int], ...] = ATTACKS,
 ) -> Steps:
-    """Returns everything that a Study holds, on the whole's pictures; yields after each batch of the work,
+    """Returns everything that a Study holds, on the pile's pictures; yields after each batch of the work,
     at most as often as `most_steps` says, so that whoever asked can end it there."""
     predicted = whole.predict(whole.pictures)
     yield

@@ -115,10 +115,10 @@ def test_a_checkpoint_s_cache_is_that_of_its_file_as_it_is(monkeypatch, tmp_path
 def test_the_page_s_button_measures_once_and_shows_what_was_found(monkeypatch, clip):
     monkeypatch.setattr(visits, "model", lambda key: clip)
     monkeypatch.setattr(trust, "example_pictures", lambda: [e.path for e in EXAMPLES[:2]])
-    assert words.BUTTON in gate_html(KEY) and "photographs, clean and under" not in no_views(KEY)
+    assert words.BUTTON in gate_html(KEY) and "photographs, clean (blue) and under" not in no_views(KEY)
     *working, last = visits.told(trust.measure, KEY)
     assert any("step 1 of at most" in str(new["stage"]) for new in working)
     assert words.BUTTON not in last["gate"] and "as published" in last["gate"]
-    assert "2 photographs, clean and under" in last["views"].replace("\n", " ")
+    assert "2 photographs, clean (blue) and under" in last["views"].replace("\n", " ")
     monkeypatch.setattr(visits, "model", None)  # nobody computes it again
     assert after(visits.told(trust.measure, KEY))["gate"] == last["gate"]

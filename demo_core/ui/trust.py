@@ -24,9 +24,9 @@ LONGEST_MEASURING = 4 * LIMITS.seconds  # of computing: it is done once for all 
 def measured(key: str) -> Iterator[tuple[int, int] | Study]:
     """Step after step of at most so many, then the study of a model of the table on the example photographs.
     Raises one of visits.BAD_INPUT."""
-    gallery = whole_pile_of(visits.model(key), MODELS[key].template, example_pictures())
-    most, done = most_steps(gallery, FEW), 0
-    steps = studied(gallery, MODELS[key].title, profile_of(key), FEW)
+    whole = whole_pile_of(visits.model(key), MODELS[key].template, example_pictures())
+    most, done = most_steps(whole, FEW), 0
+    steps = studied(whole, MODELS[key].title, profile_of(key), FEW)
     while True:
         try:
             next(steps)
