@@ -10,7 +10,7 @@ from demo_core.story.seeds import DRAWS, Draw
 BUTTON = f"Try {DRAWS} seeds"
 WHY = (
     f"One run may be luck. The same attack and defence on this picture with {DRAWS} seeds, each with noise of"
-    " its own to start from:"
+    " its own to start from."
 )
 
 
