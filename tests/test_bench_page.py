@@ -1,5 +1,6 @@
 """The hidden benchmark: who may see it, and what a live run says."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,17 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(clip):
     (again,) = run(clip)
     assert again.done and len(again.records) == 16
     assert run(clip, seed=1)[0].folder != there.folder
+
+
+def test_the_same_run_is_made_by_one_visitor_at_a_time_whatever_thread_it_ends_on(clip):
+    """The page computes on a thread of its own, and ends what is stopped on another."""
+    mine = measuring.live(lambda key: clip, measuring.Choices(**CHOICES))
+    with ThreadPoolExecutor(1) as place:
+        place.submit(next, mine).result()
+        with pytest.raises(BenchmarkError, match="Another run is writing .*: wait for it, or"):
+            run(clip)
+        mine.close()
+        assert place.submit(run, clip).result()[-1].done
 
 
 def test_kept_runs_are_opened_again_and_are_so_many(clip, monkeypatch):
