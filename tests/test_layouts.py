@@ -378,3 +378,14 @@ def test_a_damaged_picture_in_a_zip_is_named(tmp_path):
         pile_of(str(tmp_path / "mine.zip"), Path("nowhere"), 64)
     names, labels = read(str(tmp_path / "mine.zip"), Path("nowhere"), skip_unreadable=True)
     assert len(names) == 10 and len(labels) == 9
+
+
+def test_a_zip_that_is_damaged_in_the_middle_names_the_picture(tmp_path):
+    lay(tmp_path / "CIFAR10", CIFAR)
+    damaged = packed(tmp_path / "CIFAR10", tmp_path / "mine.zip")
+    data = bytearray(damaged.read_bytes())
+    name = b"CIFAR10/frog/picture.png"
+    data[data.index(name) + len(name) + 40] ^= 255
+    damaged.write_bytes(data)
+    with pytest.raises(DatasetUnavailable, match=r"frog/picture.png cannot be read \(Bad CRC-32"):
+        pile_of(str(damaged), Path("nowhere"), 64)
