@@ -319,6 +319,17 @@ def test_parquet_files_of_the_hub_are_read_in_place(tmp_path, described):
     assert read("CIFAR10", tmp_path) == (tuple(CIFAR), {n: n for n in range(10)})
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_that_stand_in_the_order_of_their_letters_are_the_classes_they_say(tmp_path, first):
+    """As folders with a number each are uploaded: "1", "10", "100", "101" and so on."""
+    names = sorted(map(str, range(first, 102 + first)))
+    written(tmp_path / "Flowers102.parquet", [(encoded(n), n) for n in range(102)], names)
+    assert read("Flowers102", tmp_path)[1] == {n: int(name) - first for n, name in enumerate(names)}
+    written(tmp_path / "Flowers102.parquet", [(encoded(1), 102)], names)
+    with pytest.raises(DatasetUnavailable, match="“102” in Flowers102.parquet is none of its 102 classes"):
+        pile_of("Flowers102", tmp_path, 64)
+
+
 def test_of_the_hub_s_cache_the_revision_that_is_main_is_read(tmp_path):
     cache = tmp_path / "datasets--uoft-cs--cifar10"
     for revision, shift in (("0a", 50), ("1b", 0)):

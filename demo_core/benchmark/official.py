@@ -161,8 +161,11 @@ def labelled(
     is. named: a folder's name -> the name in prompts; where: what sentences call the place. Of no set of the
     paper the classes are those that are there, in the order that is said, or the alphabet's, whatever the
     case; a word that is none of its classes by NO_CLASSES is none here. Raises LayoutError."""
-    said = () if all(name.isdecimal() for name in words.said) else words.said
-    if rows := classes(key):
+    rows, numbered = classes(key), all(name.isdecimal() for name in words.said)
+    if rows and words.said and numbered and words.numbers and words.from_zero:
+        return _numbered_twice(key, where, words, named)
+    said = () if numbered else words.said
+    if rows:
         names, of_spelling = [named(row.folder) for row in rows], _known(rows, named)
     elif words.numbers and words.from_zero and not said:
         raise LayoutError(f"the labels in {where} are numbers, and no classes.txt in it says what they mean")
@@ -182,6 +185,17 @@ def labelled(
             fault = "may be several" if labels[word] == SEVERAL else "is none"
             raise LayoutError(f"“{word}” in {where} {fault} of its {len(names)} classes")
     return names, labels
+
+
+def _numbered_twice(
+    key: str, where: str, words: Words, named: Callable[[str], str]
+) -> tuple[list[str], dict[str, int]]:
+    """`labelled` of words that are places in a list of numbers: of folders 1 to 102, say, in the order of
+    their letters."""
+    names, labels = labelled(key, where, Words(set(words.said)), named)
+    if beyond := next((word for word in words.found if int(word) >= len(words.said)), None):
+        raise LayoutError(f"“{beyond}” in {where} is none of its {len(words.said)} classes")
+    return names, {word: labels[words.said[int(word)]] for word in words.found}
 
 
 def _numbered(words: Words, where: str, last: int) -> dict[str, int]:
