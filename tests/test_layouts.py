@@ -129,6 +129,17 @@ def test_the_order_of_a_file_beside_the_folders_counts(tmp_path):
     assert read(str(tmp_path), Path()) == (("dog", "emu", "cat"), {0: 2, 1: 0, 2: 1})
 
 
+@pytest.mark.parametrize("folders", [["кошка", "собака"], ["犬", "猫"], ["f", "f++"]])
+def test_folders_of_one_s_own_may_have_any_letters(tmp_path, folders):
+    lay(tmp_path, folders)
+    assert read(str(tmp_path), Path()) == (tuple(folders), {0: 0, 1: 1})
+    (tmp_path / "classes.txt").write_text("\n".join(folders[::-1]))
+    assert read(str(tmp_path), Path()) == (tuple(folders[::-1]), {0: 1, 1: 0})
+    (tmp_path / "classes.txt").write_text("dog\ncat")
+    with pytest.raises(DatasetUnavailable, match="is none of its 2 classes"):
+        pile_of(str(tmp_path), Path(), 64)
+
+
 def test_wnids_of_one_s_own_are_called_by_their_words(tmp_path):
     lay(tmp_path, ["n01443537", "n00007846"])  # the second is none of the thousand
     assert read(str(tmp_path), Path())[0] == ("person", "goldfish")

@@ -165,13 +165,15 @@ def labelled(
     if rows and words.said and numbered and words.numbers and words.from_zero:
         return _numbered_twice(key, where, words, named)
     said = () if numbered else words.said
+    known: dict[str, int] = {}  # by the word itself
     if rows:
         names, of_spelling = [named(row.folder) for row in rows], _known(rows, named)
     elif words.numbers and words.from_zero and not said:
         raise LayoutError(f"the labels in {where} are numbers, and no classes.txt in it says what they mean")
     else:
         folders = said or sorted(words.found, key=lambda word: (word.casefold(), word))
-        names, of_spelling = [named(folder) for folder in folders], _by_spelling([[one] for one in folders])
+        alone = [[folder] for folder in folders]
+        names, known, of_spelling = [*map(named, folders)], _by(str, alone), _by(spelling, alone)
     last = len(said) or len(rows)
     labels = _numbered(words, where, last) if words.numbers and last else {}
     for word in words.found:
@@ -180,7 +182,7 @@ def labelled(
             if spelling(name) in NO_CLASSES.get(key, ()):
                 labels.pop(word, None)
                 continue
-            labels[word] = of_spelling.get(spelling(name), -1)
+            labels[word] = known.get(name, of_spelling.get(spelling(name), -1))
         if not 0 <= labels[word] < len(names):
             fault = "may be several" if labels[word] == SEVERAL else "is none"
             raise LayoutError(f"“{word}” in {where} {fault} of its {len(names)} classes")
@@ -224,14 +226,14 @@ def _known(rows: Sequence[Class], named: Callable[[str], str]) -> dict[str, int]
     ]
     known: dict[str, int] = {}
     for kind in kinds:
-        known = _by_spelling(kind) | known
-    known.pop("", None)
+        known = _by(spelling, kind) | known
     return known
 
 
-def _by_spelling(names: Sequence[Sequence[str]]) -> dict[str, int]:
+def _by(spelled: Callable[[str], str], names: Sequence[Sequence[str]]) -> dict[str, int]:
+    """The class of each name, as it is spelled; nothing of one of which no letter is left."""
     found: dict[str, int] = {}
     for label, spellings in enumerate(names):
-        for one in map(spelling, spellings):
+        for one in filter(None, map(spelled, spellings)):
             found[one] = label if found.get(one, label) == label else SEVERAL
     return found
