@@ -31,6 +31,7 @@ ANSWER = ["label", "predicted"]
 PATIENCE = 60.0  # seconds that a reader waits for a writer who is just committing
 FIXED = "fixed"
 FILES_OF = "files of "  # and a data set: the kind of setting that names its pictures, by index
+LEFT_OUT_OF = "left out of "  # and a data set: the kind that has the indices that could not be read
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS settings (
