@@ -178,7 +178,7 @@ def _together(
         for _ in run(setup.bench(pile), key, records, plan, not state.is_main_process, tally):
             pass
     if state.is_main_process and tally.seconds:
-        print(spent(tally, setup.clip, setup.tile), file=sys.stderr)
+        print(spent(tally, setup), file=sys.stderr)
     state.wait_for_everyone()
     found = records.read() if state.is_main_process else None
     state.destroy_process_group()
