@@ -1,5 +1,6 @@
 """The hidden benchmark: who may see it, and what a live run says."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -130,6 +131,18 @@ def test_kept_runs_are_opened_again_and_are_so_many(clip, monkeypatch):
         measuring.opened(name)
     with pytest.raises(BenchmarkError, match="not kept"):
         measuring.opened("../kept")
+
+
+def test_a_run_that_goes_while_the_kept_are_listed_is_none(clip, monkeypatch, runs):
+    run(clip, limit=1)
+    read = measuring.chosen_in
+
+    def gone(folder: Path) -> measuring.Choices:
+        shutil.rmtree(folder)
+        return read(folder)
+
+    monkeypatch.setattr(measuring, "chosen_in", gone)
+    assert measuring.kept() == [] and not any(runs.iterdir())
 
 
 def test_a_place_where_no_run_can_be_kept_is_said(clip, tmp_path, monkeypatch):
