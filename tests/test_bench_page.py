@@ -1,5 +1,7 @@
 """The hidden benchmark: who may see it, and what a live run says."""
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,6 +106,17 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(clip):
     assert run(clip, seed=1)[0].folder != there.folder
 
 
+def test_the_same_run_is_made_by_one_visitor_at_a_time_whatever_thread_it_ends_on(clip):
+    """The page computes on a thread of its own, and ends what is stopped on another."""
+    mine = measuring.live(lambda key: clip, measuring.Choices(**CHOICES))
+    with ThreadPoolExecutor(1) as place:
+        place.submit(next, mine).result()
+        with pytest.raises(BenchmarkError, match="Another run is writing .*: wait for it, or"):
+            run(clip)
+        mine.close()
+        assert place.submit(run, clip).result()[-1].done
+
+
 def test_kept_runs_are_opened_again_and_are_so_many(clip, monkeypatch):
     made = run(clip)[-1]
     ((title, name),) = measuring.kept()
@@ -118,6 +131,18 @@ def test_kept_runs_are_opened_again_and_are_so_many(clip, monkeypatch):
         measuring.opened(name)
     with pytest.raises(BenchmarkError, match="not kept"):
         measuring.opened("../kept")
+
+
+def test_a_run_that_goes_while_the_kept_are_listed_is_none(clip, monkeypatch, runs):
+    run(clip, limit=1)
+    read = measuring.chosen_in
+
+    def gone(folder: Path) -> measuring.Choices:
+        shutil.rmtree(folder)
+        return read(folder)
+
+    monkeypatch.setattr(measuring, "chosen_in", gone)
+    assert measuring.kept() == [] and not any(runs.iterdir())
 
 
 def test_a_place_where_no_run_can_be_kept_is_said(clip, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from demo_core.benchmark import piles
 from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, plain
 from demo_core.benchmark.official import SATELLITE
 from demo_core.benchmark.piles import DatasetUnavailable, Resize, fitted, pile_of
+from demo_core.benchmark.records import settings_of
+from demo_core.benchmark.report import said_of
+from demo_core.benchmark.run import Plan, Setup, open_records
+from demo_core.benchmark.trials import Trial
 from demo_core.pictures import open_picture
 
 
@@ -288,8 +293,25 @@ def test_a_broken_picture_is_named(tmp_path):
     with pytest.raises(DatasetUnavailable, match="cat/2.png cannot be read .*leave all such pictures out"):
         pile_of(str(tmp_path), Path("nowhere"), 64)
     pile = pile_of(str(tmp_path), Path("nowhere"), 64, skip_unreadable=True)
-    assert sorted(pile.indices.tolist()) == [0, 2] and pile.size == 3 and pile.left_out == (1,)
-    assert pile.description["left out"] == 1 and len(pile.load(torch.arange(2))) == 2
+    assert sorted(pile.indices.tolist()) == [0, 2] and pile.size == 3 and set(pile.left_out) == {1}
+    assert len(pile.load(torch.arange(2))) == 2
+
+
+def test_a_run_that_takes_more_pictures_goes_on_though_more_cannot_be_read(tmp_path, clip):
+    """And counts those that were left out of what it took alone."""
+    for number in range(12):
+        picture(tmp_path / "data" / ("cat", "dog")[number % 2] / f"{number}.png")
+    pile = partial(pile_of, str(tmp_path / "data"), Path("nowhere"), 64, skip_unreadable=True)
+    order = pile().indices.tolist()
+    for place in (1, 4):
+        pile().file_of(order[place]).write_bytes(b"not a picture")
+    whole = pile()
+    assert whole.left_out == {order[1]: 1, order[4]: 3}
+    setup, plan = Setup("photo", clip), Plan([Trial.read("clean")], ["none"], 1)
+    for some, count in ((whole.first(1), 0), (whole.first(3), 1), (pile(limit=6), 2)):
+        records = open_records(tmp_path / "out", setup, {"mine": some}, plan)
+        heading = said_of(records.read(), settings_of(tmp_path / "out"))[1]
+        assert heading.endswith(f"Left out, as they could not be read: {count} of mine." if count else "32.")
 
 
 def test_a_picture_of_far_too_many_pixels_is_named(tmp_path):

@@ -129,6 +129,17 @@ def test_the_order_of_a_file_beside_the_folders_counts(tmp_path):
     assert read(str(tmp_path), Path()) == (("dog", "emu", "cat"), {0: 2, 1: 0, 2: 1})
 
 
+@pytest.mark.parametrize("folders", [["кошка", "собака"], ["犬", "猫"], ["f", "f++"]])
+def test_folders_of_one_s_own_may_have_any_letters(tmp_path, folders):
+    lay(tmp_path, folders)
+    assert read(str(tmp_path), Path()) == (tuple(folders), {0: 0, 1: 1})
+    (tmp_path / "classes.txt").write_text("\n".join(folders[::-1]))
+    assert read(str(tmp_path), Path()) == (tuple(folders[::-1]), {0: 1, 1: 0})
+    (tmp_path / "classes.txt").write_text("dog\ncat")
+    with pytest.raises(DatasetUnavailable, match="is none of its 2 classes"):
+        pile_of(str(tmp_path), Path(), 64)
+
+
 def test_wnids_of_one_s_own_are_called_by_their_words(tmp_path):
     lay(tmp_path, ["n01443537", "n00007846"])  # the second is none of the thousand
     assert read(str(tmp_path), Path())[0] == ("person", "goldfish")
@@ -319,6 +330,17 @@ def test_parquet_files_of_the_hub_are_read_in_place(tmp_path, described):
     assert read("CIFAR10", tmp_path) == (tuple(CIFAR), {n: n for n in range(10)})
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_that_stand_in_the_order_of_their_letters_are_the_classes_they_say(tmp_path, first):
+    """As folders with a number each are uploaded: "1", "10", "100", "101" and so on."""
+    names = sorted(map(str, range(first, 102 + first)))
+    written(tmp_path / "Flowers102.parquet", [(encoded(n), n) for n in range(102)], names)
+    assert read("Flowers102", tmp_path)[1] == {n: int(name) - first for n, name in enumerate(names)}
+    written(tmp_path / "Flowers102.parquet", [(encoded(1), 102)], names)
+    with pytest.raises(DatasetUnavailable, match="“102” in Flowers102.parquet is none of its 102 classes"):
+        pile_of("Flowers102", tmp_path, 64)
+
+
 def test_of_the_hub_s_cache_the_revision_that_is_main_is_read(tmp_path):
     cache = tmp_path / "datasets--uoft-cs--cifar10"
     for revision, shift in (("0a", 50), ("1b", 0)):
@@ -378,3 +400,14 @@ def test_a_damaged_picture_in_a_zip_is_named(tmp_path):
         pile_of(str(tmp_path / "mine.zip"), Path("nowhere"), 64)
     names, labels = read(str(tmp_path / "mine.zip"), Path("nowhere"), skip_unreadable=True)
     assert len(names) == 10 and len(labels) == 9
+
+
+def test_a_zip_that_is_damaged_in_the_middle_names_the_picture(tmp_path):
+    lay(tmp_path / "CIFAR10", CIFAR)
+    damaged = packed(tmp_path / "CIFAR10", tmp_path / "mine.zip")
+    data = bytearray(damaged.read_bytes())
+    name = b"CIFAR10/frog/picture.png"
+    data[data.index(name) + len(name) + 40] ^= 255
+    damaged.write_bytes(data)
+    with pytest.raises(DatasetUnavailable, match=r"frog/picture.png cannot be read \(Bad CRC-32"):
+        pile_of(str(damaged), Path("nowhere"), 64)

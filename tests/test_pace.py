@@ -8,7 +8,8 @@ from demo_core.benchmark import pace
 from demo_core.benchmark.options import duration, share
 from demo_core.benchmark.pace import Cost, affordable, forecast, shared_out
 from demo_core.benchmark.run import Plan, Setup, Tally
-from demo_core.benchmark.trials import Trial
+from demo_core.benchmark.trials import BenchmarkError, Trial
+from demo_core.clip import _bf16
 
 COST = Cost(seconds=2.0, forward=30, backward=12)
 PLAN = Plan([Trial("clean"), Trial("pgd", 1)], ["none", "ttc"], 8)
@@ -42,10 +43,31 @@ def test_what_a_picture_costs_is_counted_with_the_runs_own_code(clip):
 
 
 def test_the_share_of_the_bare_passes_is_told(clip):
-    forward, both = pace.bare_seconds(clip, 4)
-    said = pace.spent(Tally(2 * (6 * forward + 4 * both), forward=10, backward=4), clip, 4)
+    setup = Setup("photo", clip, tile=4)
+    forward, both = pace.bare_seconds(setup)
+    said = pace.spent(Tally(2 * (6 * forward + 4 * both), forward=10, backward=4), setup)
     percent = int(said.split("%")[0].rsplit(" ", 1)[1])
     assert said.startswith("14 passes of a picture") and 20 <= percent <= 90
+
+
+def test_the_bare_passes_are_timed_in_the_runs_own_precision(monkeypatch, clip):
+    computed = []
+    monkeypatch.setattr(type(clip), "encode", lambda clip, x: computed.append(_bf16.get()) or x)
+    for precision in ("float32", "bf16"):
+        pace.bare_seconds(Setup("photo", clip, precision=precision, tile=1))
+    assert computed == [False] * 2 * pace.ROUNDS + [True] * 2 * pace.ROUNDS
+    said = pace.spent(Tally(2.0, forward=10, backward=4), Setup("photo", clip, precision="bf16-attacks"))
+    assert said.endswith("in 2 s, 7 a second.")
+
+
+def test_a_memory_that_is_too_small_for_a_tile_costs_no_run_its_report(monkeypatch, clip):
+    def full(setup):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(pace, "bare_seconds", full)
+    assert pace.spent(Tally(2.0, forward=10, backward=4), Setup("photo", clip)).endswith("7 a second.")
+    with pytest.raises(BenchmarkError, match="32 pictures at a time do not fit .*a smaller --tile"):
+        pace.cost_of(Setup("photo", clip), PLAN)
 
 
 def test_a_plan_says_the_time_and_what_would_reproduce_the_papers():

@@ -16,6 +16,7 @@ from demo_core.benchmark.published import against_published
 from demo_core.benchmark.records import read_records, settings_of
 from demo_core.benchmark.report import heading
 from demo_core.benchmark.run import Plan, Setup, open_records
+from demo_core.benchmark.tables import table
 from demo_core.benchmark.trials import BenchmarkError, Trial
 from demo_core.models import RECORDS_FILE, folder_of
 from tests.test_layouts import lay
@@ -109,7 +110,7 @@ def test_records_that_say_nothing_of_it_are_the_papers():
     place = folder_of("photo") / RECORDS_FILE
     settings = settings_of(place)
     assert Ways().departures == {} and not {*WAYS} & {*settings["fixed"]}
-    assert heading(read_records(place), settings).split(". ")[0].endswith("seed 0, everything in float32")
+    assert "** Seed 0, everything in float32. " in heading(read_records(place), settings)
 
 
 def test_the_command_the_report_and_the_comparison_say_so(tmp_path, clip, monkeypatch):
@@ -132,5 +133,5 @@ def test_the_command_the_report_and_the_comparison_say_so(tmp_path, clip, monkey
 
 def reasons_beside(found: pd.DataFrame, dataset: str, fixed: dict) -> str:
     """Why these records, as ones of that data set, cannot be compared with what was printed of it."""
-    beside = against_published(found.assign(dataset=dataset), fixed)
-    return "; ".join(beside["not comparable, because"])
+    beside = against_published(table(found.assign(dataset=dataset)), fixed)
+    return "; ".join(beside["not alike, because"])

@@ -72,6 +72,27 @@ def test_a_curve_has_the_clean_pictures_at_nought_and_one_attack_alone(tmp_path)
     assert {"curves.svg", "curves.png", "accuracy.svg"} <= {path.name for path in write(tmp_path)}
 
 
+def test_a_mean_difference_is_of_all_data_sets_or_of_none():
+    """The third has nothing to compare: a mean over two would stand under the mean over three."""
+    two = {(s, "clean", d): [1, 0, 0, int(d == "ttc")] for s in ("DTD", "PCAM") for d in ("none", "ttc")}
+    found = Summary(records(two | {("EuroSAT", "clean", "none"): [1, 0, 0, 0]}))
+    assert set(found.compared.index.unique("dataset")) == {"DTD", "PCAM"}
+    third = {("EuroSAT", "clean", d): [1, 0, 0, 0] for d in ("none", "ttc")}
+    assert "average" in Summary(records(two | third)).compared.index.unique("dataset")
+
+
+def test_what_stands_is_of_attacks_that_the_same_defences_met():
+    """Two attacks that as many met, but not the same, are not one attacker's."""
+    apart = {("DTD", "pgd@4", "ttc"): [1, 1, 1, 1], ("DTD", "cw@4", "tte"): [0, 0, 0, 0]}
+    bare = {("DTD", attack, "none"): [1, 1, 0, 0] for attack in ("pgd@4", "cw@4")}
+    stands = Summary(records(apart | bare)).standing.loc["DTD"]
+    assert stands["accuracy"].to_dict() == {"none": 50, "ttc": 100} and (stands["attacks"] == 1).all()
+    both = {("DTD", "pgd@4", "tte"): [1, 0, 1, 1], ("DTD", "cw@4", "ttc"): [1, 1, 1, 0]}
+    stands = Summary(records(apart | bare | both)).standing.loc["DTD"]
+    assert stands["accuracy"].to_dict() == {"none": 50, "ttc": 75, "tte": 0}
+    assert (stands["attacks"] == 2).all()
+
+
 def test_the_table_is_the_records_means():
     found = table(FOUND)
     assert (

@@ -172,13 +172,16 @@ def _together(
     with state.main_process_first():  # downloads, and cleans up behind a kill, before the others look
         held.enter_context(alone_in(args.out, plan.share[0], others=args.share[1] > 1))
         piles = _piles(args, keys, setup, enough)
+        if enough and state.is_main_process:
+            said = ", ".join(f"{len(pile.indices):,} of {dataset_title(key)}" for key, pile in piles.items())
+            print(f"In {lasting(args.budget)}: {said}.", file=sys.stderr)
         records = open_records(args.out, setup, piles, plan)
     tally = Tally()
     for key, pile in piles.items():
         for _ in run(setup.bench(pile), key, records, plan, not state.is_main_process, tally):
             pass
     if state.is_main_process and tally.seconds:
-        print(spent(tally, setup.clip, setup.tile), file=sys.stderr)
+        print(spent(tally, setup), file=sys.stderr)
     state.wait_for_everyone()
     found = records.read() if state.is_main_process else None
     state.destroy_process_group()
@@ -206,8 +209,6 @@ def _piles(
     if enough is None:
         return piles
     counts = shared_out(enough, {key: len(pile.indices) for key, pile in piles.items()})
-    said = ", ".join(f"{count:,} of {dataset_title(key)}" for key, count in counts.items())
-    print(f"In {lasting(args.budget)}: {said}.", file=sys.stderr)
     return {key: piles[key].first(count) for key, count in counts.items()}
 
 

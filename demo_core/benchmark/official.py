@@ -161,14 +161,19 @@ def labelled(
     is. named: a folder's name -> the name in prompts; where: what sentences call the place. Of no set of the
     paper the classes are those that are there, in the order that is said, or the alphabet's, whatever the
     case; a word that is none of its classes by NO_CLASSES is none here. Raises LayoutError."""
-    said = () if all(name.isdecimal() for name in words.said) else words.said
-    if rows := classes(key):
+    rows, numbered = classes(key), all(name.isdecimal() for name in words.said)
+    if rows and words.said and numbered and words.numbers and words.from_zero:
+        return _numbered_twice(key, where, words, named)
+    said = () if numbered else words.said
+    known: dict[str, int] = {}  # by the word itself
+    if rows:
         names, of_spelling = [named(row.folder) for row in rows], _known(rows, named)
     elif words.numbers and words.from_zero and not said:
         raise LayoutError(f"the labels in {where} are numbers, and no classes.txt in it says what they mean")
     else:
         folders = said or sorted(words.found, key=lambda word: (word.casefold(), word))
-        names, of_spelling = [named(folder) for folder in folders], _by_spelling([[one] for one in folders])
+        alone = [[folder] for folder in folders]
+        names, known, of_spelling = [*map(named, folders)], _by(str, alone), _by(spelling, alone)
     last = len(said) or len(rows)
     labels = _numbered(words, where, last) if words.numbers and last else {}
     for word in words.found:
@@ -177,11 +182,22 @@ def labelled(
             if spelling(name) in NO_CLASSES.get(key, ()):
                 labels.pop(word, None)
                 continue
-            labels[word] = of_spelling.get(spelling(name), -1)
+            labels[word] = known.get(name, of_spelling.get(spelling(name), -1))
         if not 0 <= labels[word] < len(names):
             fault = "may be several" if labels[word] == SEVERAL else "is none"
             raise LayoutError(f"“{word}” in {where} {fault} of its {len(names)} classes")
     return names, labels
+
+
+def _numbered_twice(
+    key: str, where: str, words: Words, named: Callable[[str], str]
+) -> tuple[list[str], dict[str, int]]:
+    """`labelled` of words that are places in a list of numbers: of folders 1 to 102, say, in the order of
+    their letters."""
+    names, labels = labelled(key, where, Words(set(words.said)), named)
+    if beyond := next((word for word in words.found if int(word) >= len(words.said)), None):
+        raise LayoutError(f"“{beyond}” in {where} is none of its {len(words.said)} classes")
+    return names, {word: labels[words.said[int(word)]] for word in words.found}
 
 
 def _numbered(words: Words, where: str, last: int) -> dict[str, int]:
@@ -210,14 +226,14 @@ def _known(rows: Sequence[Class], named: Callable[[str], str]) -> dict[str, int]
     ]
     known: dict[str, int] = {}
     for kind in kinds:
-        known = _by_spelling(kind) | known
-    known.pop("", None)
+        known = _by(spelling, kind) | known
     return known
 
 
-def _by_spelling(names: Sequence[Sequence[str]]) -> dict[str, int]:
+def _by(spelled: Callable[[str], str], names: Sequence[Sequence[str]]) -> dict[str, int]:
+    """The class of each name, as it is spelled; nothing of one of which no letter is left."""
     found: dict[str, int] = {}
     for label, spellings in enumerate(names):
-        for one in map(spelling, spellings):
+        for one in filter(None, map(spelled, spellings)):
             found[one] = label if found.get(one, label) == label else SEVERAL
     return found

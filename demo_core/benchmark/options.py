@@ -58,6 +58,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
     _add_report(found)
     _add_run(found)
+    _add_ways(found)
     _add_pace(found)
     return found
 
@@ -144,6 +145,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="leave out the pictures that cannot be read, and say how many; without this the first one ends"
         " the run before it begins",
     )
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
     for way, choices in WAYS.items():
         parser.add_argument(
             f"--{way}",

@@ -15,10 +15,10 @@ import torch
 from demo_core.benchmark.piles import Pile, held, pile_of
 from demo_core.benchmark.published import counterparts, published_of
 from demo_core.benchmark.report import tabulated
-from demo_core.benchmark.run import Plan, Setup, Tally, answered, queued
+from demo_core.benchmark.run import Plan, Setup, Tally, answered, out_of_memory, queued
 from demo_core.benchmark.tables import dataset_title, interval
-from demo_core.benchmark.trials import CLEAN
-from demo_core.clip import ZeroShotCLIP, in_tiles
+from demo_core.benchmark.trials import CLEAN, BenchmarkError
+from demo_core.clip import in_bf16, in_tiles
 from demo_core.defenses import title_of
 
 ROUNDS = 3  # of which the fastest counts
@@ -43,24 +43,33 @@ def examples(side: int, count: int) -> Pile:
 
 def cost_of(setup: Setup, plan: Plan) -> Cost:
     """Measured: one tile of photographs under everything, by the run's own code. Gates open as they do for
-    photographs, and a data set's number of classes hardly matters."""
+    photographs, and a data set's number of classes hardly matters. Raises BenchmarkError where memory is too
+    small for a tile."""
     bench, tally = setup.bench(examples(setup.clip.image_size, setup.tile)), Tally()
     one_tile = replace(plan, batch=setup.tile, share=(0, 1))
-    bare_seconds(setup.clip, setup.tile)  # what is first is slow
-    for work in queued(bench.pile, one_tile, {}):
-        answered(bench, work, {}, tally)
+    try:
+        bare_seconds(setup)  # what is first is slow
+        for work in queued(bench.pile, one_tile, {}):
+            answered(bench, work, {}, tally)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise BenchmarkError(
+            f"{setup.tile} pictures at a time do not fit into memory: choose a smaller --tile."
+        ) from error
     return Cost(*(value / setup.tile for value in (tally.seconds, tally.forward, tally.backward)))
 
 
-def bare_seconds(clip: ZeroShotCLIP, tile: int) -> tuple[float, float]:
+def bare_seconds(setup: Setup) -> tuple[float, float]:
     """Of a picture that goes through the image tower alone, a tile at once: forward, and forward and back."""
+    clip, tile = setup.clip, setup.tile
     pixels = torch.rand(tile, 3, clip.image_size, clip.image_size, device=clip.device)
 
     def fastest(through: bool) -> float:
         times = []
         for _ in range(ROUNDS):
             then, leaf = time.perf_counter(), pixels.clone().requires_grad_(through)
-            with torch.set_grad_enabled(through), in_tiles(tile):
+            with torch.set_grad_enabled(through), in_tiles(tile), in_bf16(setup.precision == "bf16"):
                 looked_at = clip.encode(leaf).pow(2).sum()
             if through:
                 (looked_at,) = torch.autograd.grad(looked_at, leaf)
@@ -71,16 +80,24 @@ def bare_seconds(clip: ZeroShotCLIP, tile: int) -> tuple[float, float]:
     return fastest(False), fastest(True)
 
 
-def spent(tally: Tally, clip: ZeroShotCLIP, tile: int) -> str:
-    """A finished run's throughput, and what of its time was not the image tower's."""
-    forward, both = bare_seconds(clip, tile)
-    bare = forward * (tally.forward - tally.backward) + both * tally.backward
+def spent(tally: Tally, setup: Setup) -> str:
+    """A finished run's throughput, and what of its time was not the image tower's, where its passes were of
+    one precision and there is memory to time them alone."""
     passes = tally.forward + tally.backward
-    return (
+    said = (
         f"{passes:,.0f} passes of a picture through the image tower in {lasting(tally.seconds)},"
-        f" {passes / tally.seconds:,.0f} a second; {min(1.0, bare / tally.seconds):.0%} of that time is what"
-        " the passes alone take."
+        f" {passes / tally.seconds:,.0f} a second"
     )
+    if setup.precision == "bf16-attacks":
+        return f"{said}."
+    try:
+        forward, both = bare_seconds(setup)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        return f"{said}."
+    bare = forward * (tally.forward - tally.backward) + both * tally.backward
+    return f"{said}; {min(1.0, bare / tally.seconds):.0%} of that time is what the passes alone take."
 
 
 def lasting(seconds: float) -> str:

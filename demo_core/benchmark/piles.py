@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,9 @@ class Pile:
 
     indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt,
     or the prompts; load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it
-    is made of a folder's; ways: how it was put together; left_out: indices of pictures that could not be
-    read; file_of: index -> where a picture lies, None where the data set keeps no files.
+    is made of a folder's; ways: how it was put together; left_out: the indices of pictures that could not
+    be read, each with how many of the pile's come before it; file_of: index -> where a picture lies, None
+    where the data set keeps no files.
     """
 
     indices: torch.Tensor
@@ -123,7 +124,7 @@ class Pile:
     size: int = 0
     files: str = ""
     ways: Ways = Ways()
-    left_out: tuple[int, ...] = ()
+    left_out: Mapping[int, int] = field(default_factory=dict)
     file_of: Callable[[int], Path | None] = lambda index: None
 
     @property
@@ -134,7 +135,8 @@ class Pile:
 
     def first(self, count: int) -> Pile:
         """The first so many of its pictures."""
-        return replace(self, indices=self.indices[:count])
+        left_out = {index: before for index, before in self.left_out.items() if before < count}
+        return replace(self, indices=self.indices[:count], left_out=left_out)
 
     @property
     def description(self) -> dict[str, int | str]:
@@ -144,8 +146,6 @@ class Pile:
             "classes": len(self.names),
             "words": fingerprint((*templates_in(self.template), *self.names)),
         }
-        if self.left_out:
-            found["left out"] = len(self.left_out)
         return found | ({"files": self.files} if self.files else {})
 
 
@@ -199,10 +199,11 @@ def pile_of(
             " with one there is nothing to choose from."
         )
     chosen = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
-    left_out = _unreadable(found, chosen.tolist(), whole=skip_unreadable)
-    if left_out and not skip_unreadable:
-        raise DatasetUnavailable(_damaged(row, place, found, *left_out.popitem()))
-    chosen = torch.tensor([index for index in chosen.tolist() if index not in left_out], dtype=torch.long)
+    broken = _unreadable(found, order := chosen.tolist(), whole=skip_unreadable)
+    if broken and not skip_unreadable:
+        raise DatasetUnavailable(_damaged(row, place, found, *broken.popitem()))
+    left_out = {index: at - n for n, (at, index) in enumerate(p for p in enumerate(order) if p[1] in broken)}
+    chosen = torch.tensor([index for index in order if index not in broken], dtype=torch.long)
     if not len(chosen):
         raise DatasetUnavailable(f"{row.title} under {place} has no picture that can be read: replace them.")
 
@@ -222,8 +223,7 @@ def pile_of(
     if row is OWN and isinstance(found, Listed):
         files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
     words, template = _words(key, row, names, ways)
-    left = tuple(sorted(left_out))
-    return Pile(chosen, words, template, load, len(found), files, ways, left, partial(path_of, found))
+    return Pile(chosen, words, template, load, len(found), files, ways, left_out, partial(path_of, found))
 
 
 def _words(key: str, row: Dataset, names: Sequence[str], ways: Ways) -> tuple[tuple[str, ...], Template]:

@@ -13,6 +13,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ ANSWER = ["label", "predicted"]
 PATIENCE = 60.0  # seconds that a reader waits for a writer who is just committing
 FIXED = "fixed"
 FILES_OF = "files of "  # and a data set: the kind of setting that names its pictures, by index
+LEFT_OUT_OF = "left out of "  # and a data set: the kind that has the indices that could not be read
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS settings (
@@ -122,18 +124,20 @@ def merge(places: Iterable[Path], target: Path) -> None:
 @contextmanager
 def alone_in(folder: Path, process: int = 0, others: bool = False) -> Iterator[None]:
     """Meanwhile nobody else writes what this process writes into the folder. others: some may be there that
-    it was not started with; where none may, the first process sees to that. Raises BenchmarkError where
-    somebody else writes."""
+    it was not started with; where none may, the first process sees to that. A page enters
+    this on one thread and leaves it on another. Raises BenchmarkError where somebody else writes."""
     folder.mkdir(parents=True, exist_ok=True)
+    lock = partial(FileLock, timeout=0, thread_local=False)
     try:
         for other in folder.glob("lock-*") if process == 0 and not others else ():
-            with FileLock(other, timeout=0):
+            with lock(other):
                 pass
-        with FileLock(folder / f"lock-{process}", timeout=0):
+        with lock(folder / f"lock-{process}"):
             yield
     except Timeout:
         raise BenchmarkError(
-            f"Another run is writing into {folder}: wait for it, or choose another --out."
+            f"Another run is writing into {folder}: wait for it, or, on the command line, choose another"
+            " --out."
         ) from None
 
 

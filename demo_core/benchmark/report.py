@@ -10,7 +10,7 @@ import pandas as pd
 from demo_core.benchmark.answers import answers_of
 from demo_core.benchmark.checks import Finding, checked, findings
 from demo_core.benchmark.piles import departures_in
-from demo_core.benchmark.records import Settings, read_records
+from demo_core.benchmark.records import LEFT_OUT_OF, Settings, read_records
 from demo_core.benchmark.run import PRECISIONS
 from demo_core.benchmark.summary import BARE, Summary
 from demo_core.benchmark.tables import UNIT, WORST, dataset_title, datasets_of, in_table_order
@@ -190,7 +190,9 @@ def said_of(records: pd.DataFrame, settings: Settings) -> tuple[str, str]:
 
 
 def _left_out(settings: Settings) -> str:
-    """Of pictures that were left out, as they could not be read."""
-    counts = {key: row.get("left out", 0) for key, row in settings.get("datasets", {}).items()}
+    """Of pictures that were left out, as they could not be read; older records count them with the data
+    set."""
+    rows = settings.get("datasets", {}).items()
+    counts = {key: len(settings.get(LEFT_OUT_OF + key, ())) or row.get("left out", 0) for key, row in rows}
     said = [f"{count:,} of {dataset_title(key)}" for key, count in counts.items() if count]
     return f" Left out, as they could not be read: {', '.join(said)}." if said else ""

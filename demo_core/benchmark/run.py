@@ -26,7 +26,7 @@ from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
 from demo_core.benchmark.piles import Batch, Pile
-from demo_core.benchmark.records import COLUMNS, FILES_OF, Records, Settings
+from demo_core.benchmark.records import COLUMNS, FILES_OF, LEFT_OUT_OF, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
 from demo_core.defenses import DEFENSES, Profile
@@ -216,6 +216,7 @@ def settings_for(setup: Setup, piles: dict[str, Pile], plan: Plan) -> tuple[dict
         "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
         "surrogate": {"weights": identity(setup.surrogate)} if setup.surrogate else {},
         **{FILES_OF + name: pile.file_names for name, pile in piles.items()},
+        **{LEFT_OUT_OF + name: dict.fromkeys(map(str, pile.left_out), True) for name, pile in piles.items()},
     }
     return fixed, joining
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import reduce
 
@@ -33,10 +34,12 @@ def rivals(attacks: Iterable[str]) -> tuple[float, list[str]]:
 
 def standing(answers: Sequence[Answers]) -> pd.DataFrame:
     """Of one data set's answers, for every defence (the index): accuracy in percent where it withstands every
-    one of the `rivals` that all defences met, low and high (both ends of its interval), pictures (those that
-    met them all), eps, and attacks: how many. Empty where all met no attack, or no picture met all."""
-    most = max(len(found.defenses) for found in answers)
-    shared = {found.attack: found for found in answers if len(found.defenses) == most}
+    one of the `rivals` that the same defences met, as many as can be, low and high (both ends of its
+    interval), pictures (those that met them all), eps, and attacks: how many. Empty where those met no
+    attack, or no picture met all."""
+    sets = Counter(found.defenses for found in answers)
+    most = max(sets, key=lambda defenses: (len(defenses), sets[defenses]))
+    shared = {found.attack: found for found in answers if found.defenses == most}
     eps, attacks = rivals(shared)
     theirs = [shared[attack] for attack in attacks]
     if not theirs:

@@ -66,9 +66,11 @@ class Summary:
 
     @cached_property
     def compared(self) -> pd.DataFrame:
-        """Each defence beside each other (pairs.pairs), and the means over data sets."""
+        """Each defence beside each other (pairs.pairs), and the means over data sets, where none of them has
+        one defence alone."""
         found = pairs(self.answers.values())
-        return pd.concat([found, mean_pairs(found)])
+        everywhere = set(found.index.unique("dataset")) == set(self.datasets)
+        return pd.concat([found, mean_pairs(found)]) if everywhere else found
 
     @cached_property
     def best(self) -> set[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -98,7 +99,11 @@ def _zipped(place: Path) -> Iterator[tuple[PurePosixPath, Opened | None]]:
 
 
 def _from_zip(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
-    return io.BytesIO(archive.read(name))
+    """Raises OSError where the zip is damaged there, or asks for a password."""
+    try:
+        return io.BytesIO(archive.read(name))
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise OSError(str(error)) from error
 
 
 def _tarred(place: Path) -> Iterator[tuple[PurePosixPath, Opened | None]]:

@@ -175,15 +175,19 @@ def _home() -> Path:
 
 def _latest_first() -> list[Path]:
     """The folders of the runs that are kept."""
-    found = _home().glob(f"*/{CHOICES}")
-    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    begun: dict[Path, float] = {}
+    for path in _home().glob(f"*/{CHOICES}"):
+        with suppress(FileNotFoundError):  # another visitor's run has just taken its place
+            begun[path.parent] = path.stat().st_mtime
+    return sorted(begun, key=begun.__getitem__, reverse=True)
 
 
 def kept() -> list[tuple[str, str]]:
     """The runs that are kept, the latest first: title and name."""
     found = []
     for folder in _latest_first():
-        with suppress(BenchmarkError, KeyError, TypeError, ValueError):  # of another version, or of data gone
+        # Of another version, of data that are gone, or gone itself meanwhile.
+        with suppress(BenchmarkError, KeyError, OSError, TypeError, ValueError):
             when = datetime.fromtimestamp((folder / CHOICES).stat().st_mtime)
             found.append((f"{when:%d %b, %H:%M}. {chosen_in(folder).title}", folder.name))
     return found
