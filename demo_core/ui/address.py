@@ -1,0 +1,34 @@
+"""Where the page listens, as Gradio's own variables say, also where Gradio by itself stumbles over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gradio import http_server
+
+NAME, PORT = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"
+UNPROXIED = "localhost,127.0.0.1,::1"  # Gradio asks its own page whether it is there, before it goes on
+
+
+@contextmanager
+def listening() -> Iterator[dict[str, str]]:
+    """What launch() is to be given. Where no port can be had the program ends, with one sentence."""
+    name = os.environ.get(NAME, "").strip("[]")
+    for variable in ("NO_PROXY", "no_proxy"):
+        os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), UNPROXIED)))
+    if ":" in name:  # of IPv6, which the socket that Gradio looks for a free port with does not know
+        http_server.LOCALHOST_NAME = "0.0.0.0"
+    try:
+        yield {"server_name": f"[{name}]"} if ":" in name else {}
+    except OSError as error:
+        if "empty port" not in str(error):
+            raise
+        first = http_server.INITIAL_PORT_VALUE
+        last = first + http_server.TRY_NUM_PORTS - 1
+        ports = f"Port {first} is" if first == last else f"The ports from {first} to {last} are"
+        raise SystemExit(
+            f"{ports} taken, or {name or '127.0.0.1'} is no address of this machine:"
+            f" name another port in {PORT}, or another address in {NAME}."
+        ) from None
