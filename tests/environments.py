@@ -155,6 +155,8 @@ def answer_of(address: str | None, app: subprocess.Popen, row: Environment, log:
     if address is None:
         *_, last = log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] or [""]
         return "", f"refused: {last}" if row.refused and row.refused in last else f"**ended**: {last}"
+    if row.refused:
+        return "", "**not refused**"
     inside = ("nsenter", "--target", str(app.pid), "--user", "--net", "--preserve-credentials")
     asking = (sys.executable, "-m", "tests.environments", "--ask", address)
     asked = subprocess.run(
@@ -214,6 +216,11 @@ def fresh(python: str, lowest: bool) -> Iterator[str]:
         yield own
 
 
+def versions(python: str) -> str:
+    told = subprocess.run((python, "-c", VERSIONS), capture_output=True, text=True, check=True)
+    return f"Python {told.stdout.strip()}"
+
+
 def in_fresh(python: str, lowest: bool, logs: Path) -> list[str]:
     with fresh(python, lowest) as own:
         told = subprocess.run(
@@ -253,7 +260,7 @@ def main() -> None:
         found.append(row)
         print(*row, sep=" | ", flush=True)
     print(tabulate(found, ("environment", "page", "answer", "at most", "what came out"), "github"))
-    print(f"What each app said: {options.logs}")
+    print(f"{versions(sys.executable)}, where no other is named. What each app said: {options.logs}")
     raise SystemExit(any("**" in row[-1] for row in found))
 
 
