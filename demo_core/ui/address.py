@@ -25,10 +25,8 @@ def listening() -> Iterator[dict[str, str]]:
     except OSError as error:
         if "empty port" not in str(error):
             raise
-        first = http_server.INITIAL_PORT_VALUE
-        last = first + http_server.TRY_NUM_PORTS - 1
-        ports = f"Port {first} is" if first == last else f"The ports from {first} to {last} are"
-        raise SystemExit(
-            f"{ports} taken, or {name or '127.0.0.1'} is no address of this machine:"
-            f" name another port in {PORT}, or another address in {NAME}."
-        ) from None
+        first, last = http_server.INITIAL_PORT_VALUE, http_server.TRY_NUM_PORTS - 1
+        ports = f"Ports {first} to {first + last} are" if last else f"Port {first} is"
+        wrong = f", or {name} is no address of this machine" if name else ""
+        right = f", or an address of it in {NAME}" if name else ""
+        raise SystemExit(f"{ports} taken{wrong}: name another in {PORT}{right}.") from None
