@@ -34,7 +34,9 @@ def test_where_no_port_can_be_had_one_sentence_says_what_to_do(monkeypatch):
         port = taken.getsockname()[1]
         monkeypatch.setattr(http_server, "INITIAL_PORT_VALUE", port)
         monkeypatch.setattr(http_server, "TRY_NUM_PORTS", 1)
-        with pytest.raises(SystemExit, match=f"Port {port} is taken: name another in {address.PORT}\\.$"):
+        with pytest.raises(
+            SystemExit, match=f"Port {port} is taken: name another port in {address.PORT}\\.$"
+        ):
             with gr.Blocks() as page, address.listening() as where:
                 page.launch(prevent_thread_lock=True, quiet=True, **where)
 

@@ -28,5 +28,5 @@ def listening() -> Iterator[dict[str, str]]:
         first, last = http_server.INITIAL_PORT_VALUE, http_server.TRY_NUM_PORTS - 1
         ports = f"Ports {first} to {first + last} are" if last else f"Port {first} is"
         wrong = f", or {name} is no address of this machine" if name else ""
-        right = f", or an address of it in {NAME}" if name else ""
-        raise SystemExit(f"{ports} taken{wrong}: name another in {PORT}{right}.") from None
+        right = f", or another address in {NAME}" if name else ""
+        raise SystemExit(f"{ports} taken{wrong}: name another port in {PORT}{right}.") from None
