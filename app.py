@@ -9,7 +9,7 @@ import signal
 
 from demo_core.device import DeviceError, chosen
 from demo_core.models import CHECKPOINT_VARIABLE, DEFAULT_MODEL, ModelUnavailable, add_checkpoint
-from demo_core.ui import lab, theme, uploads, visits
+from demo_core.ui import address, lab, theme, uploads, visits
 from demo_core.ui.host import HOST, chosen_by_host
 
 if __name__ == "__main__":
@@ -39,4 +39,5 @@ if __name__ == "__main__":
     visits.model(DEFAULT_MODEL)  # so that the first visitor does not wait for it
     if hosted != DEFAULT_MODEL:
         HOST.bring(hosted, visits.model)
-    page.queue(default_concurrency_limit=4).launch(**theme.launch_options())
+    with address.listening() as where:
+        page.queue(default_concurrency_limit=4).launch(**theme.launch_options(), **where)

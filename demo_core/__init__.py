@@ -6,7 +6,7 @@
 pictures        bytes -> a safe RGB photo -> pixels, and back to a picture that is exactly what the model
                 sees: the perturbation lives on the model's own grid, and the means of the blocks of the
                 448 px on the screen are the model's input
-limits          what a visitor may ask of a host
+limits          what a visitor may ask of a host;  surroundings: a home, and letters that can be printed
 labels          what a person typed -> labels;  examples: the photographs that come with the demo
 ascent          the one loop: signed gradient ascent in the eps-ball and the pixel range
 attacks         the table ATTACKS, a row an objective, a start and a step rule;  apgd: Auto-PGD's
@@ -45,3 +45,7 @@ ui              the page: layout lays it out, lab wires it; visits (what comes w
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """
+
+from demo_core.surroundings import provide
+
+provide()  # before anything else is imported

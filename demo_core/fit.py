@@ -29,7 +29,7 @@ class Fit:
 
     @staticmethod
     def read(path: Path) -> Fit:
-        return Fit(**json.loads(path.read_text()))
+        return Fit(**json.loads(path.read_text(encoding="utf-8")))
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -170,7 +170,7 @@ def load_embedded(key: str, image_size: int = IMAGE_SIZE) -> ZeroShotCLIP:
         tensors = locked_weights()
         if original:
             tensors = tensors | {k: v.float() for k, v in load_file(folder_of(key) / TOWER_FILE).items()}
-        shared = json.loads((EMBEDDED / SHARED_FILE).read_text())
+        shared = json.loads((EMBEDDED / SHARED_FILE).read_text(encoding="utf-8"))
         text, tokenizer = load_texts(EMBEDDED)
         model = PhotoCLIP(Visual(tensors, read_projection(EMBEDDED), image_size), text, shared["logit_scale"])
     except WeightsMissing as missing:

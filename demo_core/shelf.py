@@ -50,8 +50,12 @@ def _free_in_group(files: tuple[str, str, str, str]) -> float:
     """Bytes that a container may still take; infinite where no limit is told."""
     limit, used, details, name = files
     try:
-        stat = dict(line.split() for line in Path(details).read_text().splitlines())
-        return int(Path(limit).read_text()) - int(Path(used).read_text()) + int(stat[name])
+        stat = dict(line.split() for line in Path(details).read_text(encoding="utf-8").splitlines())
+        return (
+            int(Path(limit).read_text(encoding="utf-8"))
+            - int(Path(used).read_text(encoding="utf-8"))
+            + int(stat[name])
+        )
     except (OSError, ValueError, KeyError):  # another system; or “max”
         return float("inf")
 

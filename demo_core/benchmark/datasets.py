@@ -148,10 +148,13 @@ def _tiny_imagenet(root: Path, download: bool) -> Opened:
     folder = root / "tiny-imagenet-200"
     if download and not folder.is_dir():
         tv.utils.download_and_extract_archive("http://cs231n.stanford.edu/tiny-imagenet-200.zip", str(root))
-    wnids = sorted((folder / "wnids.txt").read_text().split())
-    words = dict(line.split("\t") for line in (folder / "words.txt").read_text().strip().splitlines())
+    wnids = sorted((folder / "wnids.txt").read_text(encoding="utf-8").split())
+    words = dict(
+        line.split("\t") for line in (folder / "words.txt").read_text(encoding="utf-8").strip().splitlines()
+    )
     rows = [
-        line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text().strip().splitlines()
+        line.split("\t")
+        for line in (folder / "val" / "val_annotations.txt").read_text(encoding="utf-8").strip().splitlines()
     ]
     paths = [folder / "val" / "images" / row[0] for row in rows]
     return Listed(paths, [wnids.index(row[1]) for row in rows]), [words[wnid].split(",")[0] for wnid in wnids]

@@ -68,7 +68,7 @@ def _of_main(folder: Path, names: list[str]) -> list[str]:
     main = folder.parent / "refs" / "main"
     if folder.name != "snapshots" or not main.is_file():
         return names
-    return [name for name in names if name == main.read_text().strip()] or names
+    return [name for name in names if name == main.read_text(encoding="utf-8").strip()] or names
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -283,7 +283,7 @@ def main() -> None:
         everything = WholePile(load(args.model), read_pile(args.photographs))
         found = cosines(everything)
         scale, fit = best_scale(found, everything.labels), best_fit(found, everything.labels)
-        (EMBEDDED / SHARED_FILE).write_text(json.dumps({"logit_scale": scale}) + "\n")
+        (EMBEDDED / SHARED_FILE).write_text(json.dumps({"logit_scale": scale}) + "\n", encoding="utf-8")
         fit.write(folder / FIT_FILE)
         print(f"logit scale {scale}; {fit}", flush=True)
     if "profile" not in args.parts:

@@ -33,13 +33,13 @@ DOCUMENTS = (EMBEDDED / "README.md", ASSETS.parent / "README.md")
 
 
 def measured(key: str) -> dict:
-    return json.loads((folder_of(key) / MEASURED_FILE).read_text())
+    return json.loads((folder_of(key) / MEASURED_FILE).read_text(encoding="utf-8"))
 
 
 def recognition_markdown() -> str:
     """What the models recognise: the sets' own names, everyday words, and classes that were held out."""
     reports = {key: measured(key)["sets"] for key in KEYS}
-    found = json.loads((EMBEDDED / RESULT_FILE).read_text())
+    found = json.loads((EMBEDDED / RESULT_FILE).read_text(encoding="utf-8"))
     lines = [
         "| zero-shot top-1, all names of the set | pictures | names | "
         + " | ".join(MODELS[k].title for k in KEYS)
@@ -118,7 +118,7 @@ def uploads_markdown(key: str) -> str:
     path = folder_of(key) / UPLOADS_FILE
     if not path.exists():
         return ""
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(encoding="utf-8"))
 
     def line(kind: str, title: str, rows: list[dict]) -> str:
         doubts = [sum(row["doubt"] == doubt for row in rows) for doubt in (NO_LABEL_FITS, UNSURE, NO_DOUBT)]
@@ -242,8 +242,8 @@ def card() -> str:
 def insert(document: Path, text: str) -> None:
     """Replace what stands between the two marks of a Markdown document. Raises ValueError where it has
     none."""
-    before, rest = document.read_text().split(BEGIN)
-    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+    before, rest = document.read_text(encoding="utf-8").split(BEGIN)
+    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def documents() -> dict[Path, str]:

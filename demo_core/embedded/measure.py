@@ -75,7 +75,7 @@ def main() -> None:
         path.stem: recognised(WholePile(clip, read_pile(path)), fit_of(args.model)) for path in args.archives
     }
     report = {"sets": sets, "milliseconds_forward_backward": pass_milliseconds(clip)}
-    (folder_of(args.model) / MEASURED_FILE).write_text(json.dumps(report, indent=1) + "\n")
+    (folder_of(args.model) / MEASURED_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
 
 

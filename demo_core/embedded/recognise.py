@@ -255,7 +255,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     pictures, side, path = Pictures(args.photographs, args.work), picture_side(), args.tower / RESULT_FILE
-    result = json.loads(path.read_text()) if path.exists() else {}
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if args.held_out_tower:
         recogniser = Recogniser(*load_texts(args.held_out_tower), side)
         found = unseen(recogniser, pictures, held_out(args.hold_out, args.seed))
@@ -268,7 +268,7 @@ def main(argv: list[str] | None = None) -> None:
             "everyday words": everyday(recogniser, pictures),
         }
         print(json.dumps({key: result[key] for key in ("by names", "everyday words")}, indent=1))
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def make_tokenizer(
     whole = ["<pad>", "<unknown>", "<plural>", *ahead, *others]
     ids = list(dict.fromkeys([*whole, *pieces_of(letters, args.pieces)]))
     irregular, kept = {}, set(whole)
-    for line in (vocabulary.wordnet.folder / "noun.exc").read_text().splitlines():
+    for line in (vocabulary.wordnet.folder / "noun.exc").read_text(encoding="utf-8").splitlines():
         plural, singular = line.split()[:2]
         if plural.isalpha() and singular in kept and plural not in kept:
             irregular[plural] = singular

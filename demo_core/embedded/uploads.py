@@ -84,7 +84,9 @@ def main() -> None:
                     }
                 )
                 print(kind, truth, found[-1]["tone"], found[-1]["verdict"], sep=" | ", flush=True)
-    (folder_of(args.model) / UPLOADS_FILE).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    (folder_of(args.model) / UPLOADS_FILE).write_text(
+        json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

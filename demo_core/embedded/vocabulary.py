@@ -109,7 +109,10 @@ class Vocabulary:
     def __init__(self, wordnet: WordNet):
         self.wordnet = wordnet
         self.classes, self.names = list(imagenet_ids()), list(IMAGENET_CLASSNAMES)
-        listed = {line.split("\t")[0] for line in (TIMM_LISTS / "imagenet_synset_to_lemma.txt").open()}
+        listed = {
+            line.split("\t")[0]
+            for line in (TIMM_LISTS / "imagenet_synset_to_lemma.txt").open(encoding="utf-8")
+        }
         met = {id for (_, id), count in wordnet.counts.items() if count}
         self.synsets = [
             id

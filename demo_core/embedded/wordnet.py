@@ -67,12 +67,12 @@ class WordNet:
     def __init__(self, folder: Path = FOLDER):
         self.folder = folder
         self.synsets: dict[str, Synset] = {}
-        for line in (folder / "data.noun").read_text().splitlines():
+        for line in (folder / "data.noun").read_text(encoding="utf-8").splitlines():
             if not line.startswith("  "):  # the licence
                 synset = _synset(line)
                 self.synsets[synset.id] = synset
         self.senses: dict[str, list[str]] = {}
-        for line in (folder / "index.noun").read_text().splitlines():
+        for line in (folder / "index.noun").read_text(encoding="utf-8").splitlines():
             if not line.startswith("  "):
                 fields = line.split()
                 self.senses[fields[0].replace("_", " ")] = [
@@ -80,7 +80,7 @@ class WordNet:
                 ]
         self.counts: Counter = Counter()
         for line in (
-            (folder / "cntlist.rev").read_text().splitlines()
+            (folder / "cntlist.rev").read_text(encoding="utf-8").splitlines()
         ):  # "dog%1:05:00:: 1 42": sense key, sense, count
             key, sense, count = line.split()
             lemma, _, rest = key.partition("%")

@@ -42,7 +42,9 @@ if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement
 
 def stage_parts() -> tuple[str, str]:
     """The stage's HTML and its script."""
-    return (HERE / "stage.html").read_text(), "\n".join((HERE / name).read_text() for name in SCRIPTS)
+    return (HERE / "stage.html").read_text(encoding="utf-8"), "\n".join(
+        (HERE / name).read_text(encoding="utf-8") for name in SCRIPTS
+    )
 
 
 def run_page(run: Run, study: Study | None = None) -> bytes:
@@ -54,7 +56,7 @@ def run_page(run: Run, study: Study | None = None) -> bytes:
     light, dark = ("".join(f"{name}: {pair[i]}; " for name, pair in COLOURS.items()) for i in (0, 1))
     body = "font: 16px/1.4 system-ui, sans-serif; margin: 1rem; background: var(--body-background-fill);"
     own = f":root {{ {light}}} .dark {{ {dark}}} body {{ {body} }}"
-    style = f"{own} {(HERE / 'style.css').read_text()} {_ONLY_HERE}"
+    style = f"{own} {(HERE / 'style.css').read_text(encoding='utf-8')} {_ONLY_HERE}"
     title = html.escape(f"CLIP fights back: {verdict(run)}")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

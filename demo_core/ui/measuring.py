@@ -160,7 +160,7 @@ def _folder(chosen: Choices, made_under: str) -> Path:
         for old in _latest_first()[KEPT - 1 :] if not folder.exists() else ():
             shutil.rmtree(old)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CHOICES).write_text(text)
+        (folder / CHOICES).write_text(text, encoding="utf-8")
     except OSError as error:
         raise BenchmarkError(
             f"{error.filename or folder} cannot be used ({cause(error)}): name a folder for the runs"
@@ -195,7 +195,7 @@ def kept() -> list[tuple[str, str]]:
 
 def chosen_in(folder: Path) -> Choices:
     """What a kept run is of."""
-    return Choices(**json.loads((folder / CHOICES).read_text()))
+    return Choices(**json.loads((folder / CHOICES).read_text(encoding="utf-8")))
 
 
 def opened(name: str) -> tuple[Choices, Made]:

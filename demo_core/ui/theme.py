@@ -15,7 +15,7 @@ from demo_core.limits import LIMITS
 from demo_core.ui.preview import Preview
 from demo_core.ui.uploads import Guard
 
-CSS = (Path(__file__).parent / "style.css").read_text()
+CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 # What a link's ?talk=1 asks for; the theme is the page's own business.
 HEAD = (
     '<script>if (new URLSearchParams(location.search).get("talk") === "1")'

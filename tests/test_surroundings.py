@@ -1,0 +1,50 @@
+import ast
+import io
+import os
+import pwd
+import sys
+from pathlib import Path
+
+import demo_core
+from demo_core.surroundings import provide
+
+
+def test_a_user_without_a_name_gets_a_home_of_his_own(monkeypatch):
+    def nobody(number: int):
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    provide()
+    assert os.access(Path.home(), os.W_OK) and os.stat(Path.home()).st_mode & 0o077 == 0
+
+
+def test_a_home_that_is_there_stays(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    provide()
+    assert Path.home() == tmp_path
+
+
+def test_a_letter_that_the_output_does_not_know_is_printed_as_a_question_mark(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii", write_through=True))
+    provide()
+    print("a “cat”")
+    assert written.getvalue() == b"a ?cat?\n"
+
+
+def test_an_output_that_knows_all_letters_is_left_alone(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", out)
+    provide()
+    assert out.errors == "strict"
+
+
+def test_no_text_is_read_or_written_in_the_encoding_of_where_it_runs():
+    found = []
+    for path in Path(demo_core.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("read_text", "write_text"):
+                if "encoding" not in (keyword.arg for keyword in node.keywords):
+                    found.append(f"{path.name}:{node.lineno}")
+    assert not found
