@@ -224,3 +224,28 @@ def test_no_mark_is_drawn_beyond_the_slider(said):
     assert 'class="stands" style="width:100.0%"' in marks and 'class="falls"' not in marks
     after(visits.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
     assert said == ["The picture, model, labels or template changed since the attack: press Attack again."]
+
+
+def test_the_stage_hears_whether_its_run_is_of_what_is_chosen():
+    """Of every setting that counts, of the picture, and of a finished run that came with the demo."""
+    session = after(visits.told(handlers.attack_and_counterattack, visit()))["session"]
+    assert choices.behind(visit(session)) is False
+    changes = (
+        {"defense": "ttc"},
+        {"attack": "fgsm"},
+        {"eps": 7.0},
+        {"labels": "tabby cat\nfox"},
+        {"seed": 5},
+    )
+    assert all(choices.behind(visit(session, **change)) for change in changes)
+    assert choices.behind(visit(session, labels="tabby cat\n\n dog ", eot=3)) is False  # says the same
+    assert choices.behind(replace(visit(session), title=None, photo="another.png"))
+    assert choices.behind(visit(session, eps="no number"))
+    attacked = after(visits.told(handlers.attack_only, visit()))["session"]
+    assert choices.behind(visit(attacked, defense="ttc")) is False  # it is yet to come
+    scene = SCENES["strong"].scene
+    values = {name: getattr(scene, name) for name in SETTINGS}
+    opened = Visit(Session(scene=scene), scene.picture, scene.example.path, values)
+    assert choices.behind(opened) is False
+    assert choices.behind(replace(opened, values=values | {"steps": 3}))
+    assert choices.behind(visit(Session())) is None
