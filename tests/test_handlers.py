@@ -1,5 +1,6 @@
 """What the Lab's parts do, without a server."""
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
-from demo_core.ui import choices, handlers, visits
+from demo_core.ui import choices, handlers, lab, visits
 from demo_core.ui.render import flips_html
 from demo_core.ui.visits import Session, Visit
 from tests.conftest import only_rows
@@ -249,3 +250,19 @@ def test_the_stage_hears_whether_its_run_is_of_what_is_chosen():
     assert choices.behind(opened) is False
     assert choices.behind(replace(opened, values=values | {"steps": 3}))
     assert choices.behind(visit(Session())) is None
+
+
+def test_a_late_frame_takes_no_desk_from_a_run_that_was_chosen_meanwhile():
+    chosen = Session(scene=SCENES["strong"].scene)
+
+    def steps():
+        yield {"session": Session(name="run"), "stage": "first"}
+        lab.DESKS.put("somebody", chosen)
+        yield {"session": Session(name="run"), "stage": "late"}
+
+    async def seen() -> list:
+        found = lab._computing({"stage": "stage"}, "somebody", steps(), SETTINGS["model"].default)
+        return [changes["stage"] async for changes in found]
+
+    assert asyncio.run(seen())[-1] == "first" and lab.DESKS.of("somebody") is chosen
+    lab.DESKS.clear("somebody")

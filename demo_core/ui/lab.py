@@ -26,8 +26,8 @@ from demo_core.ui.visits import Changes, Session, Visit
 
 DESKS: Desks[Session] = Desks()
 NUMBERS = count()
-STALE = """(behind = true) => document.querySelector(".stage")?.dispatchEvent(
-  new CustomEvent("stale", { detail: behind }))"""
+STALE = """(found = { behind: true }) => document.querySelector(".stage")?.dispatchEvent(
+  new CustomEvent("stale", { detail: found.behind }))"""
 # How events are listed and shown. Programs have endpoints of their own; warnings need the queue, which holds
 # nobody up: who computes waits in the place's own line.
 STREAMING = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None}
@@ -51,12 +51,17 @@ async def _computing(
     controls: Controls, visitor: str | None, steps: Iterator[Changes], key: str, longest: float | None = None
 ) -> AsyncIterator[dict[Component, object]]:
     """The same changes on the page, computed when it is the visitor's turn and the model is here; key: its
-    own; longest: as `in_turn` takes it."""
+    own; longest: as `in_turn` takes it. A frame that comes after he has chosen another run is left out."""
+    begun = False
     try:
         async for words in visits.arriving(key):
             yield _by_component(controls, visits.at_work(words))
         async with aclosing(in_turn(steps, visits.waiting, visitor, longest)) as found:
             async for changes in found:
+                there = DESKS.of(visitor)
+                if begun and there and there.scene:
+                    return
+                begun = begun or "session" in changes
                 yield _by_component(controls, changes, visitor)
     except (Refused, ModelUnavailable) as refused:
         gr.Warning(str(refused), title="Not yet")
@@ -315,9 +320,9 @@ def _wire_behind(controls: Controls) -> None:
     """Whatever changes a setting, the stage hears whether its run is still of what is chosen. Not as a value
     of its own, which might take the place of a run's last frame."""
 
-    def behind(request: gr.Request, title, photo, *values) -> bool | None:
+    def behind(request: gr.Request, title, photo, *values) -> dict[str, bool | None]:
         chosen = dict(zip(controls.settings, values, strict=True))
-        return choices.behind(Visit(DESKS.of(request.session_hash), title, photo, chosen))
+        return {"behind": choices.behind(Visit(DESKS.of(request.session_hash), title, photo, chosen))}
 
     settings = controls.settings.values()
     gr.on(
