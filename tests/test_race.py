@@ -16,6 +16,7 @@ from demo_core.story.axes import gauge
 from demo_core.story.play import attacker
 from demo_core.story.race import Races, adaptive_cost, ranking, trusted
 from demo_core.story.settings import Chosen
+from demo_core.ui.render import arena_html
 from tests.test_words import CAT, DOG, attacked, clean
 
 SURE = torch.tensor([0.98, 0.01, 0.01])
@@ -86,8 +87,14 @@ CASES = {
     "a cost": (
         RUN,
         Races((), bouts(tte=bout("tte", CAT, DOG))),
-        "None of them: none stands against this attacker in every draw and keeps the clean answer. On the"
-        f" clean picture, changed answers: TTE. {ONE}",
+        "None of them: none stands against this attacker in every draw and keeps the clean answer. The clean"
+        f" picture’s answer is changed by TTE. {ONE}",
+    ),
+    "a cost of those that fell, too": (
+        RUN,
+        Races((), bouts(tte=bout("tte", CAT, DOG), csr=bout("csr", CAT), mac=bout("mac", DOG, DOG))),
+        "CSR stands against this attacker and keeps the answer on the clean picture. The clean picture’s"
+        f" answer is changed by TTE and MAC. {ONE}",
     ),
     "no attack": (
         RUN,
@@ -127,6 +134,14 @@ def test_the_order():
     then = ranking(RUN, Races(static, (bout("none"), bout("tte", CAT), bout("csr", DOG))))
     assert then[0] == "tte" and set(then[1:3]) == {"none", "csr"} and then[3] == "mac"
     assert ranking(RUN, Races()) == []
+
+
+def test_who_breaks_the_clean_answer_comes_after_who_keeps_it_and_is_no_winner():
+    races = Races(bouts(tte=bout("tte", SURE, DOG), csr=bout("csr", CAT)))
+    assert ranking(RUN, races)[:2] == ["csr", "tte"]
+    page = arena_html(RUN, races)
+    assert 'class="lane costly" style="order:2" data-key="tte"' in page
+    assert page.count("lane standing") == 1 and page.count(arena_words.CLEAN[False]) == 1
 
 
 def test_what_the_attacker_who_knows_costs(clip):
