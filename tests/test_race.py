@@ -1,5 +1,6 @@
 """Who stands in the arena, in which order, and what is said of it, on bouts made by hand."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from demo_core.adaptive import Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.counterattack import Gate
-from demo_core.defenses import DEFENSES, LOW_PASS, TAU_HAT
+from demo_core.defenses import CORRUPTION, DEFENSES, LOW_PASS, TAU_HAT
 from demo_core.models import profile_of
 from demo_core.stand_in import stand_ins
 from demo_core.story import Bout, Reading, arena_words
@@ -122,6 +123,16 @@ def test_which_would_i_trust(run, races, said):
 
 def test_the_bare_model_is_never_trusted():
     assert "none" not in trusted(RUN, Races(ALL)) and "tte" in trusted(RUN, Races(ALL))
+
+
+def test_the_lanes_words_of_the_field_have_notes():
+    found = (
+        bout("doc", reading=Reading(TAU_HAT, 0.5, 0.0)),
+        bout("mac", reading=Reading(CORRUPTION, 0.5, 0.0)),
+    )
+    page = arena_html(RUN, Races(found))
+    noted = re.findall(r'class="term" data-term="([^"]+)"', page)
+    assert {"masked gradients", "passes", "tau hat", "corruption degree"} <= set(noted)
 
 
 def test_the_order():

@@ -130,7 +130,7 @@ def arena_html(run: Run | None, races: Races) -> str:
     if run is None:
         return _filled("arena")
     ranks = {key: place for place, key in enumerate((k for k in ranking(run, races) if k != CONTROL), 1)}
-    return _filled(
+    lanes = _filled(
         "arena",
         labels=run.settings.labels,
         clean=int(run.clean.argmax()),
@@ -141,6 +141,7 @@ def arena_html(run: Run | None, races: Races) -> str:
         said=arena_words.arena(run, races),
         trust=arena_words.trust(run, races),
     )
+    return explained(lanes)
 
 
 def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, object]:

@@ -824,7 +824,7 @@ def test_arena_and_an_attacker_who_knows_the_defence(page):
     assert min(shown, key=lambda lane: lane[1])[0] == "none"  # the control stays first
     states = lanes.evaluate_all("nodes => nodes.map((n) => [+n.style.order, n.className])")
     ranked = [state for _, state in sorted(states)[1:]]
-    places = ("standing", "fallen", "waiting")
+    places = ("standing", "costly", "fallen", "waiting")
     assert ranked == sorted(ranked, key=lambda state: [place in state for place in places].index(True))
     expect(lanes.first).to_contain_text("No sign of masked gradients")
     assert fits(page)
