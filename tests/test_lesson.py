@@ -30,7 +30,7 @@ def test_what_is_said_of_the_first_run():
     assert max(drifts["clean"]) * 2 < min(drifts["attacked"])
     assert SCENES["first"].scene.eps == 4
     adaptive = stored(SCENES["adaptive"].scene)["verdict"]["text"]
-    assert adaptive.startswith("Looks clean")  # it passes the test
+    assert adaptive.startswith("The attacker knew this defence. The attack slipped past the test")
     assert stored(SCENES["control"].scene)["verdict"]["text"].startswith("Looks clean")
 
 

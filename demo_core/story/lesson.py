@@ -104,7 +104,7 @@ STEPS = (
         "paper",
         5,
         f"Press “{BUTTON}” below the run, and read in how many the answer comes back.",
-        "The answer after the defence should stay. One picture still proves nothing.",
+        "With each seed the right answer should come back. One picture still proves nothing.",
         "That is why tables count many pictures, with an interval; the README has them for every defence"
         " here.",
         "good",
