@@ -135,7 +135,14 @@ def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
 
 def test_the_switch_says_what_it_costs():
     found = race.knows_changed(None, True)
-    assert found["adaptive"] is True and "once a picture was attacked" in found["arena_knows"]["info"]
+    assert found["adaptive"] is True and "after an attack" in found["arena_knows"]["info"]
+
+
+def test_an_arena_asks_for_an_attack_only_where_the_page_has_none():
+    attacked, control = (choices.open_scene(SCENES[key].scene)["arena"] for key in ("first", "control"))
+    other = choices.model_changed("photo", "a photo of a {}.")["arena"]
+    assert "on the attacked picture of the run above" in attacked and "Attack a picture first" not in attacked
+    assert all("Attack a picture first" in page for page in (control, other))
 
 
 def test_a_model_brings_its_own_prompt_and_leaves_a_visitor_s():

@@ -161,7 +161,7 @@ def caveat(run: Run) -> str:
         return f"{wrong}: it is “{run.true_label}”, and CLIP said “{clean}”."
     if run.doubted:
         return f"CLIP’s first answer, “{clean}”, is wrong, you say: then to say it again is no recovery."
-    if run.true_label is None and run.no_label_fits:
+    if run.true_label is None and run.fit is not None and run.no_label_fits:
         return (
             f"None of these labels seems to fit the picture (a chance of {run.fit * 100:.0f} % that one"
             " does): whatever CLIP says of it is a guess. Write a label that names what you see."

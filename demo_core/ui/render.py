@@ -124,11 +124,14 @@ def share_html(query: str) -> str:
     return _filled("share", query=query)
 
 
-def arena_html(run: Run | None, races: Races) -> str:
+def no_arena(attacked: bool) -> str:
+    """The arena before any race; attacked: whether the run on the page is of an attacked picture."""
+    return _filled("arena", not_yet=arena_words.NOT_YET[attacked].format(button=arena_words.BUTTON))
+
+
+def arena_html(run: Run, races: Races) -> str:
     """A lane for each defence, in the order of the table: style.css puts those first that stand. A page that
     gets it again changes what has changed, so that whoever is at a button stays there."""
-    if run is None:
-        return _filled("arena")
     ranks = {key: place for place, key in enumerate((k for k in ranking(run, races) if k != CONTROL), 1)}
     lanes = _filled(
         "arena",
