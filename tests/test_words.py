@@ -18,7 +18,9 @@ from demo_core.defenses import (
     OwnConfig,
     Profile,
 )
+from demo_core.defenses.drift import CLEAN_PILE
 from demo_core.defenses.own import ShiftConfig
+from demo_core.models import study_of
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 
@@ -344,6 +346,13 @@ def test_the_page_s_own_words_are_fixed():
     assert all(PAGE_WORDS.values())
 
 
+@pytest.mark.parametrize("key", ["photo", "photo-fare"])
+def test_the_attacked_photographs_behind_the_threshold_met_the_attack_that_is_named(key):
+    rows = study_of(key).find(VIEW_DRIFT, encoder=study_of(key).probing)
+    assert all(pile.startswith("PGD-10, ") for pile in rows if pile != CLEAN_PILE)
+    assert "attacked by ordinary PGD-10." in PAGE_WORDS["threshold_others"]
+
+
 def test_the_tour_before_the_end():
     assert "has not been run" in tour(told(attacked()))[3]["text"]
     assert tour(told(fought(CLOSED, CAT, LOW, 0)))[3]["text"].startswith("The gate stayed shut")
@@ -355,9 +364,11 @@ def test_what_the_visitor_says_of_the_first_answer():
     run = fought(attacked(clean(truth=None)), CAT, HIGH)
     assert run.asks and words.tone(run) == "same" and "as before the attack" in words.verdict(run)
     right = run.judged(True)
-    assert not right.asks and words.tone(right) == "good" and words.verdict(right).endswith(AGAIN)
+    assert words.verdict(right).startswith("CLIP’s first answer, “cat”, is right, you say. Nudge")
+    assert words.tone(right) == "good" and words.verdict(right).endswith(AGAIN)
     wrong = run.judged(False)
-    assert not wrong.asks and not wrong.understood and words.tone(wrong) != "good"
+    assert not wrong.understood and words.tone(wrong) != "good"
     assert words.verdict(wrong).startswith("CLIP’s first answer, “cat”, is wrong, you say")
-    assert wrong.judged(True).true_label == "cat" and not wrong.judged(True).doubted
+    assert right.asks and wrong.asks  # a slip of the hand is taken back
+    assert wrong.judged(True) == right and right.judged(False) == wrong
     assert not fought(attacked(clean(truth=0)), CAT, HIGH).asks

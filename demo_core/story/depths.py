@@ -35,6 +35,8 @@ class Depth:
 
 def _doubt(run: Run) -> str:
     clean = run.label(run.clean)
+    if run.judgement:
+        return f"You say that “{clean}” is right."
     if run.true_label is not None:
         return (
             "" if run.true_label == clean else f"That is wrong before any attack: it is “{run.true_label}”."

@@ -156,6 +156,8 @@ def stopped(run: Run) -> str:
 def caveat(run: Run) -> str:
     """What has to be said before any verdict; empty where nothing has."""
     clean = run.label(run.clean)
+    if run.judgement:
+        return f"CLIP’s first answer, “{clean}”, is right, you say."
     if run.true_label is not None and run.true_label != clean:
         wrong = "CLIP had this picture wrong before any attack"
         return f"{wrong}: it is “{run.true_label}”, and CLIP said “{clean}”."
