@@ -51,8 +51,8 @@ HARDLY = 0.005  # a share of the counterattack that rounds to none
 STATES = {True: "Stands:", False: "Fallen:"}
 CLEAN = {True: "Clean picture:", False: "⚠ Changes the clean picture:"}  # whether its answer is kept
 COST_UNKNOWN = (
-    "Each defence is attacked through itself, step by step. Ticked after an attack that was computed here,"
-    " not beforehand, this says what that costs."
+    "Each defence is attacked through itself, step by step. What that costs is said when this is ticked"
+    " after an attack that was computed here, not beforehand."
 )
 NOT_YET = {  # before a race; whether the run on the page has an attacked picture
     True: "Every defence answers here on the attacked picture of the run above and, as a control, on the"

@@ -852,7 +852,7 @@ def test_the_arena_s_switch_is_the_setting_and_says_what_it_costs(page):
     open_tab(page, "Arena")
     switch = page.get_by_label("The attacker knows each defence")
     switch.check()
-    expect(page.locator("#arena-knows")).to_contain_text("known once a picture was attacked")
+    expect(page.locator("#arena-knows")).to_contain_text("is said when this is ticked after an attack")
     page.get_by_role("button", name="Attack settings").click()
     expect(page.locator("#adaptive")).to_contain_text(
         re.compile(r"Against “Ours” he makes it .* at most \d+ passes")
