@@ -1,5 +1,6 @@
 """What the Lab's parts do, without a server."""
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
-from demo_core.ui import choices, handlers, visits
+from demo_core.ui import choices, handlers, lab, visits
 from demo_core.ui.render import flips_html
 from demo_core.ui.visits import Session, Visit
 from tests.conftest import only_rows
@@ -229,3 +230,44 @@ def test_no_mark_is_drawn_beyond_the_slider(said):
     assert 'class="stands" style="width:100.0%"' in marks and 'class="falls"' not in marks
     after(visits.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
     assert said == ["The picture, model, labels or template changed since the attack: press Attack again."]
+
+
+def test_the_stage_hears_whether_its_run_is_of_what_is_chosen():
+    """Of every setting that counts, of the picture, and of a finished run that came with the demo."""
+    session = after(visits.told(handlers.attack_and_counterattack, visit()))["session"]
+    assert choices.behind(visit(session)) is False
+    changes = (
+        {"defense": "ttc"},
+        {"attack": "fgsm"},
+        {"eps": 7.0},
+        {"labels": "tabby cat\nfox"},
+        {"seed": 5},
+    )
+    assert all(choices.behind(visit(session, **change)) for change in changes)
+    assert choices.behind(visit(session, labels="tabby cat\n\n dog ", eot=3)) is False  # says the same
+    assert choices.behind(replace(visit(session), title=None, photo="another.png"))
+    assert choices.behind(visit(session, eps="no number"))
+    attacked = after(visits.told(handlers.attack_only, visit()))["session"]
+    assert choices.behind(visit(attacked, defense="ttc")) is False  # it is yet to come
+    scene = SCENES["strong"].scene
+    values = {name: getattr(scene, name) for name in SETTINGS}
+    opened = Visit(Session(scene=scene), scene.picture, scene.example.path, values)
+    assert choices.behind(opened) is False
+    assert choices.behind(replace(opened, values=values | {"steps": 3}))
+    assert choices.behind(visit(Session())) is None
+
+
+def test_a_late_frame_takes_no_desk_from_a_run_that_was_chosen_meanwhile():
+    chosen = Session(scene=SCENES["strong"].scene)
+
+    def steps():
+        yield {"session": Session(name="run"), "stage": "first"}
+        lab.DESKS.put("somebody", chosen)
+        yield {"session": Session(name="run"), "stage": "late"}
+
+    async def seen() -> list:
+        found = lab._computing({"stage": "stage"}, "somebody", steps(), SETTINGS["model"].default)
+        return [changes["stage"] async for changes in found]
+
+    assert asyncio.run(seen())[-1] == "first" and lab.DESKS.of("somebody") is chosen
+    lab.DESKS.clear("somebody")

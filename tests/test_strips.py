@@ -1,6 +1,7 @@
 """Embeddings as the page shows them: what a script reads from the bytes is what the model compared."""
 
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,14 @@ def test_the_page_finds_the_cosines_that_the_model_found(run):
         for index, label in found["strips"].items():
             cosine = F.cosine_similarity(moment.features[0], run.text[int(index)], dim=0).item()
             assert mine @ read(label) == pytest.approx(cosine, abs=0.01)
+
+
+def test_where_the_bars_tell_what_these_numbers_do_not_it_is_said(run):
+    """Of an answer from several looks; a row that answers of the picture itself says nothing."""
+    assert f"comes from {run.looks} looks at it together" in reel(run)["frames"][-1]["bars"]
+    assert {frame["bars"] for frame in reel(run)["frames"][:-1]} == {""}
+    same = replace(run, defended=run.final.probabilities)
+    assert reel(same)["frames"][-1]["bars"] == ""
 
 
 def test_every_label_that_a_bar_names_has_its_strip(run):

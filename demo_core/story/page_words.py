@@ -55,7 +55,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "play": "play",
         "pause": "pause",
         "scrub": "moment of the run",
-        "stale": "An earlier run: picture, labels or model have changed since.",
+        "stale": "An earlier run: the picture or the settings have changed since.",
         # pictures
         "split": "divider between the two pictures, in percent",
         "left": "left",

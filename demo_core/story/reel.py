@@ -250,6 +250,7 @@ def _written(run: Run, frame: _Frame, packed: bool) -> dict[str, Any]:
         "drift": round(run.drift(moment), 5),
         "push": round(run.push(moment), 5) if act == 3 else None,
         "strip": strip(moment.features[0]),
+        "bars": "" if frame.answer is None else words.not_as_seen(run),
         "top": [[i, round(p, 5)] for i, p in zip(order.tolist(), values.tolist())],
     }
 

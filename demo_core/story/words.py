@@ -234,6 +234,18 @@ def still(run: Run) -> str:
     return f"It moves no pixel: it looks at the picture {times}."
 
 
+def not_as_seen(run: Run) -> str:
+    """Of an answer that does not come from the picture's own embedding, which is the one that is shown."""
+    if (
+        run.final is None
+        or run.defended is None
+        or torch.allclose(run.final.probabilities, run.defended, atol=5e-4)
+    ):
+        return ""
+    looks = "another look at it" if run.looks in (None, 1) else f"{run.looks} looks at it together"
+    return f"These numbers are the picture’s own; the defence’s answer, in the bars, comes from {looks}."
+
+
 def outcome(run: Run) -> str:
     """What the defence came to, in one sentence. “Recovered” is said only of a label that is known to be
     right."""

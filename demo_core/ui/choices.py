@@ -19,9 +19,10 @@ from demo_core.models import (
 from demo_core.story import page_words
 from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
-from demo_core.story.settings import SETTINGS
+from demo_core.story.settings import SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest
-from demo_core.ui.handlers import streamed
+from demo_core.story.summary import summary
+from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
 from demo_core.ui.render import (
     flips_html,
@@ -137,6 +138,29 @@ def suggest(visit: Visit) -> Iterator[Changes]:
     key = visit.chosen.model
     found = likeliest(*model_and_photo(visit.photo, key), MODELS[key].template)
     yield {"labels": "\n".join(found)} | IDLE
+
+
+def behind(visit: Visit) -> bool | None:
+    """Whether the run on the stage is of another picture or other settings than are chosen now, as far as
+    they count; None where it is not known which run that is."""
+    session = visit.session or opening(visit)
+    run, scene = session.run, session.scene
+    if not (run or scene):
+        return None
+    try:
+        now = read_settings(visit.chosen, visit.title)
+    except BAD_INPUT:
+        return True
+    if run is None:
+        return visit.title != scene.picture or _other(now, scene.settings, scene.control)
+    if run.attack_finished and run.engaged is None:  # a defence is yet to come, and may be any
+        run = run if run.settings.knows_defence else run.under(defense=now.defense)
+    own = visit.title is None and session.made_from[:1] != (visit.photo,)
+    return own or _other(now, run.settings, run.control)
+
+
+def _other(now: Settings, then: Settings, control: bool) -> bool:
+    return summary(now, control)["rows"] != summary(then, control)["rows"]
 
 
 def choose_label_list(name: str) -> Changes:

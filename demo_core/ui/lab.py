@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
+from itertools import count
 
 import gradio as gr
 from gradio.components import Component
@@ -24,7 +25,9 @@ from demo_core.ui.preview import TITLE
 from demo_core.ui.visits import Changes, Session, Visit
 
 DESKS: Desks[Session] = Desks()
-STALE = "() => document.querySelector('.stage')?.dispatchEvent(new Event('stale'))"
+NUMBERS = count()
+STALE = """(found = { behind: true }) => document.querySelector(".stage")?.dispatchEvent(
+  new CustomEvent("stale", { detail: found.behind }))"""
 # How events are listed and shown. Programs have endpoints of their own; warnings need the queue, which holds
 # nobody up: who computes waits in the place's own line.
 STREAMING = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None}
@@ -35,9 +38,12 @@ SPEAKING = {"api_visibility": "private", "show_progress": "hidden", "concurrency
 def _by_component(
     controls: Controls, changes: Changes, visitor: str | None = None
 ) -> dict[Component, object]:
-    """What changes on the page; the session among it goes to the visitor's desk."""
+    """What changes on the page; the session among it goes to the visitor's desk. A word on the work is
+    numbered: gradio tells the page of no value that it has already, and it says “Working …” by itself."""
     if "session" in changes:
         DESKS.put(visitor, changes["session"])
+    if "work" in (stage := changes.get("stage") or {}):
+        changes = changes | {"stage": stage | {"number": next(NUMBERS)}}
     return {controls[name]: value for name, value in changes.items() if name != "session"}
 
 
@@ -45,12 +51,17 @@ async def _computing(
     controls: Controls, visitor: str | None, steps: Iterator[Changes], key: str, longest: float | None = None
 ) -> AsyncIterator[dict[Component, object]]:
     """The same changes on the page, computed when it is the visitor's turn and the model is here; key: its
-    own; longest: as `in_turn` takes it."""
+    own; longest: as `in_turn` takes it. A frame that comes after he has chosen another run is left out."""
+    begun = False
     try:
         async for words in visits.arriving(key):
             yield _by_component(controls, visits.at_work(words))
         async with aclosing(in_turn(steps, visits.waiting, visitor, longest)) as found:
             async for changes in found:
+                there = DESKS.of(visitor)
+                if begun and there and there.scene:
+                    return
+                begun = begun or "session" in changes
                 yield _by_component(controls, changes, visitor)
     except (Refused, ModelUnavailable) as refused:
         gr.Warning(str(refused), title="Not yet")
@@ -301,10 +312,27 @@ def _wire_settings(controls: Controls) -> None:
         **SPEAKING,
     )
     _wire_model(controls)
-    for changed in controls.all_of(
-        "photo", "label_list", "model"
-    ):  # of what is typed, the stage hears itself
-        changed.input(None, None, None, js=STALE, api_visibility="private")
+    controls.photo.input(None, None, None, js=STALE, api_visibility="private")
+    _wire_behind(controls)
+
+
+def _wire_behind(controls: Controls) -> None:
+    """Whatever changes a setting, the stage hears whether its run is still of what is chosen. Not as a value
+    of its own, which might take the place of a run's last frame."""
+
+    def behind(request: gr.Request, title, photo, *values) -> dict[str, bool | None]:
+        chosen = dict(zip(controls.settings, values, strict=True))
+        return {"behind": choices.behind(Visit(DESKS.of(request.session_hash), title, photo, chosen))}
+
+    settings = controls.settings.values()
+    gr.on(
+        [control.change for control in settings],
+        behind,
+        _visit_parts(controls),
+        controls.behind,
+        trigger_mode="always_last",
+        **QUIET,
+    ).then(None, controls.behind, None, js=STALE, api_visibility="private")
 
 
 def build() -> gr.Blocks:

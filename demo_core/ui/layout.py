@@ -39,7 +39,8 @@ from demo_core.ui.render import (
 @dataclass(frozen=True)
 class Controls:
     """The page's parts. settings: a control for each line of SETTINGS, by its name; files: a button for each
-    row of FILES; pending: the query of a link whose run did not come with the demo."""
+    row of FILES; pending: the query of a link whose run did not come with the demo; behind: whether the run
+    on the stage is of other settings than are chosen."""
 
     settings: dict[str, Component]
     files: dict[str, gr.Button]
@@ -75,6 +76,7 @@ class Controls:
     link: gr.HTML
     file: gr.DownloadButton
     pending: gr.Textbox
+    behind: gr.JSON
 
     def __getitem__(self, name: str) -> Component:
         """A part by the name that handlers know it by."""
@@ -278,6 +280,7 @@ def layout(first: Scene) -> Controls:
         **others,
         title=gr.State(first.picture),
         pending=gr.Textbox(visible="hidden"),
+        behind=gr.JSON(visible="hidden"),
         **steering,
         **showing,
     )

@@ -74,10 +74,9 @@ COPY = """element.addEventListener("click", (event) => {
 });"""
 
 
-# Only the sheet is printed, with its answers.
+# Only the sheet is printed (see theme.py), with the answers that are open.
 PRINT = """element.addEventListener("click", (event) => {
   if (!event.target.matches("button.print")) return;
-  for (const answer of element.querySelectorAll("details")) answer.open = true;
   const page = document.documentElement.classList;
   page.add("sheet-alone");
   addEventListener("afterprint", () => page.remove("sheet-alone"), { once: true });

@@ -26,10 +26,11 @@ function look(name) {
 function shelve() {
   if (!reel.done || !photo || now < reel.frames.length - 1) return;
   const run = reel.run + reel.verdict.text;
-  if (kept.some((other) => other.run === run)) return drawShelf();
-  const own = { run, name: reel.run, ...reel.summary, query: reel.query ?? "", tone: reel.verdict.tone, said: reel.frames.at(-1).say, verdict: reel.verdict.text,
+  if (kept.some((other) => other.run === run) || (!reel.live && kept.filter((other) => other.live).length >= MOST_KEPT)) return drawShelf();
+  const own = { run, name: reel.run, live: reel.live, ...reel.summary, query: reel.query ?? "", tone: reel.verdict.tone, said: reel.frames.at(-1).say, verdict: reel.verdict.text,
     looks: shownPictures(reel.control).map(look).filter(Boolean) };
-  kept = [own, ...kept.filter((other) => other.name !== own.name)].slice(0, MOST_KEPT);
+  kept = [own, ...kept.filter((other) => other.name !== own.name)];
+  if (kept.length > MOST_KEPT) kept.splice(kept.findLastIndex((other) => !other.live), 1);  // what came with the demo goes first, else the oldest
   remember();
   drawShelf();
 }

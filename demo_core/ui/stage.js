@@ -244,7 +244,7 @@ function showStrips() {
   paintStrip($(".strip-text"), its, BELOW, ABOVE, say("strip_name", { name: reel.labels[chosen] }));
   paintStrip($(".strip-product"), its.map((v, d) => v * mine[d]), NOT, AGREE, say("strip_agree"));
   const values = { count: mine.length, cosine: cosine[chosen].toFixed(3), best: reel.labels[nearest], most: cosine[nearest].toFixed(3) };
-  told($(".strip-said"), say("strip_said", values));
+  told($(".strip-said"), [say("strip_said", values), frame.bars].join(" ").trim());
 }
 
 // The pictures that the test looks at, small, with what CLIP says of each.
@@ -779,8 +779,8 @@ for (const event of ["click", "mouseover"]) $(".predictions").addEventListener(e
 $(".scrub").addEventListener("input", (event) => { if (reel) { pause(); goTo(+event.target.value); } });
 $(".play").addEventListener("click", () => reel && playOn());
 $(".split").addEventListener("input", (event) => $(".canvases").style.setProperty("--split", event.target.value + "%"));
-$(".stage").addEventListener("stale", () => { if (reel) { stale = true; show(); } });
-document.addEventListener("input", (event) => { if (event.target.closest("#labels, #template")) $(".stage").dispatchEvent(new Event("stale")); });
+$(".stage").addEventListener("stale", ({ detail }) => { if (reel) { stale = detail ?? stale; show(); } });
+document.addEventListener("input", (event) => { if (event.target.closest("#labels, #template")) $(".stage").dispatchEvent(new CustomEvent("stale", { detail: true })); });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") { note(null); openSheet(""); if (touring >= 0) tour(-1); }
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

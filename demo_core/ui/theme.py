@@ -21,7 +21,10 @@ HEAD = (
     '<script>if (new URLSearchParams(location.search).get("talk") === "1")'
     ' document.documentElement.classList.add("talk");</script>'
     # Gradio's container would be what things stick to; its own rules reach no further up than its inside.
-    "<style>@media (max-width: 900px) { .gradio-container { overflow: clip !important; } }</style>"
+    "<style>@media (max-width: 900px) { .gradio-container { overflow: clip !important; } }"
+    # A class of the whole document, which gradio's form of our own rules under @media would never match.
+    " @media print { .sheet-alone body :not(:has(.lesson), .lesson, .lesson *), .sheet-alone .unprinted"
+    " { display: none !important; } .sheet-alone .lab { display: block !important; } }</style>"
 )
 BLUE, LIGHT = "#005b8f", "#8fd0f5"  # on white and on black with a contrast of 4.5 and more, as all words need
 

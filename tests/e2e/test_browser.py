@@ -440,7 +440,9 @@ def test_a_link_makes_the_run_again(browser, url):
         expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
         open_tab(tab, "Share and take away")
         assert tab.locator("#share a.run").get_attribute("href").startswith("./?picture=rocket&")
-        assert "steps=7" in tab.locator("#share a.run").get_attribute("href")
+        link = tab.locator("#share a.run").get_attribute("href")
+        assert "steps=7" in link
+        expect(tab.locator("#share a.talk-mode")).to_have_attribute("href", f"{link}&talk=1")
         tab.locator(".plot.drift summary").click()
         ends.append((tab.locator(".say").inner_text(), tab.locator(".plot.drift table").inner_text()))
         tab.close()
@@ -509,6 +511,22 @@ def test_the_last_runs_lie_side_by_side_in_this_tab_alone(page, browser, url):
     say(other, "Recovered")
     expect(other.locator(".shelf")).to_be_hidden()
     other.close()
+    came_with_the_demo = runs.first.locator("button").get_attribute("data-run")
+    page.locator("#both").dispatch_event("click")
+    newest = runs.first.locator("button")
+    expect(newest).not_to_have_attribute("data-run", came_with_the_demo, timeout=PATIENCE)
+    own = newest.get_attribute("data-run")
+    for title in (
+        "lion",
+        "cup of coffee",
+        "tower",
+        "cheetah",
+        "dahlia",
+        "motorcycle",
+    ):  # that are only looked at
+        choose_example(page, title)
+    expect(runs).to_have_count(6)
+    assert own in runs.locator("button").evaluate_all("all => all.map((button) => button.dataset.run)")
     page.locator(".shelf-clear").click()
     expect(shelf).to_be_hidden()
 
@@ -523,6 +541,9 @@ def test_eight_seeds_say_whether_one_run_was_luck(page):
         re.compile(r"^In [5-8] of 8 draws the attack turns “tabby cat”")
     )
     expect(page.locator(".work")).to_be_hidden()
+    page.click("#try-seeds")  # its end says what the last one's did
+    expect(page.locator(".work")).to_be_visible()
+    expect(page.locator(".work")).to_be_hidden(timeout=PATIENCE)
     assert fits(page)
 
 
@@ -598,7 +619,7 @@ def test_one_switch_tells_it_for_everyone_students_and_readers_of_the_paper(page
     say(page, end_of(FIRST_RUN))
 
 
-def test_no_tab_hides_in_a_menu(page):
+def test_no_tab_hides_in_a_menu_and_the_lesson_s_sheet_is_printed_alone(page):
     tabs = page.get_by_role("tab")
     names = ("Is it attacked?", "Arena", "Share and take away", "Lesson", "About")
     for name in names:
@@ -608,6 +629,16 @@ def test_no_tab_hides_in_a_menu(page):
     open_tab(page, "About")
     expect(page.locator("#about")).to_be_in_viewport()
     assert fits(page)
+    open_tab(page, "Lesson")
+    page.evaluate("window.print = () => {}")
+    page.locator(".lesson summary").first.click()
+    page.click(".lesson .print")
+    page.emulate_media(media="print")
+    for hidden in ("h1", "#stage", "#preset", "#labels", "[role=tab]", "footer", ".lesson .print"):
+        expect(page.locator(hidden).first).to_be_hidden()
+    expect(page.locator(".lesson")).to_be_visible()
+    assert page.locator(".lesson details[open]").count() == 1
+    page.emulate_media(media="screen")
 
 
 def test_long_labels_are_cut_where_there_is_no_room(browser, url):
@@ -739,7 +770,17 @@ def test_what_is_chosen_meanwhile_stays(browser, url):
     say(tab, f"“{CHOSEN.expected}” again")
     tab.wait_for_timeout(3000)
     say(tab, f"“{CHOSEN.expected}” again")
-    expect(tab.locator(".note")).to_have_text("a finished run that came with the demo")
+    note, eps = tab.locator(".note"), tab.locator("#eps input[type=number]")
+    expect(note).to_have_text("a finished run that came with the demo")
+    for value, said in ((7, "An earlier run"), (4, "a finished run"), (6, "An earlier run")):
+        eps.fill(str(value))
+        eps.press("Tab")
+        expect(note).to_contain_text(said, timeout=PATIENCE)
+    tab.locator("#examples button").nth(1).click()
+    expect(note).to_contain_text("a finished run", timeout=PATIENCE)
+    tab.get_by_role("button", name="Labels").first.click()
+    tab.click("#suggest")
+    expect(note).to_contain_text("An earlier run", timeout=PATIENCE)
     tab.close()
 
 
@@ -967,6 +1008,17 @@ def test_talk_mode_shows_the_essentials(browser, url):
       && !node.ownerSVGElement && [...node.childNodes].some((part) => part.nodeType === 3 && part.data.trim())
       && parseFloat(getComputedStyle(node).fontSize) < 24).map((node) => node.textContent)"""
     assert tab.evaluate(small) == []
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    code, stop = (tab.locator(part).bounding_box() for part in (".qr", "#stop"))
+    assert code["y"] + code["height"] <= stop["y"]
+    broken = """() => [...document.querySelectorAll(".predictions .row:not([hidden]) .name")].flatMap(
+      (node) => [...node.textContent.matchAll(/\\S+/g)].filter(({ 0: word, index }) => {
+        const range = document.createRange();
+        range.setStart(node.firstChild, index);
+        range.setEnd(node.firstChild, index + word.length);
+        return range.getClientRects().length > 1;
+      }).map(String))"""
+    assert tab.evaluate(broken) == []
     tab.close()
 
 
