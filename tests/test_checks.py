@@ -74,11 +74,23 @@ def test_who_knows_the_defence_decides_at_the_largest_eps():
 
 def test_what_was_not_measured_is_not_passed():
     (finding,) = findings(answers_of(records(**{"clean": 30, "pgd@4+predicted": 10})))
-    assert finding.measured == () and finding.signs == () and "in 0 of 7 checks, 40 pictures" in finding.mark
+    assert finding.measured == () and finding.signs == ()
+    assert finding.mark.startswith(
+        "Not checked for masked gradients: none of 7 checks could be made (40 pict"
+    )
     both = pd.concat([records("none", **SOUND), records("tte", **{"clean": 30, "pgd@4": 39})])
     table = checked(answers_of(both))
     assert table.loc["None", CHECKS["noise"][0]] == "no" and table.loc["TTE", CHECKS["noise"][0]] == ""
     assert "98 %" in table.loc["TTE", CHECKS["leak"][0]]
+
+
+def test_checks_that_could_not_be_made_are_not_counted_as_signs():
+    (part,) = findings(answers_of(records(**SOUND)))
+    (sound,) = findings(answers_of(records(**SOUND, **{"transfer@4+predicted": 20})))
+    assert part.mark.startswith(
+        "No sign of masked gradients: 6 of 7 checks could be made, and none found one ("
+    )
+    assert sound.mark.startswith("No sign of masked gradients: none of 7 checks found one (40 pictures of")
 
 
 def test_an_attack_that_the_table_does_not_have_and_a_patch_say_nothing():

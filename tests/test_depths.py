@@ -22,7 +22,7 @@ RUNS = {
     "control": fought(replace(clean(), control=True), CAT, LOW),
     "recovered": fought(attacked(), CAT, HIGH),
     "not recovered": fought(attacked(), DOG, HIGH),
-    "looks clean": fought(attacked(), DOG, LOW),
+    "slipped past": fought(attacked(clean(adaptive=True)), DOG, LOW),
     "soft": fought(attacked(clean(defense="mac")), CAT, Reading(TAU, 0.1, 0.7)),
 }
 
@@ -59,6 +59,14 @@ def test_numbers_are_the_run_s_own():
     patch = attacked(clean(attack="patch", patch=15))
     assert "δₐ inside a square of 15 %" in PAPER.attacking(patch, moment(DOG), 2)
     assert "Anyone sees" in EVERYONE.attacking(patch, moment(DOG), 2)
+
+
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=DEPTHS)
+def test_who_knew_the_defence_is_told_and_his_picture_is_not_called_clean(depth):
+    run = RUNS["slipped past"]
+    said = depth.verdict(run)
+    assert said.startswith("The attacker knew this defence.")
+    assert "clean" not in said.split("Not recovered")[0] and "looks clean" not in depth.testing(run)
 
 
 def test_doubt_is_told_to_everyone():

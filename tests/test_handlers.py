@@ -107,9 +107,7 @@ def test_both_races_stay_side_by_side_and_a_watched_lane_keeps_them(monkeypatch)
     found = after(visits.told(race.compare, visit(session, adaptive=True)))
     races = found["session"].races
     assert races.static == session.races.static and len(races.adaptive) == 4
-    assert (
-        found["arena"].count("attack that knows this one") == 4 == found["arena"].count("knows no defence:")
-    )
+    assert found["arena"].count('class="attacker">') == 8 and found["arena"].count("knows no defence:") == 4
     watched = after(visits.told(partial(race.watch, "low_pass"), visit(found["session"])))
     assert watched["defense"]["value"] == "low_pass" and watched["session"].races == races
     run = watched["session"].run
@@ -136,7 +134,14 @@ def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
 
 def test_the_switch_says_what_it_costs():
     found = race.knows_changed(None, True)
-    assert found["adaptive"] is True and "once a picture was attacked" in found["arena_knows"]["info"]
+    assert found["adaptive"] is True and "after an attack" in found["arena_knows"]["info"]
+
+
+def test_an_arena_asks_for_an_attack_only_where_the_page_has_none():
+    attacked, control = (choices.open_scene(SCENES[key].scene)["arena"] for key in ("first", "control"))
+    other = choices.model_changed("photo", "a photo of a {}.")["arena"]
+    assert "on the attacked picture of the run above" in attacked and "Attack a picture first" not in attacked
+    assert all("Attack a picture first" in page for page in (control, other))
 
 
 def test_a_model_brings_its_own_prompt_and_leaves_a_visitor_s():
@@ -191,7 +196,7 @@ def test_the_visitor_s_word_changes_the_verdict_and_computes_nothing(monkeypatch
         visits.model(SETTINGS["model"].default), "encode", None
     )  # would fail if it were asked
     right, wrong = (handlers.judged(unknown, said) for said in (True, False))
-    assert right["stage"]["verdict"]["tone"] == "good" and not right["stage"]["asks"]
+    assert right["stage"]["verdict"]["tone"] == "good" and right["stage"]["asks"]
     assert "you say" in wrong["stage"]["verdict"]["text"] and right["session"].run.true_label
     assert handlers.judged(Session(), True).keys() == {"stage"}
 

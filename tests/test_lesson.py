@@ -8,6 +8,7 @@ import pytest
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.reel import stored
 from demo_core.story.scenes import SCENES, Scene
+from demo_core.story.seed_words import BUTTON
 from demo_core.ui.render import lesson_html
 
 
@@ -29,8 +30,13 @@ def test_what_is_said_of_the_first_run():
     assert max(drifts["clean"]) * 2 < min(drifts["attacked"])
     assert SCENES["first"].scene.eps == 4
     adaptive = stored(SCENES["adaptive"].scene)["verdict"]["text"]
-    assert adaptive.startswith("Looks clean")  # it passes the test
+    assert adaptive.startswith("The attacker knew this defence. The attack slipped past the test")
     assert stored(SCENES["control"].scene)["verdict"]["text"].startswith("Looks clean")
+
+
+def test_what_to_do_begins_where_the_run_is_open_and_names_what_is_on_the_page():
+    assert not [step.do for step in STEPS if step.do.startswith("Open this run")]
+    assert f"“{BUTTON}”" in STEPS[-1].do
 
 
 def test_every_link_opens_its_scene():

@@ -1,5 +1,6 @@
 """Who stands in the arena, in which order, and what is said of it, on bouts made by hand."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from demo_core.adaptive import Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.counterattack import Gate
-from demo_core.defenses import DEFENSES, LOW_PASS, TAU_HAT
+from demo_core.defenses import CORRUPTION, DEFENSES, LOW_PASS, TAU_HAT
 from demo_core.models import profile_of
 from demo_core.stand_in import stand_ins
 from demo_core.story import Bout, Reading, arena_words
@@ -16,6 +17,7 @@ from demo_core.story.axes import gauge
 from demo_core.story.play import attacker
 from demo_core.story.race import Races, adaptive_cost, ranking, trusted
 from demo_core.story.settings import Chosen
+from demo_core.ui.render import arena_html
 from tests.test_words import CAT, DOG, attacked, clean
 
 SURE = torch.tensor([0.98, 0.01, 0.01])
@@ -86,8 +88,14 @@ CASES = {
     "a cost": (
         RUN,
         Races((), bouts(tte=bout("tte", CAT, DOG))),
-        "None of them: none stands against this attacker in every draw and keeps the clean answer. On the"
-        f" clean picture, changed answers: TTE. {ONE}",
+        "None of them: none stands against this attacker in every draw and keeps the clean answer. The clean"
+        f" picture’s answer is changed by TTE. {ONE}",
+    ),
+    "a cost of those that fell, too": (
+        RUN,
+        Races((), bouts(tte=bout("tte", CAT, DOG), csr=bout("csr", CAT), mac=bout("mac", DOG, DOG))),
+        "CSR stands against this attacker and keeps the answer on the clean picture. The clean picture’s"
+        f" answer is changed by TTE and MAC. {ONE}",
     ),
     "no attack": (
         RUN,
@@ -117,6 +125,16 @@ def test_the_bare_model_is_never_trusted():
     assert "none" not in trusted(RUN, Races(ALL)) and "tte" in trusted(RUN, Races(ALL))
 
 
+def test_the_lanes_words_of_the_field_have_notes():
+    found = (
+        bout("doc", reading=Reading(TAU_HAT, 0.5, 0.0)),
+        bout("mac", reading=Reading(CORRUPTION, 0.5, 0.0)),
+    )
+    page = arena_html(RUN, Races(found))
+    noted = re.findall(r'class="term" data-term="([^"]+)"', page)
+    assert {"masked gradients", "passes", "tau hat", "corruption degree"} <= set(noted)
+
+
 def test_the_order():
     """Standing first, then the likelier; by the strongest attacker, whom not all may have met."""
     static = bouts(
@@ -127,6 +145,14 @@ def test_the_order():
     then = ranking(RUN, Races(static, (bout("none"), bout("tte", CAT), bout("csr", DOG))))
     assert then[0] == "tte" and set(then[1:3]) == {"none", "csr"} and then[3] == "mac"
     assert ranking(RUN, Races()) == []
+
+
+def test_who_breaks_the_clean_answer_comes_after_who_keeps_it_and_is_no_winner():
+    races = Races(bouts(tte=bout("tte", SURE, DOG), csr=bout("csr", CAT)))
+    assert ranking(RUN, races)[:2] == ["csr", "tte"]
+    page = arena_html(RUN, races)
+    assert 'class="lane costly" style="order:2" data-key="tte"' in page
+    assert page.count("lane standing") == 1 and page.count(arena_words.CLEAN[False]) == 1
 
 
 def test_what_the_attacker_who_knows_costs(clip):

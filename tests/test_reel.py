@@ -145,7 +145,7 @@ def test_what_comes_with_the_demo_is_what_the_model_gives(photo_clip, scene, nam
         fresh["signals"]["clean"] and pytest.approx(fresh["signals"]["clean"], abs=0.01)
     )
     assert given["signals"]["attacked"] == (
-        fresh["signals"]["attacked"] and pytest.approx(fresh["signals"]["attacked"], rel=0.4)
+        fresh["signals"]["attacked"] and pytest.approx(fresh["signals"]["attacked"], abs=0.25)
     )
 
 

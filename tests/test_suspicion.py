@@ -182,11 +182,11 @@ def test_a_pile_of_several_attacks_is_as_many_of_each():
 @pytest.mark.parametrize(
     "value, clean, attacked, middle",
     [
-        (0.16, 47.04, 0, False),  # within 15 % of it lie 48 in 100 of the clean ones
-        (0.01, 44.1, 0, True),  # steadier than any: as the middle clean one
-        (0.3, 0, 0, False),  # where none was seen
-        (0.7, 0, 41.16, False),
-        (9.0, 0, 44.1, True),
+        (0.16, 47.04, 0, ""),  # within 15 % of it lie 48 in 100 of the clean ones
+        (0.01, 44.1, 0, "clean"),  # steadier than any: as the middle clean one
+        (0.3, 0, 0, ""),  # where none was seen
+        (0.7, 0, 41.16, ""),
+        (9.0, 0, 44.1, "attacked"),
     ],
 )
 def test_the_chance_counts_the_pictures_like_it(value, clean, attacked, middle):
@@ -230,14 +230,25 @@ def test_a_fine_tuned_model_is_known_by_the_encoder_that_probes_it():
 def test_each_state_has_its_words(run, value, state, begins, chance):
     found = measured(run, value, made_up())
     assert found.state == state and words.headline(found).startswith(begins)
-    assert f"would be about {chance}:" in words.likelihood(found)
+    assert f"would be about {chance}." in words.likelihood(found)
     assert "below 1 % or over 99 %" in words.likelihood(found)
-    assert words.likelihood(found).startswith("If half of all such pictures were attacked")
+    assert "If half of all such pictures were attacked" in words.likelihood(found)
     same = ("all 98", "none of 98") if value < 0.3138 else ("none of 98", "all 98")
-    assert f"for {same[0]} clean photographs, and for {same[1]} attacked" in words.headline(found)
+    assert f"photographs, {same[0]} clean ones and {same[1]} attacked ones lie on this" in words.headline(
+        found
+    )
     if state == UNCLEAR:
         by_itself = "suspects it" if value > 0.3138 else "does not suspect it"
         assert f"The test by itself {by_itself}" in words.headline(found)
+
+
+def test_the_narrower_count_says_whose_drift_is_near_which(run):
+    near, out = (words.likelihood(measured(run, value, made_up())) for value in (0.7, 9.0))
+    assert (
+        "whose view drift is within 15 % of this picture’s: about 0 of the 98 clean ones, and about 41"
+        in near
+    )
+    assert "within 15 % of the middle attacked photograph’s, for this picture lies still further out" in out
 
 
 def test_what_the_study_is_of_is_said(run):
@@ -259,7 +270,7 @@ def test_a_signal_that_is_low_on_attacked_pictures(run):
     study = made_up((0.3, 0.5), ((0.05, 0.15),), TAU, auc=1.0)
     found = measured(run, 0.1, study, Profile())
     assert found.state == SUSPICIOUS and found.chance.share > 0.9
-    assert "for none of 98 clean photographs, and for all 98 attacked" in words.headline(found)
+    assert "none of 98 clean ones and all 98 attacked ones lie on this side" in words.headline(found)
     assert "picks the attacked one 100 times in 100" in words.worth(found.deciding)
     assert measured(run, 0.4, study, Profile()).state == CALM
 
@@ -268,7 +279,7 @@ def test_a_signal_that_is_low_on_attacked_pictures(run):
 def test_parts_of_a_study_in_words(run, share, said):
     line = PHOTO.own.gate.threshold
     found = measured(run, 0.1, made_up(attacked=((line - share, line - share + 1),)))
-    assert f"and for {said} attacked ones" in words.headline(found)
+    assert f"and {said} attacked ones lie" in words.headline(found)
 
 
 def test_answers_and_what_puts_them_in_doubt(clip, run):

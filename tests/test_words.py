@@ -18,7 +18,9 @@ from demo_core.defenses import (
     OwnConfig,
     Profile,
 )
+from demo_core.defenses.drift import CLEAN_PILE
 from demo_core.defenses.own import ShiftConfig
+from demo_core.models import study_of
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 
@@ -63,6 +65,7 @@ ENGAGED = (
     " suspicious, so CLIP fights back."
 )
 SHUT = "Looks clean (view drift 0.10 < 0.30): no counterattack."
+SLIPPED = "The attack slipped past the test (view drift 0.10 < 0.30): no counterattack."
 CLOSED = replace(clean(), control=True)
 CASES = {
     "clean only": (clean(), "The model sees “cat”."),
@@ -84,7 +87,16 @@ CASES = {
     "engaged": (replace(attacked(), reading=HIGH, engaged=True), ENGAGED),
     "gate shut": (
         fought(attacked(), DOG, LOW, steps=0),
-        f"{SHUT} Not recovered: the defended prediction is “dog”, not “cat”.",
+        f"{SLIPPED} Not recovered: the defended prediction is “dog”, not “cat”.",
+    ),
+    "gate shut, by who knew it": (
+        fought(attacked(clean(adaptive=True)), DOG, LOW, steps=0),
+        f"The attacker knew this defence. {SLIPPED} Not recovered: the defended prediction is “dog”, not"
+        " “cat”.",
+    ),
+    "gate shut on an attack that failed": (
+        fought(attacked(says=CAT), CAT, LOW, steps=0),
+        f"{SHUT} “cat” stands.",
     ),
     "recovered": (fought(attacked(), CAT, HIGH), f"{ENGAGED} Recovered: CLIP says “cat” again, not “dog”."),
     "not recovered": (
@@ -111,12 +123,12 @@ CASES = {
     ),
     "no label fits": (
         clean(truth=None, fit=0.1),
-        "None of these labels seems to fit the picture (a chance of 10% that one does): whatever CLIP says of"
-        " it is a guess. Write a label that names what you see. The model sees “cat”.",
+        "None of these labels seems to fit the picture (a chance of 10 % that one does): whatever CLIP says"
+        " of it is a guess. Write a label that names what you see. The model sees “cat”.",
     ),
     "unsure": (
         clean(truth=None, probabilities=torch.tensor([0.4, 0.3, 0.3])),
-        "CLIP was not sure before any attack: “cat” with 40%. The model sees “cat”.",
+        "CLIP was not sure before any attack: “cat” with 40 %. The model sees “cat”.",
     ),
     "wrong before": (
         clean(truth=1),
@@ -130,8 +142,8 @@ CASES = {
     ),
     "tau, shut": (
         fought(attacked(clean(Profile())), CAT, Reading(TAU, 0.5, 0.0), 0),
-        "Looks clean (tau 0.50 > 0.20): no counterattack, only the probing noise. Recovered by the probing"
-        " noise alone: CLIP says “cat” again, not “dog”.",
+        "The attack slipped past the test (tau 0.50 > 0.20): no counterattack, only the probing noise."
+        " Recovered by the probing noise alone: CLIP says “cat” again, not “dog”.",
     ),
 }
 
@@ -194,7 +206,8 @@ ROWS = {
         Reading("corruption degree", 0.69, 0.27),
         "Does it hold still? MAC looks how far a random view moves it: over 0.7 it is suspiciously unsteady.",
         f"Step 0 of 4: {PUSHED}",
-        "Looks clean (corruption degree 0.69 < 0.70): 27 % of the counterattack is added.",
+        "The attack slipped past the test (corruption degree 0.69 < 0.70):"
+        " 27 % of the counterattack is added.",
     ),
     "csr": (
         Reading(LOW_PASS, 0.46, 1.0),
@@ -257,7 +270,9 @@ def test_a_row_that_moves_no_pixel_speaks_of_no_counterattack():
     """Whatever its gate measures: tau, where a model has no profile of its own."""
     start = attacked(replace(clean(defense="shift"), profile=Profile()))
     rested = fought(start, CAT, Reading("tau", 0.5, 0.0), None)
-    assert words.verdict(rested).startswith("Looks clean (tau 0.50 > 0.20): the embedding is shifted once.")
+    assert words.verdict(rested).startswith(
+        "The attack slipped past the test (tau 0.50 > 0.20): the embedding is shifted once."
+    )
 
 
 def test_where_it_was_stopped():
@@ -331,6 +346,13 @@ def test_the_page_s_own_words_are_fixed():
     assert all(PAGE_WORDS.values())
 
 
+@pytest.mark.parametrize("key", ["photo", "photo-fare"])
+def test_the_attacked_photographs_behind_the_threshold_met_the_attack_that_is_named(key):
+    rows = study_of(key).find(VIEW_DRIFT, encoder=study_of(key).probing)
+    assert all(pile.startswith("PGD-10, ") for pile in rows if pile != CLEAN_PILE)
+    assert "attacked by ordinary PGD-10." in PAGE_WORDS["threshold_others"]
+
+
 def test_the_tour_before_the_end():
     assert "has not been run" in tour(told(attacked()))[3]["text"]
     assert tour(told(fought(CLOSED, CAT, LOW, 0)))[3]["text"].startswith("The gate stayed shut")
@@ -342,9 +364,11 @@ def test_what_the_visitor_says_of_the_first_answer():
     run = fought(attacked(clean(truth=None)), CAT, HIGH)
     assert run.asks and words.tone(run) == "same" and "as before the attack" in words.verdict(run)
     right = run.judged(True)
-    assert not right.asks and words.tone(right) == "good" and words.verdict(right).endswith(AGAIN)
+    assert words.verdict(right).startswith("CLIP’s first answer, “cat”, is right, you say. Nudge")
+    assert words.tone(right) == "good" and words.verdict(right).endswith(AGAIN)
     wrong = run.judged(False)
-    assert not wrong.asks and not wrong.understood and words.tone(wrong) != "good"
+    assert not wrong.understood and words.tone(wrong) != "good"
     assert words.verdict(wrong).startswith("CLIP’s first answer, “cat”, is wrong, you say")
-    assert wrong.judged(True).true_label == "cat" and not wrong.judged(True).doubted
+    assert right.asks and wrong.asks  # a slip of the hand is taken back
+    assert wrong.judged(True) == right and right.judged(False) == wrong
     assert not fought(attacked(clean(truth=0)), CAT, HIGH).asks

@@ -55,7 +55,15 @@ class Finding:
         """What its numbers are worth, in one line."""
         of = f"{self.pictures:,} pictures of {dataset_title(self.dataset)}"
         if not self.signs:
-            return f"No sign of masked gradients in {len(self.measured)} of {len(CHECKS)} checks, {of}."
+            made, every = len(self.measured), len(CHECKS)
+            if not made:
+                return f"Not checked for masked gradients: none of {every} checks could be made ({of})."
+            could = (
+                f"{made} of {every} checks could be made, and none"
+                if made < every
+                else f"none of {every} checks"
+            )
+            return f"No sign of masked gradients: {could} found one ({of})."
         found = dict.fromkeys(CHECKS[sign.check][0] for sign in self.signs)
         return f"Its robust accuracy proves less than it says: {'; '.join(found)} ({of})."
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from demo_core.benchmark.report import title_of_attack
 from demo_core.benchmark.summary import Summary
-from demo_core.benchmark.tables import dataset_title, in_table_order
+from demo_core.benchmark.tables import BOLD, dataset_title, in_table_order
 from demo_core.defenses import in_order, title_of
 
 HEAD = r"""\begin{table*}[t]
@@ -22,8 +22,8 @@ FOOT = r"""\bottomrule
 \end{table*}
 """
 CAPTION = (
-    "%s. Accuracy in percent with its 95 %% interval (Wilson); in bold the best of each column and all that"
-    " cannot be told from it on the same pictures (paired differences, Newcombe)."
+    f"%s. Accuracy in percent with its 95 %% interval (Wilson); {BOLD}, by the interval of a paired"
+    " difference (Newcombe)."
 )
 _WRITTEN = {**{mark: f"\\{mark}" for mark in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
 _WRITTEN |= {"^": r"\textasciicircum{}", "–": "--", "’": "'", "“": "``", "”": "''"}

@@ -19,7 +19,7 @@ from demo_core.benchmark.gallery import OUTCOMES, SHOWN, Cell, Picture, cells, p
 from demo_core.benchmark.records import COSTS, FIXED, Settings
 from demo_core.benchmark.report import NOTHING_PUBLISHED, said_of, title_of_attack
 from demo_core.benchmark.summary import BARE, Summary
-from demo_core.benchmark.tables import dataset_title, in_table_order
+from demo_core.benchmark.tables import BOLD, dataset_title, in_table_order
 from demo_core.defenses import in_order, title_of
 from demo_core.plots import cut_up, svg_head
 
@@ -118,6 +118,7 @@ def page(
     return _TEMPLATES.get_template("page.html").render(
         title=subject,
         made=made,
+        bold=BOLD,
         settings=settings,
         setting_kinds=SETTING_KINDS,
         parts=list(_parts(summary, settings, cut, other)),

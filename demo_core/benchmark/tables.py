@@ -19,10 +19,11 @@ KNOWING, NOT_KNOWING = "an attacker who knows the defence", "an attacker who kno
 GROUP = ["dataset", "defense", "attack"]
 Z = float(norm.ppf(0.975))
 Floats = npt.NDArray[np.float64]
-UNIT = (
-    "Accuracy in percent (in brackets its 95 % interval, by Wilson); in bold the best of each attack, and all"
-    " that cannot be told from it on the same pictures."
+BOLD = (
+    "in bold the best of each attack, and all that cannot be told from it on the same pictures (nothing where"
+    " that would be all)"
 )
+UNIT = f"Accuracy in percent (in brackets its 95 % interval, by Wilson); {BOLD}."
 
 
 def wilson(share: Floats, number: Floats) -> tuple[Floats, Floats]:

@@ -49,10 +49,18 @@ ATTACKERS = {"static": "attack that knows no defence", "adaptive": "attack that 
 
 HARDLY = 0.005  # a share of the counterattack that rounds to none
 STATES = {True: "Stands:", False: "Fallen:"}
+CLEAN = {True: "Clean picture:", False: "⚠ Changes the clean picture:"}  # whether its answer is kept
 COST_UNKNOWN = (
-    "Each defence is attacked through itself, step by step. What that costs is known once a picture was"
-    " attacked."
+    "Each defence is attacked through itself, step by step. What that costs is said when this is ticked"
+    " after an attack that was computed here, not beforehand."
 )
+NOT_YET = {  # before a race; whether the run on the page has an attacked picture
+    True: "Every defence answers here on the attacked picture of the run above and, as a control, on the"
+    " clean one: press “{button}”.",
+    False: "Attack a picture first; then every defence answers here on the attacked picture and, as a"
+    " control, on the clean one.",
+}
+BUTTON = "Run every defence on the attacked picture"
 
 
 def gate_in_lane(bout: Bout, gate: Gate | None) -> str:
@@ -116,8 +124,8 @@ def _but(run: Run, races: Races) -> Iterator[str]:
     standing = [b for b in found if under_all(run, races, b.key)]
     if lucky := [b.key for b in standing if not all(map(always, races.met(b.key).values()))]:
         yield f"In other draws of the dice, not so: {_titles(lucky)}."
-    if changed := [b.key for b in standing if not keeps(run, b)]:
-        yield f"On the clean picture, changed answers: {_titles(changed)}."
+    if changed := [b.key for b in found if not all(keeps(run, met) for met in races.met(b.key).values())]:
+        yield f"The clean picture’s answer is changed by {_titles(changed)}."
     if run.settings.truth is None:
         yield "To stand means here to say what CLIP said before, as nobody said what is right."
     if not races.adaptive and run.settings.attack_can_know:

@@ -35,6 +35,8 @@ class Depth:
 
 def _doubt(run: Run) -> str:
     clean = run.label(run.clean)
+    if run.judgement:
+        return f"You say that “{clean}” is right."
     if run.true_label is not None:
         return (
             "" if run.true_label == clean else f"That is wrong before any attack: it is “{run.true_label}”."
@@ -69,7 +71,8 @@ def _plain_testing(run: Run) -> str:
         return "Is something wrong with this picture? The defence decides by a test of its own."
     if run.gate.engages(torch.tensor(run.tested[run.signal])):
         return f"Is something wrong with this picture? {gate_words(run.signal).suspect}: it is suspicious."
-    return "Is something wrong with this picture? It passes the test: it looks clean."
+    passed = "The attack slips past the test" if words.fooled(run) else "It passes the test: it looks clean"
+    return f"Is something wrong with this picture? {passed}."
 
 
 def _plain_countering(run: Run, moment: Moment, step: int) -> str:
@@ -82,7 +85,8 @@ def _plain_countering(run: Run, moment: Moment, step: int) -> str:
 
 def _plain_verdict(run: Run) -> str:
     ended = run.defended is not None
-    came = f"{words.decided(run, numbers=False)} {words.outcome(run)}" if ended else words.standing(run)
+    said = (words.attacker(run), words.decided(run, numbers=False), words.outcome(run))
+    came = " ".join(filter(None, said)) if ended else words.standing(run)
     return f"{_doubt(run)} {came if ended or run.engaged is None else ''}".strip()
 
 
@@ -149,7 +153,8 @@ def _exact_verdict(run: Run) -> str:
     if run.engaged is None or run.defended is None:
         return words.verdict(run)
     gate = _exact_testing(run) if run.gate is not None and run.signal is not None else words.decided(run)
-    return " ".join(filter(None, [words.caveat(run), gate, _exact_outcome(run)]))
+    said = [words.caveat(run), words.attacker(run), gate, _exact_outcome(run)]
+    return " ".join(filter(None, said))
 
 
 EVERYONE = Depth(

@@ -49,7 +49,18 @@ TERMS: dict[str, Term] = {
     ),
     "tau": Term(
         ("tau",),
-        "The paper’s signal: how far a little random noise on the picture moves its embedding.",
+        "The paper’s signal: how far a little random noise on the picture moves its embedding. A low one is"
+        " suspicious: attacked pictures of large CLIPs hold too still.",
+    ),
+    "tau hat": Term(
+        ("tau hat",),
+        "The signal of DOC: how far a little noise turns the embedding, as one minus the cosine. A low one is"
+        " suspicious.",
+    ),
+    "corruption degree": Term(
+        ("corruption degree",),
+        "The signal of MAC: how far a view, turned, shifted and coloured at random, moves the embedding. A"
+        " high one is suspicious.",
     ),
     "false stability": Term(
         ("false stability", "false-stability", "falsely stable"),
@@ -86,6 +97,16 @@ TERMS: dict[str, Term] = {
         ("masked gradients", "gradient masking"),
         "A defence that hides the direction of attack instead of resisting it. It looks strong until somebody"
         " attacks it in another way.",
+    ),
+    "passes": Term(
+        ("passes through the image tower",),
+        "How often the network is run on a picture: forward, to get its embedding, or backward, to learn how"
+        " each pixel changes that. It is what an attack or a defence costs.",
+    ),
+    "jpeg": Term(
+        ("JPEG-75",),
+        "The picture stored as JPEG of quality 75 of 100, as web sites and messengers do. That loses the"
+        " finest detail, and an attack’s with it.",
     ),
     "robust accuracy": Term(
         ("robust accuracy",), "Of how many attacked pictures in a hundred the answer is still right."

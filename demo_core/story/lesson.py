@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from demo_core.story.seed_words import BUTTON
+
 MINUTES = 45
 
 
@@ -72,7 +74,7 @@ STEPS = (
         "What does the defence do to a picture that nobody attacked?",
         "control",
         5,
-        "Open this run, and press “3 The test”.",
+        "Press “3 The test”.",
         "The picture looks clean, and is left alone.",
         "A defence that harms clean pictures is worth little. Try the button “Clean control” on others.",
         "good",
@@ -81,7 +83,7 @@ STEPS = (
         "Where does it fail?",
         "failure",
         5,
-        "Open this run and read the verdict.",
+        "Read the verdict.",
         "It fights back, and still ends at a wrong label.",
         "Leaving the wrong answer is not the same as finding the right one.",
         "bad",
@@ -90,7 +92,7 @@ STEPS = (
         "What if the attacker knows the defence?",
         "adaptive",
         10,
-        "Open this run. Then open the tab Arena, tick “The attacker knows each defence” and run it.",
+        "Open the tab Arena, tick “The attacker knows each defence” and run it.",
         "The picture passes the test and stays wrong. In the Arena many that stood before fall.",
         "A defence counts only against someone who knows it. Most published ones fell when they were"
         " attacked so"
@@ -101,8 +103,8 @@ STEPS = (
         "Was it luck?",
         "paper",
         5,
-        "Open this run, change the seed under Attack settings, and attack again, three times.",
-        "The answer after the defence should stay. One picture still proves nothing.",
+        f"Press “{BUTTON}” below the run, and read in how many the answer comes back.",
+        "With each seed the right answer should come back. One picture still proves nothing.",
         "That is why tables count many pictures, with an interval; the README has them for every defence"
         " here.",
         "good",

@@ -116,7 +116,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "threshold_clean": "the clean picture ({value})",
         "threshold_attacked": "the attacked one ({value})",
         "threshold_others": "It would act on about {clean} of other photographs while they are clean, and on"
-        " {attacked} of them attacked.",
+        " {attacked} of them attacked by ordinary PGD-10.",
         "threshold_own": "The run was made at {own}.",
         "threshold_none": "No threshold to move: neither of these two decides for this defence.",
         "map": "Which way it goes",

@@ -64,13 +64,15 @@ def always(bout: Bout) -> bool:
 
 def ranking(run: Run, races: Races) -> list[str]:
     """The rows that have answered, by what is left standing: first those that have met the strongest attacker
-    tried, of these the standing ones, and of these the one that finds the right label likeliest."""
+    tried, of these the standing ones, of these those that keep the clean picture's answer, and of these the
+    one that finds the right label likeliest."""
     strongest = {bout.key: bout for bout in races.strongest}
     last = {bout.key: bout for bout in (*races.static, *races.adaptive)}
 
-    def place(key: str) -> tuple[bool, bool, float]:
+    def place(key: str) -> tuple[bool, bool, bool, float]:
         bout = last[key]
-        return key not in strongest, not stands(run, bout), -bout.attacked[run.right].item()
+        likely = bout.attacked[run.right].item()
+        return key not in strongest, not stands(run, bout), not keeps(run, bout), -likely
 
     return sorted(last, key=place)
 

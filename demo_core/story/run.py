@@ -89,8 +89,8 @@ class Run:
     whether it acts, None until it has begun. defended: the defended answer [K], and defence_delta what the
     defence added in the end, which is the weighted sum of its steps. looks: at how many pictures the
     defence looked for its answer, None where at one, as it was in the end. fit: the chance that any of the
-    labels fits the clean picture; None where the model was not calibrated for it. doubted: the visitor says
-    that the model's first answer is wrong, where nobody knows the right one.
+    labels fits the clean picture; None where the model was not calibrated for it. judgement: what the
+    visitor says of whether the model's first answer is right, where nobody else knows.
     """
 
     settings: Settings
@@ -110,7 +110,7 @@ class Run:
     defended: torch.Tensor | None = None
     fit: float | None = None
     looks: int | None = None
-    doubted: bool = False
+    judgement: bool | None = None
 
     @property
     def defense(self) -> Defense:
@@ -224,9 +224,14 @@ class Run:
 
     @property
     def asks(self) -> bool:
-        """Whether the visitor may say if the first answer is right: nobody has, and nothing else has shown
-        it."""
-        return self.true_label is None and not self.doubted
+        """Whether the visitor may say if the first answer is right, and say otherwise again: nothing else
+        has shown it."""
+        return self.true_label is None or self.judgement is not None
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the visitor says that the first answer is wrong."""
+        return self.judgement is False
 
     def under(self, **changes: Any) -> Run:
         """The same with other settings."""
@@ -235,7 +240,7 @@ class Run:
 
     def judged(self, right: bool) -> Run:
         """The same, with what the visitor says of the first answer."""
-        return replace(self.under(truth=int(self.clean.argmax()) if right else None), doubted=not right)
+        return replace(self.under(truth=int(self.clean.argmax()) if right else None), judgement=right)
 
     @property
     def no_label_fits(self) -> bool:

@@ -161,7 +161,7 @@ def _draw_map(figure: FigureBase, run: Run, found: dict[str, Any]) -> None:
             **style,
         )
     axes.set(xlim=(-1.7 * reach, 1.7 * reach), ylim=(-1.15 * reach, 1.15 * reach), xticks=[], yticks=[])
-    title = f"the way through the embedding (two dimensions: {found['kept']:.0%} of it)"
+    title = f"the way through the embedding (two dimensions: {found['kept'] * 100:.0f} % of it)"
     axes.set_title(title, **words_in(WHITE))
     axes.spines[:].set_visible(False)
 

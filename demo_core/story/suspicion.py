@@ -78,12 +78,12 @@ def known_of(study: Study | None, signal: str) -> Known | None:
 @dataclass(frozen=True)
 class Chance:
     """How likely an attack is where half of all pictures are attacked. clean, attacked: how many of the
-    study's pictures of each kind are like this one; middle: like the middle one of the kind that it lies
-    beyond, for beyond it pictures only grow fewer."""
+    study's pictures of each kind are like this one; middle: the kind that it lies beyond the middle one of,
+    to which they are likened then, for beyond it pictures only grow fewer; else empty."""
 
     clean: float
     attacked: float
-    middle: bool = False
+    middle: str = ""
 
     @property
     def share(self) -> float:
@@ -94,10 +94,13 @@ class Chance:
 
 def chance_of(known: Known, value: float) -> Chance:
     """What the study's pictures whose signal is about this value were."""
-    low, high = sorted((known.clean.quantile(0.5), known.attacked.quantile(0.5)))
+    (low, lower), (high, upper) = sorted(
+        ((known.clean.quantile(0.5), "clean"), (known.attacked.quantile(0.5), "attacked"))
+    )
     told = min(max(value, low), high)
+    middle = lower if value < low else upper if value > high else ""
     clean, attacked = (known.pictures * pile.alike(told) for pile in (known.clean, known.attacked))
-    return Chance(clean, attacked, told != value)
+    return Chance(clean, attacked, middle)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from demo_core.defenses import LOW_PASS, PADDING, TAU, VIEW_DRIFT
 from demo_core.story import words
 from demo_core.story.gate_words import gate_words, told_apart
 from demo_core.story.race import CONTROL
-from demo_core.story.suspicion import CALM, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
+from demo_core.story.suspicion import CALM, NEAR, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
 
 FIRST = "Put a picture in and press the button. Nothing is attacked here: the picture is only looked at."
 NO_PICTURE = "Put a picture in first: one that may have been attacked, or a plain photograph."
@@ -77,7 +77,10 @@ def _same_of(sign: Sign) -> str:
     if sign.known is None or sign.on_its_side is None:
         return ""
     clean, attacked = (_of(share, sign.known.pictures) for share in sign.on_its_side)
-    return f"In the study that goes for {clean} clean photographs, and for {attacked} attacked ones."
+    return (
+        f"Of the study’s photographs, {clean} clean ones and {attacked} attacked ones lie on this side of the"
+        " test’s line."
+    )
 
 
 def _by_line_alone(sign: Sign) -> str:
@@ -92,16 +95,20 @@ def likelihood(found: Suspicion) -> str:
             "How likely an attack is, nobody knows here: what clean and attacked photographs do was not"
             " measured on this model."
         )
-    n = known.pictures
+    n, whose = known.pictures, "this picture’s"
     least, most = (round(100 * bound / (n + 2)) for bound in (1, n + 1))
-    counted = (
-        " It lies further out than most of them, and is counted as the middle one." if chance.middle else ""
-    )
+    if chance.middle:
+        whose = (
+            f"the middle {chance.middle} photograph’s, for this picture lies still further out, where there"
+            " are ever fewer"
+        )
     return (
-        "If half of all such pictures were attacked, the chance that this one is would be about"
-        f" {round(100 * chance.share)} %: of {n} clean photographs about {round(chance.clean)} are like it"
-        f" in this test, and of {n} attacked ones about {round(chance.attacked)}.{counted} So few pictures"
-        f" allow no answer below {least} % or over {most} %."
+        "How likely an attack is comes from a narrower count, of those photographs alone whose"
+        f" {gate_words(found.deciding.signal).name} is within {NEAR * 100:.0f} % of {whose}: about"
+        f" {round(chance.clean)} of the {n} clean ones, and about {round(chance.attacked)} of the {n}"
+        " attacked ones. If half of all such pictures were attacked, the chance that this one is would be"
+        f" about {round(100 * chance.share)} %. So few photographs allow no answer below {least} % or over"
+        f" {most} %."
     )
 
 

@@ -104,6 +104,8 @@ def testing(run: Run) -> str:
     value, line = told_apart(measured, threshold)
     engages = (measured < threshold) if run.gate.below else (measured > threshold)
     why = f"it is suspiciously {gate.state}" if engages else "so it looks clean"
+    if not engages and fooled(run):
+        why = "so the attack slips past"
     verdict = f"{side} {line} {why}" if engages else f"not {side} {line}, {why}"
     return f"Does it hold still? {gate.moves.format(value)}: {verdict}."
 
@@ -154,18 +156,20 @@ def stopped(run: Run) -> str:
 def caveat(run: Run) -> str:
     """What has to be said before any verdict; empty where nothing has."""
     clean = run.label(run.clean)
+    if run.judgement:
+        return f"CLIP’s first answer, “{clean}”, is right, you say."
     if run.true_label is not None and run.true_label != clean:
         wrong = "CLIP had this picture wrong before any attack"
         return f"{wrong}: it is “{run.true_label}”, and CLIP said “{clean}”."
     if run.doubted:
         return f"CLIP’s first answer, “{clean}”, is wrong, you say: then to say it again is no recovery."
-    if run.true_label is None and run.no_label_fits:
+    if run.true_label is None and run.fit is not None and run.no_label_fits:
         return (
-            f"None of these labels seems to fit the picture (a chance of {run.fit:.0%} that one does):"
-            " whatever CLIP says of it is a guess. Write a label that names what you see."
+            f"None of these labels seems to fit the picture (a chance of {run.fit * 100:.0f} % that one"
+            " does): whatever CLIP says of it is a guess. Write a label that names what you see."
         )
     if run.true_label is None and run.unsure:
-        return f"CLIP was not sure before any attack: “{clean}” with {run.clean.max().item():.0%}."
+        return f"CLIP was not sure before any attack: “{clean}” with {percent(run.clean)}."
     return ""
 
 
@@ -178,7 +182,8 @@ def verdict(run: Run) -> str:
 def standing(run: Run) -> str:
     """What the gate decided and what came of it, or how far the attack is."""
     if run.engaged is not None:
-        return " ".join(filter(None, [decided(run), outcome(run) if run.defended is not None else ""]))
+        came = outcome(run) if run.defended is not None else ""
+        return " ".join(filter(None, [attacker(run), decided(run), came]))
     clean = run.label(run.clean)
     if run.attacked is None:
         return f"The model sees “{clean}”." if not run.attack else "The attack is running …"
@@ -191,20 +196,31 @@ def standing(run: Run) -> str:
     return f"The attack{made} turned “{clean}” into “{attacked}”."
 
 
+def attacker(run: Run) -> str:
+    """What he knew, where he knew the defence."""
+    return "The attacker knew this defence." if run.settings.knows_defence and not run.control else ""
+
+
+def fooled(run: Run) -> bool:
+    """Whether the defence meets a picture on which an attack has changed the answer."""
+    return run.label(run.before_defence.probabilities) != run.label(run.clean)
+
+
 def decided(run: Run, numbers: bool = True) -> str:
     """What the gate decided; numbers: with what it measured."""
     if run.gate is None or run.reading is None:
         return " ".join(filter(None, ["This defence has no gate: it acts on every picture.", still(run)]))
     gate = gate_words(run.reading.signal)
     reason = f" ({reading_words(run.reading, run.gate)})" if numbers else ""
+    rested = "The attack slipped past the test" if fooled(run) else "Looks clean"
     if 0 < run.reading.weight < 1:  # a soft gate
-        first = gate.suspect if run.engaged else "Looks clean"
+        first = gate.suspect if run.engaged else rested
         how_much = part(run.reading.weight) if numbers else "a part"
         return f"{first}{reason}: {how_much} of the counterattack is added."
     acts, rests = SHIFTED if run.defense.shifts else (gate.acts, gate.rests)
     if run.engaged:
         return f"{gate.suspect}{reason}: {acts}."
-    return f"Looks clean{reason}: {rests}."
+    return f"{rested}{reason}: {rests}."
 
 
 def still(run: Run) -> str:

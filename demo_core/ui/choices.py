@@ -17,7 +17,6 @@ from demo_core.models import (
     ModelUnavailable,
 )
 from demo_core.story import page_words
-from demo_core.story.race import Races
 from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
 from demo_core.story.settings import SETTINGS, Settings, read_settings
@@ -26,9 +25,9 @@ from demo_core.story.summary import summary
 from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
 from demo_core.ui.render import (
-    arena_html,
     flips_html,
     gate_html,
+    no_arena,
     no_views,
     seeds_html,
     share_html,
@@ -64,7 +63,7 @@ def controls_of(scene: Scene) -> Changes:
         "gate": gate_html(scene.model),
         "views": no_views(scene.model),
         "link": share_html(scene.query()),
-        "arena": arena_html(None, Races()),
+        "arena": no_arena(attacked=not scene.control),
         "seeds": seeds_html(),
         "flips": flips_html(),
     }
@@ -214,7 +213,7 @@ def model_changed(key: str, template: str) -> Changes:
         "template": MODELS[key].template if template in known else gr.skip(),
         "gate": gate_html(key),
         "views": no_views(key),
-        "arena": arena_html(None, Races()),
+        "arena": no_arena(attacked=False),
         "seeds": seeds_html(),
         "flips": flips_html(),
     }

@@ -35,6 +35,7 @@ from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import (
     arena_html,
     flips_html,
+    no_arena,
     no_views,
     seeds_html,
     share_html,
@@ -102,7 +103,7 @@ def cleared(visit: Visit, known: Races = Races()) -> Changes:
     kept = flips_html(visit.session.run, marks) if marks and visit.session else flips_html()
     return {
         "flips": kept,
-        "arena": arena_html(None, Races()),
+        "arena": no_arena(attacked=True),
         "views": no_views(visit.values["model"]),
         "seeds": seeds_html(),
     }

@@ -12,7 +12,6 @@ from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.story import arena_words, reel, seed_words
-from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
 from demo_core.ui import arena, choices, suspicion
@@ -25,12 +24,12 @@ from demo_core.ui.render import (
     MEASURE,
     PRINT,
     WATCH,
-    arena_html,
     examples_html,
     flips_html,
     gate_html,
     head_html,
     lesson_html,
+    no_arena,
     no_views,
     seeds_html,
     share_html,
@@ -253,13 +252,11 @@ def _arena() -> dict[str, Component]:
         label="The attacker knows each defence", info=arena_words.COST_UNKNOWN, elem_id="arena-knows"
     )
     with gr.Row():
-        parts["arena_button"] = gr.Button(
-            "Run every defence on the attacked picture", elem_id="run-arena", min_width=180
-        )
+        parts["arena_button"] = gr.Button(arena_words.BUTTON, elem_id="run-arena", min_width=180)
         parts["eps_button"] = gr.Button("Find the smallest eps of each", elem_id="find-eps", min_width=180)
         parts["arena_stop"] = gr.Button("Stop", variant="stop", elem_id="stop-arena", min_width=80, scale=0)
     parts["arena"] = gr.HTML(
-        arena_html(None, Races()),
+        no_arena(attacked=True),
         js_on_load=WATCH,
         apply_default_css=False,
         elem_id="arena",

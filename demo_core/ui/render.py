@@ -34,7 +34,7 @@ from demo_core.story.axes import gauge
 from demo_core.story.depths import DEPTHS, USUAL
 from demo_core.story.flips import GRID, Flip
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
-from demo_core.story.race import CONTROL, Races, ranking, stands
+from demo_core.story.race import CONTROL, Races, keeps, ranking, stands
 from demo_core.story.scenes import SCENES
 from demo_core.story.seeds import Draw
 from demo_core.story.settings import SETTINGS
@@ -123,13 +123,16 @@ def share_html(query: str) -> str:
     return _filled("share", query=query)
 
 
-def arena_html(run: Run | None, races: Races) -> str:
+def no_arena(attacked: bool) -> str:
+    """The arena before any race; attacked: whether the run on the page is of an attacked picture."""
+    return _filled("arena", not_yet=arena_words.NOT_YET[attacked].format(button=arena_words.BUTTON))
+
+
+def arena_html(run: Run, races: Races) -> str:
     """A lane for each defence, in the order of the table: style.css puts those first that stand. A page that
     gets it again changes what has changed, so that whoever is at a button stays there."""
-    if run is None:
-        return _filled("arena")
     ranks = {key: place for place, key in enumerate((k for k in ranking(run, races) if k != CONTROL), 1)}
-    return _filled(
+    lanes = _filled(
         "arena",
         labels=run.settings.labels,
         clean=int(run.clean.argmax()),
@@ -140,6 +143,7 @@ def arena_html(run: Run | None, races: Races) -> str:
         said=arena_words.arena(run, races),
         trust=arena_words.trust(run, races),
     )
+    return explained(lanes)
 
 
 def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, object]:
@@ -156,14 +160,22 @@ def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, objec
     return shown | {
         "mark": finding.mark if finding else "",
         "signs": [sign.why for sign in finding.signs] if finding else [],
-        "state": "standing" if stands(run, last) else "fallen",
+        "state": _state(run, last),
         "picture": "" if last.pixels is None else _small(last.pixels),
         "met": [_met(run, gate, side, bout) for side, bout in bouts.items()],
         "clean": int(last.clean.argmax()),
+        "clean_words": arena_words.CLEAN[keeps(run, last)],
         "forward": last.forward,
         "backward": last.backward,
         "milliseconds": last.milliseconds,
     }
+
+
+def _state(run: Run, bout: Bout) -> str:
+    """How a lane is coloured: one that stands, and is paid for with the clean picture, is neither."""
+    if not stands(run, bout):
+        return "fallen"
+    return "standing" if keeps(run, bout) else "costly"
 
 
 checked_on = lru_cache(marks)  # the records that come with a model do not change

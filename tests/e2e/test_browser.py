@@ -865,7 +865,7 @@ def test_arena_and_an_attacker_who_knows_the_defence(page):
     assert min(shown, key=lambda lane: lane[1])[0] == "none"  # the control stays first
     states = lanes.evaluate_all("nodes => nodes.map((n) => [+n.style.order, n.className])")
     ranked = [state for _, state in sorted(states)[1:]]
-    places = ("standing", "fallen", "waiting")
+    places = ("standing", "costly", "fallen", "waiting")
     assert ranked == sorted(ranked, key=lambda state: [place in state for place in places].index(True))
     expect(lanes.first).to_contain_text("No sign of masked gradients")
     assert fits(page)
@@ -893,7 +893,7 @@ def test_the_arena_s_switch_is_the_setting_and_says_what_it_costs(page):
     open_tab(page, "Arena")
     switch = page.get_by_label("The attacker knows each defence")
     switch.check()
-    expect(page.locator("#arena-knows")).to_contain_text("known once a picture was attacked")
+    expect(page.locator("#arena-knows")).to_contain_text("is said when this is ticked after an attack")
     page.get_by_role("button", name="Attack settings").click()
     expect(page.locator("#adaptive")).to_contain_text(
         re.compile(r"Against “Ours” he makes it .* at most \d+ passes")
