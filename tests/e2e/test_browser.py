@@ -648,7 +648,9 @@ def test_long_labels_are_cut_where_there_is_no_room(browser, url):
     opened(tab, url)
     say(tab, "Recovered")
     tab.get_by_role("button", name="Labels").click()
+    expect(tab.locator("#labels textarea")).to_have_value(re.compile("tabby cat"))  # it is all there
     tab.locator("#labels textarea").fill(f"{long}\nsomething else entirely that is long to say")
+    expect(tab.locator(".note")).to_contain_text("An earlier run")
     tab.click("#both")
     expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)
     settle(tab)
