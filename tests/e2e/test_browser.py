@@ -1073,8 +1073,10 @@ def test_a_picture_of_ones_own_can_be_taken_away_too(page, tmp_path):
     Image.effect_noise((300, 240), 60).convert("RGB").save(tmp_path / "mine.png")
     page.get_by_role("button", name="Remove Image").click()
     upload(page, str(tmp_path / "mine.png"))
+    made = page.locator("#photo img")  # what the server makes of it
+    expect(made).to_have_attribute("src", re.compile(r"/image\.png$"), timeout=PATIENCE)
     page.get_by_role("button", name="Remove Image").click()
-    page.wait_for_timeout(1000)  # until what the server makes of it is there
+    page.wait_for_timeout(1000)  # it does not come back
     expect(page.get_by_role("button", name="Remove Image")).to_have_count(0)
     open_tab(page, "Is it attacked?")
     page.locator("#suspect-photo input[type=file]").set_input_files(tmp_path / "mine.png")
