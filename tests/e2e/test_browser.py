@@ -67,7 +67,8 @@ def page(request, browser, url):
     opened(tab, url)
     tab.wait_for_selector("#both")
     yield tab
-    assert not tab.errors
+    # The framework aborts its own streams when it is closed in the middle of one.
+    assert not [error for error in tab.errors if not error.startswith("AbortError")]
     tab.close()
 
 
