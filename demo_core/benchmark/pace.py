@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from demo_core.benchmark.datasets import OF_THE_APP
 from demo_core.benchmark.piles import Pile, held, pile_of
 from demo_core.benchmark.published import counterparts, published_of
 from demo_core.benchmark.report import tabulated
@@ -35,7 +36,7 @@ class Cost:
 
 def examples(side: int, count: int) -> Pile:
     """So many pictures: the example photographs, again and again."""
-    pile = pile_of("Examples", Path(), side)
+    pile = pile_of(OF_THE_APP, Path(), side)
     some = pile.load(torch.arange(len(pile.indices)))
     rows = torch.arange(count) % len(some)
     return held(some.pictures[rows], some.labels[rows], pile.names, template=pile.template)

@@ -188,6 +188,12 @@ class Plan:
 def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan) -> Records:
     """The folder's records, bound to all that they depend on. Raises BenchmarkError where it holds others, or
     where a data set cannot meet one of the attacks."""
+    return Records(folder, *settings_for(setup, piles, plan), plan.share[0])
+
+
+def settings_for(setup: Setup, piles: dict[str, Pile], plan: Plan) -> tuple[dict[str, Any], Settings]:
+    """All that records depend on: what those of a folder share, and what may join later. Reads all weights.
+    Raises BenchmarkError where a data set cannot meet one of the attacks."""
     for name, pile in piles.items():
         for trial in plan.trials:
             if trial.targeted and len(pile.names) < 2:
@@ -195,12 +201,6 @@ def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan)
                     f"“{name}” has one class, and {trial} aims at another: add a second class, or leave"
                     f" {trial} out."
                 )
-    fixed, joining = settings_for(setup, piles, plan)
-    return Records(folder, fixed, joining, plan.share[0])
-
-
-def settings_for(setup: Setup, piles: dict[str, Pile], plan: Plan) -> tuple[dict[str, Any], Settings]:
-    """All that records depend on: what those of a folder share, and what may join later."""
     fixed: dict[str, Any] = {
         "model": setup.key,
         "weights": identity(setup.clip),

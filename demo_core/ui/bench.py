@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
+from demo_core.benchmark.datasets import OF_THE_APP
 from demo_core.benchmark.page import LAB
 from demo_core.benchmark.piles import DatasetUnavailable
 from demo_core.benchmark.published import published_titles
@@ -78,6 +79,7 @@ WORDS = {
     "passes": "Through the image encoder, the honest cost; milliseconds are those of one machine, to be"
     " compared with each other only.",
 }
+SAME = (gr.skip(),) * 6  # of a run: its table, its charts, what it has made, and three downloads
 OFFERED = {
     "the table (Markdown)": "bench-download",
     "the records (CSV)": "bench-records",
@@ -138,7 +140,7 @@ def go(model: Callable, request: gr.Request, *given) -> Iterator[tuple]:
     charts, what it has made, and the three downloads, which are offered when it ends."""
     if not allowed(request):
         raise gr.Error(NOT_OPEN)
-    made, due, same = None, 0.0, (gr.skip(),) * 6
+    made, due, same = None, 0.0, SAME
     yield status("Getting ready …"), *same[:2], None, *(gr.update(interactive=False),) * 3
     try:
         for progress in live(model, Choices(*given)):
@@ -189,7 +191,7 @@ def again(name: str | None, request: gr.Request) -> Iterator[tuple]:
 
 def waiting(before: int) -> tuple:
     """Word for one before whom so many come."""
-    return status(page_words.waiting(before)), *(gr.skip(),) * 6
+    return status(page_words.waiting(before)), *SAME
 
 
 def status(words: str) -> str:
@@ -247,7 +249,7 @@ def _controls() -> list:
         )
         datasets = gr.Dropdown(
             data_sets(),
-            value=["Examples"],
+            value=[OF_THE_APP],
             multiselect=True,
             label="Data sets",
             elem_id="bench-data",
@@ -303,7 +305,7 @@ def _build_run(model: Callable) -> None:
                 async for found in items:
                     yield found
         except Refused as error:
-            yield status(f"Nothing was run. {error}"), *(gr.skip(),) * 6
+            yield status(f"Nothing was run. {error}"), *SAME
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     running = start.click(started, chosen, shown, **quiet, concurrency_limit=None)

@@ -22,10 +22,11 @@ from demo_core.benchmark.charts import CAPTIONS, charts
 from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.files import REPORT, page_of
 from demo_core.benchmark.folders import hidden
+from demo_core.benchmark.pace import lasting
 from demo_core.benchmark.piles import cause, pile_of
-from demo_core.benchmark.records import Settings, alone_in, read_records, settings_of
+from demo_core.benchmark.records import Records, Settings, alone_in, read_records, settings_of
 from demo_core.benchmark.report import heading, tables_of
-from demo_core.benchmark.run import Plan, Setup, open_records, run, settings_for
+from demo_core.benchmark.run import Plan, Setup, run, settings_for
 from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import BenchmarkError, Trial
@@ -130,7 +131,7 @@ def live(model: Callable, chosen: Choices) -> Iterator[Progress]:
     setup, plan = Setup(chosen.model, clip, surrogate, seed, tile=TILE), Plan(trials, chosen.defenses, TILE)
     made_under = settings_for(setup, piles, plan)
     with alone_in(folder := _folder(chosen, str(made_under))):
-        records = open_records(folder, setup, piles, plan)
+        records = Records(folder, *made_under)
         found, then = records.read(), time.monotonic()
         before = len(found)
         total = sum(len(pile.indices) for pile in piles.values()) * len(trials) * len(plan.defenses)
@@ -147,8 +148,7 @@ def _words(count: int, total: int, left: float) -> str:
         return f"Done: {total:,} records."
     if not left:
         return f"{count:,} of {total:,} records."
-    about = f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left"
-    return f"{count:,} of {total:,} records; about {about}."
+    return f"{count:,} of {total:,} records; about {lasting(left)} left."
 
 
 def _folder(chosen: Choices, made_under: str) -> Path:
