@@ -12,16 +12,14 @@ from demo_core.story.page_words import KNOWING, NOBODY, PAGE_WORDS
 from demo_core.story.settings import GREY_LEVEL, PERCENT, SETTINGS, Setting, Settings
 
 SHOWN = 3  # labels that are written out
-# Which settings count only under some attacks: (the attack's row, all settings) -> whether this one does.
-_COUNTS: Mapping[str, Callable[[Attack, Settings], bool]] = MappingProxyType(
+# Which settings only some attacks have: whether this row of ATTACKS does.
+OF_ATTACK: Mapping[str, Callable[[Attack], bool]] = MappingProxyType(
     {
-        "eps": lambda row, settings: not row.visible,
-        "step_size": lambda row, settings: not (row.single_step or row.own_step_size),
-        "steps": lambda row, settings: not row.single_step,
-        "patch": lambda row, settings: row.visible,
-        "target": lambda row, settings: row.targeted,
-        "adaptive": lambda row, settings: row.adaptable,
-        "eot": lambda row, settings: settings.knows_defence,
+        "eps": lambda row: not row.visible,
+        "step_size": lambda row: not (row.single_step or row.own_step_size),
+        "steps": lambda row: not row.single_step,
+        "patch": lambda row: row.visible,
+        "target": lambda row: row.targeted,
     }
 )
 
@@ -33,17 +31,21 @@ def summary(settings: Settings, control: bool = False) -> dict[str, Any]:
     attack = ATTACKS[settings.attack]
     rows = []
     for name, row in SETTINGS.items():
-        counts, title = _COUNTS.get(name), row.title.partition(",")[0]
+        title = row.title.partition(",")[0]
         if control and name == "attack":
             rows.append([title, NOBODY, ""])
-        elif (control and row.group == "attack" and name != "seed") or (
-            counts and not counts(attack, settings)
-        ):
+        elif (control and row.group == "attack" and name != "seed") or not _counts(name, attack, settings):
             continue
         else:
             value = getattr(chosen, name)
             rows.append([title, _shown(row, value), str(value)])
     return {"short": _short(settings, control), "rows": rows}
+
+
+def _counts(name: str, attack: Attack, settings: Settings) -> bool:
+    if name in OF_ATTACK:
+        return OF_ATTACK[name](attack)
+    return {"adaptive": attack.adaptable, "eot": settings.knows_defence}.get(name, True)
 
 
 def _short(settings: Settings, control: bool) -> str:

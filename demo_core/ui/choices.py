@@ -21,15 +21,12 @@ from demo_core.story.reel import stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
 from demo_core.story.settings import SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest
-from demo_core.story.summary import summary
+from demo_core.story.summary import OF_ATTACK, summary
 from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
 from demo_core.ui.render import (
-    flips_html,
     gate_html,
-    no_arena,
-    no_views,
-    seeds_html,
+    nothing_found,
     share_html,
 )
 from demo_core.ui.visits import (
@@ -61,11 +58,8 @@ def controls_of(scene: Scene) -> Changes:
         "model": gr.update(value=scene.model, info=MODELS[scene.model].summary),
         "target": gr.update(choices=list(names), value=scene.target or None),
         "gate": gate_html(scene.model),
-        "views": no_views(scene.model),
         "link": share_html(scene.query()),
-        "arena": no_arena(attacked=not scene.control),
-        "seeds": seeds_html(),
-        "flips": flips_html(),
+        **nothing_found(scene.model, attacked=not scene.control),
     }
 
 
@@ -178,14 +172,8 @@ def labels_changed(text: str, target: str | None) -> Changes:
 
 def attack_changed(key: str) -> Changes:
     row = ATTACKS[key]
-    return {
-        "attack": gr.update(info=row.help),
-        "target": gr.update(visible=row.targeted),
-        "step_size": gr.update(visible=not (row.single_step or row.own_step_size)),
-        "steps": gr.update(visible=not row.single_step),
-        "eps": gr.update(visible=not row.visible),
-        "patch": gr.update(visible=row.visible),
-    }
+    shown = {name: gr.update(visible=has(row)) for name, has in OF_ATTACK.items()}
+    return {"attack": gr.update(info=row.help)} | shown
 
 
 def defense_changed(key: str) -> Changes:
@@ -212,8 +200,5 @@ def model_changed(key: str, template: str) -> Changes:
         "model": gr.update(value=key, info=MODELS[key].summary),
         "template": MODELS[key].template if template in known else gr.skip(),
         "gate": gate_html(key),
-        "views": no_views(key),
-        "arena": no_arena(attacked=False),
-        "seeds": seeds_html(),
-        "flips": flips_html(),
+        **nothing_found(key, attacked=False),
     }

@@ -35,8 +35,7 @@ from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import (
     arena_html,
     flips_html,
-    no_arena,
-    no_views,
+    nothing_found,
     seeds_html,
     share_html,
     views_html,
@@ -100,13 +99,8 @@ def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
 def cleared(visit: Visit, known: Races = Races()) -> Changes:
     """What belongs to an earlier run goes; known: see `flips_before`."""
     marks = known.at_slider(visit.chosen.defense)
-    kept = flips_html(visit.session.run, marks) if marks and visit.session else flips_html()
-    return {
-        "flips": kept,
-        "arena": no_arena(attacked=True),
-        "views": no_views(visit.values["model"]),
-        "seeds": seeds_html(),
-    }
+    kept = {"flips": flips_html(visit.session.run, marks)} if marks and visit.session else {}
+    return nothing_found(visit.values["model"], attacked=True) | kept
 
 
 def flips_before(visit: Visit, run: Run) -> Races:

@@ -237,6 +237,17 @@ def _small(pixels: torch.Tensor) -> str:
     return as_url(to_image(pixels[0]).resize(side, Image.Resampling.BOX), "png", optimize=True)
 
 
+def nothing_found(key: str, attacked: bool) -> dict[str, str]:
+    """What is measured of a run on request, by its part of the page, before it is asked for. key: of the
+    model; attacked: see no_arena."""
+    return {
+        "arena": no_arena(attacked),
+        "views": no_views(key),
+        "seeds": seeds_html(),
+        "flips": flips_html(),
+    }
+
+
 def no_views(key: str) -> str:
     """The plot of drifts before any was measured."""
     return _no_views(key, study_of(key))
