@@ -7,7 +7,7 @@ import pytest
 
 from demo_core.models import CACHE_VARIABLE, DEFAULT_MODEL, MODELS, ModelUnavailable, cache_of
 from demo_core.shelf import Shelf
-from demo_core.story import reel
+from demo_core.story import finished
 from demo_core.story.page_words import CHOSEN_ON_ANOTHER, FINISHED_HERE
 from demo_core.story.scenes import FIRST, SCENES, on_model
 from demo_core.ui import choices, handlers, host, visits
@@ -26,25 +26,25 @@ def here(monkeypatch, tmp_path) -> Host:
     for module in (handlers, choices):
         monkeypatch.setattr(module, "HOST", own)
     monkeypatch.setattr(visits.gr, "Warning", lambda message, **_: None)
-    reel.stored.cache_clear()
+    finished.stored.cache_clear()
     yield own
-    reel.stored.cache_clear()
+    finished.stored.cache_clear()
 
 
 def test_the_command_makes_the_runs_of_another_model_in_its_cache(monkeypatch, clip, capsys, here):
-    monkeypatch.setattr(reel, "load", lambda key: clip)
-    monkeypatch.setattr(reel, "SCENES", {key: SCENES[key] for key in (FIRST, "control")})
-    monkeypatch.setattr(reel, "EXAMPLES", ())
-    before = {path.name: path.stat().st_mtime_ns for path in reel.FOLDER.iterdir()}
-    monkeypatch.setattr(sys, "argv", ["reel", "--model", KEY])
-    reel.main()
+    monkeypatch.setattr(finished, "load", lambda key: clip)
+    monkeypatch.setattr(finished, "SCENES", {key: SCENES[key] for key in (FIRST, "control")})
+    monkeypatch.setattr(finished, "EXAMPLES", ())
+    before = {path.name: path.stat().st_mtime_ns for path in finished.FOLDER.iterdir()}
+    monkeypatch.setattr(sys, "argv", ["finished", "--model", KEY])
+    finished.main()
     assert f"preset-{FIRST}: " in capsys.readouterr().out
     assert {path.name for path in (cache_of(KEY) / "runs").iterdir()} == {
         f"preset-{FIRST}.json.gz",
         "preset-control.json.gz",
     }
-    assert before == {path.name: path.stat().st_mtime_ns for path in reel.FOLDER.iterdir()}
-    found = reel.stored(SCENE)
+    assert before == {path.name: path.stat().st_mtime_ns for path in finished.FOLDER.iterdir()}
+    found = finished.stored(SCENE)
     assert found["verdict"]["note"] == FINISHED_HERE and found["done"] and not found["live"]
     here.key = KEY
     assert choices.open_link("")["stage"]["frames"] == found["frames"]
@@ -98,4 +98,4 @@ def test_a_cache_that_cannot_be_written_is_said(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     with pytest.raises(ModelUnavailable, match="can be written in CLIP_CACHE_DIR.$"):
-        reel.kept_in_cache(KEY, "study.json")
+        finished.kept_in_cache(KEY, "study.json")

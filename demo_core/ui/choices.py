@@ -17,7 +17,7 @@ from demo_core.models import (
     ModelUnavailable,
 )
 from demo_core.story import page_words
-from demo_core.story.reel import stored
+from demo_core.story.finished import stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
 from demo_core.story.settings import SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest

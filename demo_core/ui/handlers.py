@@ -22,8 +22,9 @@ from demo_core.models import (
 )
 from demo_core.moments import step_by_step
 from demo_core.story import Run, page_words, words
+from demo_core.story.finished import made
 from demo_core.story.race import Races
-from demo_core.story.reel import Messages, made, reel
+from demo_core.story.reel import Messages, reel
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.seeds import draws
 from demo_core.story.settings import InputError, read_settings

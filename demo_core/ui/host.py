@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable
-from demo_core.story.reel import made, store, stored
+from demo_core.story.finished import made, store, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, on_model
 from demo_core.ui.lent import IS_LENT
 

@@ -1,5 +1,4 @@
-// The shelf: the last runs of this tab, kept in the browser alone, and two of them side by side. Joined to stage.js, whose
-// names it knows.
+// The shelf: the last runs of this tab, kept in the browser alone, and two of them side by side.
 const MOST_KEPT = 6, SMALL = 96, SHELF = "shelf";
 let kept = remembered(), pair = [];
 

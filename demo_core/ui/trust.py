@@ -12,7 +12,7 @@ from demo_core.defenses.drift import Study
 from demo_core.limits import LIMITS
 from demo_core.models import MODELS, keep_study, profile_of, study_of
 from demo_core.story import trust_words
-from demo_core.story.reel import stored
+from demo_core.story.finished import stored
 from demo_core.ui import visits
 from demo_core.ui.lent import LONGEST, computed
 from demo_core.ui.render import gate_html, no_views
