@@ -14,6 +14,7 @@ from demo_core.models import profile_of
 from demo_core.stand_in import stand_ins
 from demo_core.story import Bout, Reading, arena_words
 from demo_core.story.axes import gauge
+from demo_core.story.gate_words import acted
 from demo_core.story.play import attacker
 from demo_core.story.race import Races, adaptive_cost, ranking, trusted
 from demo_core.story.settings import Chosen
@@ -227,7 +228,7 @@ BELOW, SOFT = Gate(LOW_PASS, 0.85, below=True), Gate(TAU_HAT, 0.00295, below=Tru
     ],
 )
 def test_the_gate_in_a_lane(key, gate, reading, said):
-    assert arena_words.gate_in_lane(bout(key, reading=reading), gate) == said
+    assert acted(reading, gate, bare=key == "none") == said
 
 
 @pytest.mark.parametrize(

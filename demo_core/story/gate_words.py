@@ -67,6 +67,7 @@ GATES = {
         "united",
     ),
 }
+HARDLY = 0.005  # a share of the counterattack that rounds to none
 # What comes of the gate of a row that moves no pixel, whatever it measures.
 SHIFTED = ("the embedding is shifted further", "the embedding is shifted once")
 
@@ -93,6 +94,18 @@ def part(weight: float) -> str:
 def gate_words(signal: str) -> GateWords:
     """The words of a signal; its own name for one that has none."""
     return GATES.get(signal, GateWords(signal, "Suspicious", "", "suspicious"))
+
+
+def acted(reading: Reading | None, gate: Gate | None, bare: bool = False) -> str:
+    """Whether a defence acted on a picture, and by what. reading: of its gate, if it has one; bare: of the
+    row that is no defence."""
+    if reading is None:
+        return "Does nothing." if bare else "No gate: it acts on every picture."
+    by = reading_words(reading, gate) if gate else reading.signal
+    acts = "Holds back" if reading.weight < HARDLY else "Acts"
+    if HARDLY <= reading.weight <= 1 - HARDLY:
+        acts = f"Acts in part, {part(reading.weight)}"
+    return f"{acts}: {by}."
 
 
 def reading_words(reading: Reading, gate: Gate) -> str:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from demo_core.attacks import ATTACKS
 from demo_core.defenses.drift import Study
 from demo_core.pictures import PHOTO_SIDE, as_url, to_image
-from demo_core.story import Moment, Run, glossary, words
+from demo_core.story import Moment, Run, glossary, pair_words, words
 from demo_core.story.axes import (
     HEIGHT,
     PLACES,
@@ -28,12 +28,15 @@ from demo_core.story.axes import (
     SIGNAL_NAMES,
     WIDTH,
     drift_of,
+    gauge,
     in_gate_order,
     signals_of,
 )
 from demo_core.story.depths import DEPTHS, USUAL, Depth
+from demo_core.story.gate_words import acted
 from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
 from demo_core.story.page_words import PAGE_WORDS, told, tour
+from demo_core.story.race import CONTROL
 from demo_core.story.strips import label_strips, strip
 from demo_core.story.summary import summary
 
@@ -42,11 +45,17 @@ LOSSLESS_PHOTO = 450_000  # characters of a photo's address, beyond which it is 
 
 
 def reel(
-    run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "", since: int = 0
+    run: Run,
+    study: Study | None = None,
+    note: str = "",
+    done: bool = True,
+    name: str = "",
+    since: int = 0,
+    beside_since: int = 0,
 ) -> dict[str, Any]:
     """The run so far. study: the model's, behind the signals; note: a few words on device and speed; done:
     nothing more will come; name: another for every press of a button, by which a page tells late frames from
-    its own; since: the first frame that it holds."""
+    its own; since, beside_since: the first frame that it holds, and the first of the second row's."""
     return {
         "run": name,
         "live": True,
@@ -57,12 +66,9 @@ def reel(
         "frames": frames(run, since),
         "signals": _signals(run),
         "map": path_map(run) if done else None,
-        "verdict": {
-            "text": words.verdict(run),
-            "depths": {key: depth.verdict(run) for key, depth in DEPTHS.items() if key != USUAL},
-            "tone": words.tone(run),
-            "note": note,
-        },
+        "verdict": _verdict(run) | {"note": note},
+        "row": _row(run),
+        "beside": _beside(run, beside_since),
         "asks": run.asks,
         "nudges": _nudges(run),
         "strips": label_strips(run, SHOWN_LABELS),
@@ -78,22 +84,55 @@ def reel(
     }
 
 
+def _verdict(run: Run) -> dict[str, Any]:
+    depths = {key: depth.verdict(run) for key, depth in DEPTHS.items() if key != USUAL}
+    return {"text": words.verdict(run), "depths": depths, "tone": words.tone(run)}
+
+
+def _row(run: Run) -> dict[str, Any]:
+    """What stands over a row that is one of two, and what its gate measured."""
+    gate, reading = run.gate, run.reading
+    return {
+        "title": run.defense.title,
+        "held": pair_words.held(run),
+        "acted": "" if run.engaged is None else acted(reading, gate, bare=run.settings.defense == CONTROL),
+        "gauge": asdict(gauge(gate, reading.value)) if gate and reading else None,
+    }
+
+
+def _beside(run: Run, since: int) -> dict[str, Any] | None:
+    """The second row, from its test on: up to there its frames are the first one's. both: of the two."""
+    if run.beside is None:
+        return None
+    since = max(since, 1 if run.control else 1 + len(run.attack))
+    both = {"text": pair_words.verdict(run), "tone": pair_words.tone(run, run.beside)}
+    return {
+        "row": _row(run.beside),
+        "since": since,
+        "frames": frames(run.beside, since),
+        "verdict": _verdict(run.beside),
+        "both": both,
+    }
+
+
 class Messages:
     """A reel in parts, for a page that a run is streamed to: each message holds the frames that are new, from
     the index `since` on, and of all else what has changed. A page that misses one (a browser that gets two at
     once may hear of the second only) sees the gap, and asks for the whole reel."""
 
-    ALWAYS = ("run", "since", "frames", "done", "map")
+    ALWAYS = ("run", "since", "frames", "done", "map", "beside")
 
     def __init__(self, name: str, study: Study | None = None):
         self.name, self.study = name, study
         self._known: dict[str, Any] = {}
-        self._frames = 0
+        self._frames = self._beside = 0
 
     def next(self, run: Run, note: str = "", done: bool = False) -> dict[str, Any]:
         """What is new since the last message."""
-        found = reel(run, self.study, note, done, self.name, self._frames)
+        found = reel(run, self.study, note, done, self.name, self._frames, self._beside)
         self._frames += len(found["frames"])
+        if other := found["beside"]:
+            self._beside = other["since"] + len(other["frames"])
         new = {k: v for k, v in found.items() if k in self.ALWAYS or self._known.get(k) != v}
         self._known |= {k: v for k, v in new.items() if k not in self.ALWAYS}
         return new

@@ -33,6 +33,20 @@ ADAPTIVE_HELP = (
 )
 
 
+OFF = "off"  # no second defence
+
+
+@plain_dataclass(frozen=True)
+class _Nothing:
+    """The row that stands for no second defence."""
+
+    title: str = "Nothing"
+
+
+def _second_rows() -> Mapping[str, Any]:
+    return {OFF: _Nothing(), **DEFENSES}
+
+
 class InputError(ValueError):
     """A setting cannot be used. The message is one sentence that says what to do."""
 
@@ -123,6 +137,13 @@ class Chosen:
         "Defence",
         "The defence that answers, and that an attacker who knows it attacks.",
         rows=lambda: DEFENSES,
+        group="",
+    )
+    beside: str = setting(
+        OFF,
+        "Beside it",
+        "A second defence, which meets the very same picture: both are on the stage, with one slider.",
+        rows=_second_rows,
         group="",
     )
 
@@ -233,6 +254,11 @@ class _RunSettings:
     def attack_can_know(self) -> bool:
         """Whether the attack can be made through a defence."""
         return ATTACKS[self.attack].adaptable
+
+    @property
+    def second(self) -> str | None:
+        """The row of DEFENSES beside the first; None where there is none, or the first once more."""
+        return None if self.beside in (OFF, self.defense) else self.beside
 
     def chosen(self) -> Chosen:
         """The same as a person gives them."""

@@ -148,7 +148,8 @@ def behind(visit: Visit) -> bool | None:
     if run is None:
         return visit.title != scene.picture or _other(now, scene.settings, scene.control)
     if run.attack_finished and run.engaged is None:  # a defence is yet to come, and may be any
-        run = run if run.settings.knows_defence else run.under(defense=now.defense)
+        defense = run.settings.defense if run.settings.knows_defence else now.defense
+        run = run.under(defense=defense, beside=now.beside)
     own = visit.title is None and session.made_from[:1] != (visit.photo,)
     return own or _other(now, run.settings, run.control)
 

@@ -29,6 +29,7 @@ SCRIPTS = (
     "plots.js",
     "threshold.js",
     "shelf.js",
+    "pair.js",
     "guide.js",
     "stage.js",
 )

@@ -33,19 +33,44 @@ async function unpack(frames) {
   });
 }
 
-// The newest frame of an act that is not after this moment.
-function latest(act, until = now) {
-  for (let i = Math.min(until, reel.frames.length - 1); i >= 0; i--) if (reel.frames[i].act === act) return i;
+// Two rows have one moment; the one that has fewer frames waits at its last.
+function frameNow(row) { return row.frames[Math.min(moment, row.frames.length - 1)]; }
+function rows() { return reel.beside ? [reel, reel.beside] : [reel]; }
+function longest() { return rows().reduce((one, other) => (other.frames.length > one.frames.length ? other : one)); }
+function end() { return longest().frames.length - 1; }
+function endOf(act) { return longest().frames.findLastIndex((frame) => frame.act === act); }
+
+// The newest frame of an act of a row that is not after this moment.
+function latest(act, row = reel) {
+  for (let i = Math.min(moment, row.frames.length - 1); i >= 0; i--) if (row.frames[i].act === act) return i;
   return -1;
 }
 
 // The perturbations, as [levels, grey levels that one of them stands for], that make up a picture by its name.
 function parts(name) {
-  const attack = latest(1), defence = latest(3);
+  const row = rowOf(name);
   if (name === "clean") return [];
-  if (name === "attacked") return attack < 0 ? null : [layer(attack)];
+  if (!row) return null;
+  const attack = latest(1, row), defence = latest(3, row);
+  if (name === "attacked") return attack < 0 ? null : [layer(row.frames[attack])];
   if (defence < 0) return null;
-  return reel.control || attack < 0 ? [layer(defence)] : [layer(attack), layer(defence)];
+  return reel.control || attack < 0 ? [layer(row.frames[defence])] : [layer(row.frames[attack]), layer(row.frames[defence])];
 }
 
-function layer(index) { return [reel.frames[index].values, reel.frames[index].scale / reel.frames[index].levels]; }
+function layer(frame) { return [frame.values, frame.scale / frame.levels]; }
+
+// Which row a picture is of, by its name.
+function rowOf(name) { return name === "beside" ? reel.beside : reel; }
+
+// What came last, joined to what was there: a message holds the frames from `since` on, and of all else what has changed.
+// null where one was missed.
+function joined(given) {
+  const known = given.since ? reel?.run === given.run && reel.frames : [];
+  if (!known || given.since > known.length) return null;
+  const found = { ...(given.since ? reel : {}), ...given, frames: [...known.slice(0, given.since), ...given.frames.map((f) => ({ ...f }))] };
+  if (!given.beside) return found;
+  const before = Math.max(found.frames.findIndex((frame) => frame.act > 1), 0), { since, frames } = given.beside;
+  const first = since <= before ? found.frames : reel?.run === given.run ? reel.beside?.frames : null;  // up to the test they are the same
+  if (!first || since > first.length) return null;
+  return { ...found, beside: { ...given.beside, frames: [...first.slice(0, since), ...frames.map((f) => ({ ...f }))] } };
+}

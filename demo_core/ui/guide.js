@@ -23,7 +23,7 @@ function paintGuess() {
 
 function guessed(chosen) {
   if (chosen.dataset.picked || !reel) return;
-  const says = { clean: reel.frames[0], attacked: reel.frames[latest(1)] };
+  const says = { clean: reel.frames[0], attacked: frameOf("attacked") };
   for (const button of element.querySelectorAll(".guess-pick")) {
     const name = button.dataset.name, words = say(name === "clean" ? "guess_clean" : "guess_attacked", { says: reel.labels[says[name].top[0][0]] });
     button.dataset.picked = String(button === chosen);
@@ -38,7 +38,7 @@ function guessed(chosen) {
 
 function tell() {
   ask(false);
-  play(0, reel.frames.length - 1, () => { $(".invite").hidden = false; });
+  play(0, end(), () => { $(".invite").hidden = false; });
   if (calm.matches) $(".invite").hidden = false;
   $(".play").focus({ preventScroll: true });
 }
@@ -57,7 +57,7 @@ function tour(stop) {
   told($(".tour-text"), here.text);
   $(".tour-back").disabled = stop === 0;
   text($(".tour-next"), say(stop === reel.tour.length - 1 ? "done" : "next"));
-  const from = reel.frames.findIndex((f) => f.act === here.act), to = latest(here.act, 1e9);
+  const from = reel.frames.findIndex((f) => f.act === here.act), to = endOf(here.act);
   if (from >= 0) play(from, to);
   $(".tour-title").focus({ preventScroll: true });
   element.querySelector(".lit")?.scrollIntoView({ block: "start" });

@@ -2,11 +2,25 @@
 const CIVIDIS = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]];
 
 function choose(select) { return select.value === "now" ? newest() : select.value; }
-function newest() { return latest(3) >= 0 ? "defended" : latest(1) >= 0 ? "attacked" : "clean"; }
+function newest(defended = "defended") {
+  return latest(3, rowOf(defended)) >= 0 ? defended : latest(1) >= 0 ? "attacked" : "clean";
+}
+
+// The pictures that can be laid over each other, in both choices; what was chosen stays.
+function offerPictures() {
+  const names = [...page.pictures, ...(reel?.beside ? ["beside"] : []), "now"], key = names.map(pictureName).join();
+  if ($(".pick-left").dataset.names === key) return;
+  $(".pick-left").dataset.names = key;
+  for (const [side, first] of [["left", "clean"], ["right", "now"]]) {
+    const select = $(".pick-" + side), chosen = names.includes(select.value) ? select.value : first;
+    select.replaceChildren(...names.map((value) => make("option", { value }, value === "now" ? say("now") : pictureName(value))));
+    select.value = chosen;
+  }
+}
 
 function paint(canvas, name, label = "") {
   const found = photo && parts(name), context = canvas.getContext("2d"), side = page.side;
-  canvas.setAttribute("aria-label", label || say(found ? "picture" : "no_picture", { name }));
+  canvas.setAttribute("aria-label", label || say(found ? "picture" : "no_picture", { name: pictureName(name) }));
   canvas.classList.toggle("empty", !found);
   if (!found) return context.clearRect(0, 0, side, side);
   const size = reel.size, block = side / size, out = new ImageData(side, side), plane = size * size, grid = new Float32Array(plane * 3);
@@ -47,11 +61,12 @@ function loadPhoto() {
   image.src = source;
 }
 
-function paintDelta() {
-  const index = reel.frames[now].act === 3 ? latest(3) : latest(1), canvas = $(".delta"), size = reel.size, mode = $(".mode").value;
+// What the last step of a row has added; tells it in words.
+function paintDelta(canvas, row = reel) {
+  const frame = row.frames[latest(frameNow(row).act === 3 ? 3 : 1, row)], size = reel.size, mode = $(".mode").value;
   canvas.width = canvas.height = size;
-  const out = new ImageData(size, size), plane = size * size, [values, unit] = index < 0 ? [new Int8Array(plane * 3), 0] : layer(index);
-  const top = index < 0 ? 127 : reel.frames[index].levels;
+  const out = new ImageData(size, size), plane = size * size, [values, unit] = frame ? layer(frame) : [new Int8Array(plane * 3), 0];
+  const top = frame?.levels ?? 127;
   for (let i = 0; i < plane; i++) {
     const at = [values[i], values[i + plane], values[i + 2 * plane]];
     if (mode === "heat") {
@@ -61,20 +76,32 @@ function paintDelta() {
     out.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(out, 0, 0);
-  const { by, scale } = reel.frames[index] ?? {};
-  const words = index < 0 ? say("no_delta") : by ? say(scale > 128 ? "delta_any" : "delta", { by, most: +scale.toFixed(2) }) : say("left_alone");
-  text($(".delta-note"), words);
+  const { by, scale } = frame ?? {};
+  const words = !frame ? say("no_delta") : by ? say(scale > 128 ? "delta_any" : "delta", { by, most: +scale.toFixed(2) }) : say("left_alone");
   canvas.setAttribute("aria-label", say("delta_label", { words }));
+  return words;
 }
 
 // ---------------------------------------------------------------- predictions
 
-function shownPictures(control) { return page.pictures.filter((name) => !control || name !== "attacked"); }
+function shownPictures(control) {
+  return [...page.pictures.filter((name) => !control || name !== "attacked"), ...(reel?.beside ? ["beside"] : [])];
+}
+
+// A picture's name; of two defended ones with the row that it comes from.
+function pictureName(name) {
+  return reel?.beside && (name === "beside" || name === "defended") ? say("defended_by", { row: rowOf(name).row.title }) : name;
+}
+
+// The frame that tells what CLIP says of a picture; nothing where that is not there yet.
+function frameOf(name) {
+  const row = rowOf(name);
+  return row.frames[name === "clean" ? 0 : latest(name === "attacked" ? 1 : 3, row)];
+}
 
 function showPredictions() {
-  const places = { clean: 0, attacked: latest(1), defended: latest(3) };
   for (const name of shownPictures(reel.control)) {
-    const section = $(".predictions ." + name), frame = places[name] < 0 ? null : reel.frames[places[name]];
+    const section = $(".predictions ." + name), frame = frameOf(name);
     for (let row = 0; row < page.rows; row++) {
       const line = section.children[row + 1], found = frame?.top[row];
       line.hidden = !found;
@@ -89,12 +116,12 @@ function showPredictions() {
 }
 
 function buildPredictions(control) {
-  const key = String(control);
+  const key = control + shownPictures(control).map(pictureName).join();
   if ($(".predictions").dataset.key === key) return;
   $(".predictions").dataset.key = key;
   $(".predictions").replaceChildren(...shownPictures(control).map((name) => {
-    const section = make("section", { class: name, "aria-label": say("predictions", { name }) });
-    section.append(make("h3", {}, control && name === "defended" ? say("control", { name }) : name));
+    const section = make("section", { class: name, "aria-label": say("predictions", { name: pictureName(name) }) });
+    section.append(make("h3", {}, control && name === "defended" ? say("control", { name: pictureName(name) }) : pictureName(name)));
     for (let row = 0; row < page.rows; row++) {
       const line = make("div", { class: row ? "row" : "row top" });
       line.append(make("span", { class: "name" }), make("span", { class: "value" }), make("span", { class: "bar" }));

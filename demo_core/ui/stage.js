@@ -5,38 +5,48 @@ function show() {
   if (!reel) return;
   $(".stage").dataset.done = reel.done;
   if (asking) return paintGuess();
-  const frame = reel.frames[now], final = reel.done && now === reel.frames.length - 1;
-  told($(".say"), at_work ? $(".work").textContent : final ? inDepth(reel.verdict.text, reel.verdict.depths) : inDepth(frame.say, frame.depths));
+  const frame = frameNow(longest()), final = reel.done && moment === end(), { text: words, depths, tone } = verdictNow();
+  const apart = reel.beside && frame.act > 1;  // then each row tells its own
+  told($(".say"), at_work ? $(".work").textContent : final ? inDepth(words, depths) : apart ? say("pair_apart") : inDepth(frame.say, frame.depths));
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
   $(".asks").hidden = !(final && reel.asks);
   text($(".asks span"), say("asks", { says: reel.labels[reel.frames[0].top[0][0]] }));
   const verdict = $(".verdict");
-  verdict.className = "verdict " + (final && !at_work ? reel.verdict.tone : "wait");
+  verdict.className = "verdict " + (final && !at_work ? tone : "wait");
   paint($(".left"), choose($(".pick-left")));
   paint($(".right"), choose($(".pick-right")));
-  paintDelta();
+  text($(".delta-note"), paintDelta($(".delta")));
   showPredictions();
   showStrips();
+  showPair(final);
   showNudges();
   drawDrift();
   drawSignal();
   drawMap();
   const scrub = $(".scrub"), act = page.acts[frame.act];
-  const moment = frame.of ? say(frame.step > frame.of ? "end" : "step", { act, step: frame.step, of: frame.of }) : act;
-  scrub.max = reel.frames.length - 1;
-  scrub.value = now;
-  scrub.setAttribute("aria-valuetext", moment);
-  text($(".moment"), moment);
+  const where = frame.of ? say(frame.step > frame.of ? "end" : "step", { act, step: frame.step, of: frame.of }) : act;
+  scrub.max = end();
+  scrub.value = moment;
+  scrub.setAttribute("aria-valuetext", where);
+  text($(".moment"), where);
   [...$(".acts").querySelectorAll(".act")].forEach((button, act) => {
     button.setAttribute("aria-pressed", String(act === frame.act));
     button.disabled = !reel.frames.some((f) => f.act === act);
   });
-  $(".stage").dataset.frame = now;
+  $(".stage").dataset.frame = moment;
   shelve();
 }
 
-function goTo(moment) { now = clamp(moment, 0, reel.frames.length - 1); show(); }
+// What stands in the end: the verdict on both rows where there are two.
+function verdictNow() { return reel.beside?.both.text ? reel.beside.both : reel.verdict; }
+
+function setMoment(to) {
+  moment = clamp(to, 0, end());
+  now = Math.min(moment, reel.frames.length - 1);
+}
+
+function goTo(to) { setMoment(to); show(); }
 
 function pause() {
   clearTimeout(timer);
@@ -46,41 +56,36 @@ function pause() {
 }
 
 // How long a moment is looked at: every act as long as it needs, whatever the number of its steps.
-function dwell(moment) {
-  const act = reel.frames[moment].act, ends = reel.frames[moment + 1]?.act !== act;
-  return clamp(ACT_TIME / reel.frames.filter((f) => f.act === act).length, ...MOMENT) + (ends ? REST : 0);
+function dwell() {
+  const { frames } = longest(), act = frames[moment].act, ends = frames[moment + 1]?.act !== act;
+  return clamp(ACT_TIME / frames.filter((f) => f.act === act).length, ...MOMENT) + (ends ? REST : 0);
 }
 
 // Who wants nothing to move gets the end of the act, and of the next one with the next press.
 function play(from, to, then = () => {}) {
   pause();
-  if (calm.matches) return goTo(Math.min(to, latest(reel.frames[from].act, 1e9)));
+  if (calm.matches) return goTo(Math.min(to, endOf(longest().frames[from].act)));
   goTo(from);
   $(".play").classList.add("on");
   $(".play").setAttribute("aria-label", say("pause"));
   const next = () => {
-    if (now >= to) return pause(), then();
-    goTo(now + 1);
-    timer = setTimeout(next, dwell(now));
+    if (moment >= to) return pause(), then();
+    goTo(moment + 1);
+    timer = setTimeout(next, dwell());
   };
-  timer = setTimeout(next, dwell(now));
+  timer = setTimeout(next, dwell());
 }
 
 function playOn() {
   if (timer) return pause();
-  const last = reel.frames.length - 1;
-  play(now === last ? 0 : calm.matches ? now + 1 : now, last);
+  play(moment === end() ? 0 : calm.matches ? moment + 1 : moment, end());
 }
 
-// What came last, joined to what was there: a message holds the frames from `since` on, and of all else what has changed.
-// null where one was missed; then the whole is asked for.
-function joined(given) {
-  const known = given.since ? reel?.run === given.run && reel.frames : [];
-  if (known && given.since <= known.length)
-    return { ...(given.since ? reel : {}), ...given, frames: [...known.slice(0, given.since), ...given.frames.map((f) => ({ ...f }))] };
-  if (asked !== given.run + given.since) trigger("submit");
-  asked = given.run + given.since;
-  return null;
+// Of a message that another one was missed before: the whole is asked for, once.
+function missed(given) {
+  const since = [given.run, given.since, given.beside?.since].join();
+  if (asked !== since) trigger("submit");
+  asked = since;
 }
 
 async function receive(given) {
@@ -91,9 +96,10 @@ async function receive(given) {
   if (given.stopped) left.add(given.run);
   if (reel?.live && reel.run !== given.run) left.add(reel.run);
   const found = joined(given);
-  if (!found) return;
+  if (!found) return missed(given);
   await unpack(found.frames);
-  const grown = reel && found.run === reel.run && found.frames.length > reel.frames.length;
+  if (found.beside) await unpack(found.beside.frames);
+  const grown = reel?.run === found.run;
   if (reel?.run !== found.run) stale = false;  // what was changed in the middle of a run is not in it
   pause();
   if (reel) ask(false);
@@ -103,7 +109,8 @@ async function receive(given) {
   $(".stage").classList.remove("waiting");
   buildPredictions(reel.control);
   loadPhoto();
-  now = reel.frames.length - 1;
+  setMoment(reel.beside && !reel.done && !given.stopped ? reel.beside.frames.length - 1 : end());
+  offerPictures();
   buildTables();
   at_work = false;  // frames are sign enough on the stage itself
   if (reel.done || given.stopped) working(false);
@@ -111,7 +118,7 @@ async function receive(given) {
   else if (!coded) showCode(location.search);
   $(".invite").hidden = true;
   show();
-  text($(".announced"), reel.done ? inDepth(reel.verdict.text, reel.verdict.depths) : "");
+  text($(".announced"), reel.done ? inDepth(verdictNow().text, verdictNow().depths) : "");
   if (touring >= 0) tour(-1);
 }
 
@@ -192,14 +199,12 @@ function furnish(given) {
   page.acts.forEach((title, act) => {
     const button = make("button", { type: "button", class: "act", "aria-pressed": "false", disabled: "" });
     button.append(make("b", {}, act + 1), make("span", {}, " " + title));
-    button.addEventListener("click", () => play(reel.frames.findIndex((f) => f.act === act), latest(act, 1e9)));
+    button.addEventListener("click", () => play(reel.frames.findIndex((f) => f.act === act), endOf(act)));
     $(".acts").append(button);
   });
   $(".acts").append(make("button", { type: "button", class: "start-tour" }, say("start_tour")));
   $(".start-tour").addEventListener("click", () => reel && tour(touring < 0 ? 0 : -1));
-  for (const [side, chosen] of [["left", "clean"], ["right", "now"]])
-    for (const [value, words] of [...page.pictures.map((name) => [name, name]), ["now", say("now")]])
-      $(".pick-" + side).append(make("option", value === chosen ? { value, selected: "" } : { value }, words));
+  offerPictures();
   buildPredictions(false);  // empty: the place of what will come
   showDepth();
   const asked = new URLSearchParams(location.search);
@@ -247,7 +252,7 @@ document.addEventListener("keydown", (event) => {
     || event.target.closest?.("input, select, textarea, .scroll")) return;
   event.preventDefault();
   pause();
-  goTo(now + step);
+  goTo(moment + step);
 });
 addEventListener("popstate", () => location.reload());
 if (props.value?.page) furnish(props.value.page);  // at once, so that nothing moves when the run comes

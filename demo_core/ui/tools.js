@@ -5,7 +5,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (share) => (share < 1 && share >= 0.9995 ? ">\u00a099.9" : (100 * share).toFixed(1)) + "\u00a0%";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;
+let page = null, reel = null, moment = 0, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;
 const left = new Set(), drawn = {};
 
 // One of the page's own sentences, with the values in their places.
