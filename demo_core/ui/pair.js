@@ -2,22 +2,23 @@
 const LOOK = 112;  // pixels a side of a row's picture
 
 function buildPair() {
-  $(".pair").hidden = !reel.beside;
+  $(".pair").hidden = $(".pair-below").hidden = !reel.beside;
   const key = reel.beside ? rows().map(({ row }) => row.title).join() : "";
   if ($(".pair").dataset.key === key) return;
   $(".pair").dataset.key = key;
-  $(".pair").replaceChildren(...(reel.beside ? rows().map(pairPart) : []));
+  if (!reel.beside) return $(".pair").replaceChildren();
+  $(".pair").replaceChildren(...rows().map(pairPart));
+  text($(".pair-below"), say("pair_below", { row: reel.row.title }));
 }
 
 function pairPart({ row }) {
   const section = make("section", { class: "pair-row", "aria-label": row.title }), looks = make("div", { class: "looks" });
-  const head = make("h3", {}, row.title), facts = make("div", { class: "facts" }), gauge = make("span", { class: "gauge", "aria-hidden": "true" });
+  const head = make("h3", {}, row.title), gauge = make("span", { class: "gauge", "aria-hidden": "true" });
   for (const kind of ["seen", "added"]) looks.append(make("canvas", { class: kind, width: LOOK, height: LOOK, role: "img" }));
   for (const kind of ["side", "value", "line"]) gauge.append(make("i", { class: kind }));
   head.append(make("b", { class: "held" }));
-  facts.append(make("p", { class: "answer" }), make("p", { class: "acted" }), gauge);
-  looks.append(facts);
-  section.append(head, looks, make("p", { class: "told" }));
+  looks.append(make("p", { class: "answer" }));
+  section.append(head, looks, make("p", { class: "acted" }), gauge, make("p", { class: "told" }));
   return section;
 }
 
@@ -30,8 +31,7 @@ function place(node, found) {
   line.style.left = percents(found.line);
 }
 
-// final: whether the end of all is looked at.
-function showPair(final) {
+function showPair() {
   buildPair();
   if (!reel.beside) return;
   const frames = rows().map(frameNow), differ = frames[0].top[0][0] !== frames[1].top[0][0];
@@ -46,7 +46,7 @@ function showPair(final) {
     at(".answer").replaceChildren(make("b", {}, say("shelf_says", { says: reel.labels[label], share: percent(share) })), ...(differ ? [differing()] : []));
     text(at(".acted"), tested ? row.acted : "");
     place(at(".gauge"), tested && row.gauge);
-    told(at(".told"), ended ? inDepth(verdict.text, verdict.depths) : inDepth(frame.say, frame.depths));
+    told(at(".told"), ended ? inDepth(verdict.text, verdict.depths) : tested ? inDepth(frame.say, frame.depths) : "");  // up to there it is told once
   });
 }
 

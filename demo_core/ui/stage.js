@@ -19,7 +19,7 @@ function show() {
   text($(".delta-note"), paintDelta($(".delta")));
   showPredictions();
   showStrips();
-  showPair(final);
+  showPair();
   showNudges();
   drawDrift();
   drawSignal();
