@@ -94,6 +94,7 @@ def reel(
             "note": note,
         },
         "asks": run.asks,
+        "judgement": run.judgement,
         "nudges": _nudges(run),
         "strips": label_strips(run, SHOWN_LABELS),
         "said": words.described(run),

@@ -29,6 +29,7 @@ from demo_core.story import (
     seed_words,
     suspicion_words,
     trust_words,
+    words,
 )
 from demo_core.story.axes import gauge
 from demo_core.story.depths import DEPTHS, USUAL
@@ -187,7 +188,7 @@ def _met(run: Run, gate: Gate | None, side: str, bout: Bout) -> dict[str, object
         "attacker": arena_words.ATTACKERS[side],
         "state": arena_words.STATES[stands(run, bout)],
         "says": int(bout.attacked.argmax()),
-        "share": bout.attacked.max().item(),
+        "share": words.percent(bout.attacked),
         "gate": arena_words.gate_in_lane(bout, gate),
         "gauge": gauge(gate, bout.reading.value) if gate and bout.reading else None,
         "rerolls": arena_words.rerolls(bout),

@@ -11,8 +11,8 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let page = null, reel = null, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;
 const left = new Set(), drawn = {};
 
-// One of the page's own sentences, with the values in their places.
-function say(key, values = {}) { return page.words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]); }
+// One of the page's own sentences, at the depth that is chosen where it has words of its own for it, with the values in their places.
+function say(key, values = {}) { return (page.words[key + "_" + depth] ?? page.words[key]).replace(/\{(\w+)\}/g, (_, name) => values[name]); }
 
 function shortened(label) { return label.length > LONG ? label.slice(0, LONG - 1) + "…" : label; }
 
@@ -251,7 +251,7 @@ function showStrips() {
 function showNudges() {
   const rows = $(".nudge-rows"), tested = latest(2) >= 0 || reel.control;
   const names = Object.keys(reel.nudges).filter((name) => name === "clean" || tested);
-  const key = photoSource.length + names.join() + JSON.stringify(reel.nudges) + Boolean(photo);
+  const key = photoSource.length + names.join() + JSON.stringify(reel.nudges) + Boolean(photo) + depth;
   if (rows.dataset.key === key || !photo) return;
   rows.dataset.key = key;
   rows.replaceChildren(...names.map((name) => {
@@ -297,7 +297,7 @@ function drawFoot(svg, { at, left, right, bottom }, marks) {
   for (const [value, words] of marks) {
     const [x] = at(value, 0);
     stroke(svg, x, bottom, x, bottom + 3.5);
-    draw(svg, "text", { x, y: bottom + 14.6, "text-anchor": "middle" }, words);
+    draw(svg, "text", { x, y: bottom + 14.6, "text-anchor": "middle", class: "tick" }, words);
   }
 }
 
@@ -308,7 +308,7 @@ function drawDriftAxes(svg) {
   for (const [value, words] of found.y_ticks) {
     const [, y] = at(0, value);
     stroke(svg, left - 3.5, y, left, y);
-    draw(svg, "text", { x: left - 7, y: y + 3.8, "text-anchor": "end" }, words);
+    draw(svg, "text", { x: left - 7, y: y + 3.8, "text-anchor": "end", class: "tick" }, words);
   }
   draw(svg, "text", { x: (left + right) / 2, y: bottom + 28.6, "text-anchor": "middle" }, found.x_words);
   draw(svg, "text", { x: 10.6, y: middle, "text-anchor": "middle", transform: "rotate(-90,10.6," + middle + ")" }, found.y_words);
@@ -387,7 +387,7 @@ function drawSignal() {
     for (const [name, row] of Object.entries(page.plot.rows)) {
       if (!reel.signals[name] || (name === "attacked" && !tested)) continue;
       const value = reel.signals[name][signal], [x, y] = at(value, row), leftwards = x > left + 0.7 * (right - left);
-      const words = name + " " + value.toFixed(3), crosses = !leftwards && x < gate && gate < x + 9 + WORD * words.length;  // then they stand beyond it
+      const words = say("signal_point", { name, value: value.toFixed(3) }), crosses = !leftwards && x < gate && gate < x + 9 + WORD * words.length;  // then they stand beyond it
       marker(svg, shapes[name], [x, y], 4.5, { class: name + " mark" });
       draw(svg, "text", { x: leftwards ? x - 9 : crosses ? gate + 4 : x + 9, y: y + 3.5, "text-anchor": leftwards ? "end" : "start", class: "halo" }, words);
     }
@@ -462,6 +462,7 @@ function show() {
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
   $(".asks").hidden = !(final && reel.asks);
+  for (const button of element.querySelectorAll("[data-right]")) button.setAttribute("aria-pressed", String(reel.judgement === (button.dataset.right === "yes")));
   text($(".asks span"), say("asks", { says: reel.labels[reel.frames[0].top[0][0]] }));
   const verdict = $(".verdict");
   verdict.className = "verdict " + (final && !at_work ? reel.verdict.tone : "wait");
