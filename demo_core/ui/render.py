@@ -229,7 +229,9 @@ def flips_html(run: Run | None = None, found: Sequence[Flip] = ()) -> str:
         }
         for flip in found
     ]
-    return _filled("flips", said=arena_words.flipping(run), rows=rows, most=f"{most:g}")
+    return _filled(
+        "flips", said=arena_words.flipping(run), rows=rows, most=f"{most:g}", legend=arena_words.FLIP_LEGEND
+    )
 
 
 def _small(pixels: torch.Tensor) -> str:
