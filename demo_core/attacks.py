@@ -165,7 +165,8 @@ PAINTED = StepRule(_paint, takes_step_size=False)
 class Attack:
     """A row of the table. targeted: `labels` are what the attacker wants, not what is true; transfer: it is
     crafted on another model; control: it is no attack; visible: it keeps to a patch, whose size he chooses,
-    and not to eps; usual_steps: how many steps it needs to be itself."""
+    and not to eps; usual_steps: how many steps it needs to be itself; source: of the method, empty where it
+    has none of its own."""
 
     title: str
     help: str
@@ -177,6 +178,7 @@ class Attack:
     control: bool = False
     visible: bool = False
     usual_steps: int = 10
+    source: str = ""
 
     def run(
         self,
@@ -220,22 +222,37 @@ class Attack:
 
 
 ATTACKS: dict[str, Attack] = {
-    # Madry et al., ICLR 2018
-    "pgd": Attack("PGD", "Many small steps that make the model's first guess ever less likely."),
-    # Goodfellow et al., ICLR 2015
-    "fgsm": Attack("FGSM", "One single step of the full size eps.", start=unmoved, rule=LEAP),
-    # Kurakin et al., 2017
-    "targeted_pgd": Attack(
-        "Targeted PGD", "Many small steps towards a label of your choice.", towards, targeted=True
+    "pgd": Attack(
+        "PGD",
+        "Many small steps that make the model's first guess ever less likely.",
+        source="Madry et al., ICLR 2018",
     ),
-    # Carlini & Wagner, IEEE S&P 2017, inside the eps-ball
-    "cw": Attack("CW", "Many small steps that widen the lead of the best wrong label.", clipped_margin),
-    # Croce & Hein, ICML 2020, parts of AutoAttack
+    "fgsm": Attack(
+        "FGSM",
+        "One single step of the full size eps.",
+        start=unmoved,
+        rule=LEAP,
+        source="Goodfellow et al., ICLR 2015",
+    ),
+    "targeted_pgd": Attack(
+        "Targeted PGD",
+        "Many small steps towards a label of your choice.",
+        towards,
+        targeted=True,
+        source="Kurakin et al., 2017",
+    ),
+    "cw": Attack(
+        "CW",
+        "Many small steps that widen the lead of the best wrong label.",
+        clipped_margin,
+        source="the loss of Carlini & Wagner, IEEE S&P 2017",
+    ),
     "apgd_ce": Attack(
         "APGD-CE",
         "PGD that finds its step size itself, a part of AutoAttack. Give it some tens of steps.",
         rule=AUTOMATIC,
         usual_steps=50,
+        source="Croce & Hein, ICML 2020, algorithm 1",
     ),
     "apgd_dlr": Attack(
         "APGD-DLR",
@@ -243,8 +260,8 @@ ATTACKS: dict[str, Attack] = {
         dlr,
         rule=AUTOMATIC,
         usual_steps=50,
+        source="Croce & Hein, ICML 2020, algorithm 1 and eq. 6",
     ),
-    # Andriushchenko et al., ECCV 2020, a part of AutoAttack
     "square": Attack(
         "Square",
         "A black box: random squares, each kept where it helps; a step is a question. Give it hundreds.",
@@ -252,17 +269,21 @@ ATTACKS: dict[str, Attack] = {
         stripes,
         RANDOM_SQUARES,
         usual_steps=200,
+        source="Andriushchenko et al., ECCV 2020",
     ),
-    # After Brown et al., 2017
     "patch": Attack(
         "Patch",
         "A small square that anyone can see, of any colours. No defence here claims to stop it.",
         start=unmoved,
         rule=PAINTED,
         visible=True,
+        source="after Brown et al., 2017",
     ),
     "transfer": Attack(
-        "Transfer", "PGD on another model: its attack is carried over to this one.", transfer=True
+        "Transfer",
+        "PGD on another model: its attack is carried over to this one.",
+        transfer=True,
+        source="PGD of Madry et al., ICLR 2018",
     ),
     "noise": Attack(
         "Random noise", "No attack, the control: noise of the same size.", rule=PUT_ON, control=True

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from demo_core.attacks import ATTACKS
-from demo_core.counterattack import TAU
+from demo_core.counterattack import TAU, step_weights
 from demo_core.defenses import DEFENSES
 from demo_core.story import Reading, words
 from demo_core.story.depths import DEPTHS, EVERYONE, PAPER, USUAL
 from demo_core.story.finished import stored
+from demo_core.story.page_words import PAGE_WORDS
 from demo_core.story.reel import frames, reel
 from demo_core.story.scenes import SCENES
 from tests.test_words import CAT, DOG, HIGH, LION, LOW, attacked, clean, fought, moment
@@ -51,7 +52,10 @@ def test_every_attack_and_defence_has_its_words(depth, attack):
 def test_numbers_are_the_run_s_own():
     run = fought(attacked(), CAT, HIGH)
     last = [f for f in frames(run) if f["act"] == 1][-1]
-    assert "PGD, step 2 of 2, ‖δₐ‖∞ ≤ 4/255: ŷ(x + δₐ) = “dog”, p = 0.900" in last["depths"]["paper"]
+    assert (
+        "PGD (Madry et al., ICLR 2018), step 2 of 2, ‖δₐ‖∞ ≤ 4/255: ŷ(x + δₐ) = “dog”, p = 0.900"
+        in last["depths"]["paper"]
+    )
     assert f"= {last['drift']:.3f}." in last["depths"]["paper"]
     assert "The gate acts where d > 0.30" in PAPER.verdict(run) and "is 0.90, so it acts." in PAPER.verdict(
         run
@@ -60,6 +64,31 @@ def test_numbers_are_the_run_s_own():
     patch = attacked(clean(attack="patch", patch=15))
     assert "δₐ inside a square of 15 %" in PAPER.attacking(patch, moment(DOG), 2)
     assert "Anyone sees" in EVERYONE.attacking(patch, moment(DOG), 2)
+
+
+def test_the_paper_s_depth_cites_what_the_tables_cite():
+    """The weights are those of the weighted sum that the paper's counterattack ends with."""
+    ttc = fought(attacked(clean(defense="ttc")), CAT, Reading(TAU, 0.1, 1.0))
+    assert "TTC (Xing et al., CVPR 2025, arXiv 2503.03613), argmax" in PAPER.countering(ttc, moment(), 1)
+    assert "(the false stability of Xing et al., CVPR 2025) is" in PAPER.testing(ttc)
+    steps = ttc.defence_steps
+    whole = replace(ttc, defence=tuple(moment() for _ in range(steps + 1)))
+    weights = step_weights(steps, 2.0).tolist()
+    assert f"δ* = Σₜ wₜ δₜ, w = {', '.join(f'{w:.2f}' for w in weights)}. Recovered" in PAPER.verdict(whole)
+    for key, row in ATTACKS.items():
+        said = PAPER.attacking(clean(attack=key, target=1), moment(), 1)
+        assert said.startswith(f"{row.title} ({row.source})," if row.source else f"{row.title},")
+
+
+def test_everyone_is_spared_numbers_below_the_verdict():
+    """Of the sentences with a number for students, those of the moment have one without for everyone."""
+    numbers = {"value", "drift", "most", "cosine", "count", "kept"}
+    short = {key: words for key, words in PAGE_WORDS.items() if key.endswith("_everyone")}
+    assert {key.removesuffix("_everyone") for key in short} <= set(PAGE_WORDS)
+    for key, words_of in short.items():
+        left = set(re.findall(r"{(\w+)}", words_of))
+        assert left < set(re.findall(r"{(\w+)}", PAGE_WORDS[key.removesuffix("_everyone")]))
+        assert not left & numbers and not re.search(r"[0-9]", words_of)
 
 
 @pytest.mark.parametrize("depth", DEPTHS.values(), ids=DEPTHS)

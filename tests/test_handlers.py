@@ -6,17 +6,19 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from demo_core.examples import EXAMPLES
+from demo_core.story import arena_words, page_words
 from demo_core.story.flips import Flip
 from demo_core.story.race import Races
-from demo_core.story.scenes import FIRST, SCENES, scene_of
+from demo_core.story.scenes import FIRST, SCENES, Scene, on_model, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
-from demo_core.ui import choices, handlers, lab, visits
+from demo_core.ui import choices, handlers, lab, suspicion, visits
 from demo_core.ui.render import flips_html
 from demo_core.ui.visits import Session, Visit
 from tests.conftest import only_rows
@@ -66,7 +68,7 @@ def test_an_attack_made_through_one_defence_is_not_shown_to_another(said):
 
 
 def test_an_unknown_example_gets_a_sentence_and_changes_nothing(said):
-    assert set(choices.choose_example("no such picture")) == {"stage"}
+    assert set(choices.choose_example("no such picture", "default")) == {"stage"}
     assert said == ["There is no picture “no such picture” here: choose one of the examples."]
 
 
@@ -137,6 +139,16 @@ def test_the_switch_says_what_it_costs():
     assert found["adaptive"] is True and "after an attack" in found["arena_knows"]["info"]
 
 
+def test_what_the_race_costs_is_said_of_the_attack_that_was_made():
+    """Also where another is chosen, which is said, and after that one was made."""
+    first = after(visits.told(handlers.attack_only, visit(steps=2)))["session"]
+    said = [race.cost_of_race(first, attack)["arena_knows"]["info"] for attack in ("pgd", "fgsm")]
+    assert "with PGD, as the run above was" in said[0] and said[1] == f"{said[0]} {arena_words.OTHER_ATTACK}"
+    then = after(visits.told(handlers.attack_only, visit(attack="fgsm")))["session"]
+    assert "with FGSM" in race.cost_of_race(then, "fgsm")["arena_knows"]["info"]
+    assert race.cost_of_race(None, "fgsm")["arena_knows"]["info"] == arena_words.COST_UNKNOWN
+
+
 def test_an_arena_asks_for_an_attack_only_where_the_page_has_none():
     attacked, control = (choices.open_scene(SCENES[key].scene)["arena"] for key in ("first", "control"))
     other = choices.model_changed("photo", "a photo of a {}.")["arena"]
@@ -179,6 +191,46 @@ def test_building_the_page_writes_nothing_into_the_source_tree(tmp_path):
     code = "from demo_core.ui import lab; lab.build()"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=200)
     assert {p for p in (ROOT / "demo_core").rglob("*") if "__pycache__" not in p.parts} == before
+
+
+def test_an_example_keeps_the_defence_that_is_chosen():
+    """Its finished run is shown where that is the one that came with the demo, else it is made."""
+    title = EXAMPLES[2].title
+    kept, usual = (choices.choose_example(title, key) for key in ("ttc", SETTINGS["defense"].default))
+    assert kept["defense"] == "ttc" and "stage" not in kept
+    assert Scene.read(kept["pending"]) == scene_of(title, defense="ttc")
+    assert usual["stage"]["frames"] and "pending" not in usual
+
+
+def test_a_preset_goes_where_its_settings_change():
+    """Its line would speak of another run; of the same on another model it says so."""
+    scene = SCENES["first"].scene
+    chosen = {name: getattr(scene, name) for name in SETTINGS}
+    there = Visit(None, scene.picture, scene.example.path, chosen)
+    assert choices.preset_now(there, None) == {}
+    still = choices.preset_now(there, "first")["preset"]
+    assert "value" not in still and still["info"] == SCENES["first"].help
+    twin = {name: getattr(on_model(scene, "photo-fare"), name) for name in SETTINGS}
+    other = choices.preset_now(replace(there, values=twin), "first")["preset"]
+    assert "value" not in other and other["info"].endswith(page_words.CHOSEN_ON_ANOTHER)
+    changed = [
+        replace(there, values=chosen | c) for c in ({"attack": "fgsm"}, {"labels": "cat"}, {"eps": -1})
+    ]
+    for visit_of in (*changed, replace(there, title=None)):
+        left = choices.preset_now(visit_of, "first")["preset"]
+        assert left["value"] is None and left["info"] == choices.NO_PRESET
+
+
+def test_the_page_s_own_pictures_are_no_visitor_s(monkeypatch):
+    """What the page puts into a picture's place makes the same event as what a visitor does."""
+    page = SimpleNamespace(upload_file_set={"mine.png"})
+    monkeypatch.setattr(visits.LocalContext, "blocks", SimpleNamespace(get=lambda default: page))
+    assert choices.choose_picture(EXAMPLES[1].path) == {"behind": {"behind": None}}
+    assert choices.choose_picture(None) == {"behind": {"behind": None}}
+    assert set(suspicion.choose(EXAMPLES[1].path)) == set(suspicion.choose(None)) == {"suspect_photo"}
+    monkeypatch.setattr(visits, "clean_copy", lambda path, uploaded: path)
+    mine = choices.choose_picture("mine.png")
+    assert mine["photo"] == "mine.png" and mine["title"] is None and mine["behind"] == {"behind": True}
 
 
 def test_an_upload_opens_its_labels_and_its_words_are_suggested():
@@ -227,7 +279,7 @@ def test_no_mark_is_drawn_beyond_the_slider(said):
         session.run, [Flip("default", 16.0, 22.6, {4.0: 0.9, 16.0: 0.5, 22.6: 0.1, 64.0: 0.1})]
     )
     assert "falls at 23/255, stands at 16/255" in marks and marks.count("<b ") == 2
-    assert 'class="stands" style="width:100.0%"' in marks and 'class="falls"' not in marks
+    assert 'class="stands" style="width:100.0%"' in marks and 'class="falls" style' not in marks
     after(visits.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
     assert said == ["The picture, model, labels or template changed since the attack: press Attack again."]
 

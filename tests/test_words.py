@@ -22,6 +22,7 @@ from demo_core.defenses.drift import CLEAN_PILE
 from demo_core.defenses.own import ShiftConfig
 from demo_core.models import study_of
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
+from demo_core.story.gate_words import in_percent
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 
 LABELS = ("cat", "dog", "lion")
@@ -372,3 +373,29 @@ def test_what_the_visitor_says_of_the_first_answer():
     assert right.asks and wrong.asks  # a slip of the hand is taken back
     assert wrong.judged(True) == right and right.judged(False) == wrong
     assert not fought(attacked(clean(truth=0)), CAT, HIGH).asks
+
+
+@pytest.mark.parametrize(
+    "shares, told_as",
+    [
+        ((0.904, 0.09), "90 %"),
+        ((0.5, 0.498), "50.0 %"),  # the next one would be 50 %, too
+        ((0.9972, 0.0028), "99.7 %"),
+        ((0.99996, 0.00004), "over 99.9 %"),
+        ((1.0, 0.0), "100 %"),
+        ((0.996,), "99.6 %"),  # of a single label
+    ],
+)
+def test_no_two_options_are_told_as_alike_and_nothing_as_all(shares, told_as):
+    assert words.percent(torch.tensor(shares)) == told_as
+
+
+def test_hardly_any_is_not_none():
+    assert [in_percent(share) for share in (0, 0.004, 0.0099, 0.01)] == [
+        "0 %",
+        "under 1 %",
+        "under 1 %",
+        "1 %",
+    ]
+    guess = clean(truth=None, fit=0.004)
+    assert "a chance of under 1 % that one does" in words.caveat(guess)

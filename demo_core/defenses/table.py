@@ -36,7 +36,8 @@ class Defense:
     attacker who aims at it; ungated: what answers for a picture that the gate lets pass, where that is
     not the bare model; surrogates: what else than `run` an attacker may differentiate to fool it; exact:
     it draws nothing, so that two answers to one picture are the same; shifts: it moves embeddings, and no
-    pixel; departs: how it is not what its paper measured, where it is not.
+    pixel; departs: how it is not what its paper measured, where it is not; source: its paper, empty where it
+    has none.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Defense:
     exact: bool = False
     shifts: bool = False
     departs: str = ""
+    source: str = ""
 
     def gate(self, profile: Profile) -> Gate | None:
         """What it decides by, if it decides."""
@@ -125,7 +127,13 @@ DEFENSES: dict[str, Defense] = {
         exact=True,
         departs="TTP’s gate with its control; TTP also trains the border for one step",
     ),
-    "tte": Defense("TTE", published.tte, "The prediction averaged over flips and crops.", exact=True),
+    "tte": Defense(
+        "TTE",
+        published.tte,
+        "The prediction averaged over flips and crops.",
+        exact=True,
+        source="Pérez et al., ICCV Workshops 2021",
+    ),
     "anti_adversary": Defense(
         "Anti-adversary",
         published.anti_adversary,
@@ -134,6 +142,7 @@ DEFENSES: dict[str, Defense] = {
         surrogates=(partial(published.anti_adversary, unroll=True),),
         exact=True,
         departs="2 steps of 2/255 within 4/255; its authors take steps of 0.15 without a bound",
+        source="Alfarra et al., AAAI 2022",
     ),
     "hedge": Defense(
         "Hedge",
@@ -141,6 +150,7 @@ DEFENSES: dict[str, Defense] = {
         "A few steps away from every label at once.",
         config=lambda profile: published.HEDGE,
         departs="4 steps of 2/255 within 4/255; its authors take 20 of 4/255 within 8/255",
+        source="Wu et al., 2021, arXiv 2106.04938",
     ),
     "ttc": Defense(
         "TTC",
@@ -149,6 +159,7 @@ DEFENSES: dict[str, Defense] = {
         config=lambda profile: TTCConfig(),
         signal=published.ttc_signal,
         surrogates=(partial(published.ttc, unroll=True),),
+        source="Xing et al., CVPR 2025, arXiv 2503.03613",
     ),
     "doc": Defense(
         "DOC",
@@ -157,6 +168,7 @@ DEFENSES: dict[str, Defense] = {
         config=lambda profile: profile.doc,
         signal=doc_signal,
         departs="lambda, mu, gamma and tau are not its paper’s, which does not print them",
+        source="AAAI 2026, arXiv 2511.09064",
     ),
     "mac": Defense(
         "MAC",
@@ -164,6 +176,7 @@ DEFENSES: dict[str, Defense] = {
         "Counterattacks on two views, weighted by how much a view moves the embedding.",
         config=lambda profile: MACConfig(),
         signal=mac_signal,
+        source="CVPR 2026, arXiv 2606.06938",
     ),
     "csr": Defense(
         "CSR",
@@ -172,6 +185,7 @@ DEFENSES: dict[str, Defense] = {
         config=lambda profile: CSRConfig(),
         signal=csr_signal,
         exact=True,
+        source="ICML 2026, arXiv 2601.19210",
     ),
     "dbd": Defense(
         "DBD",
@@ -181,6 +195,7 @@ DEFENSES: dict[str, Defense] = {
         signal=agreement,
         ungated=dbd_ungated,
         shifts=True,
+        source="ICLR 2026, arXiv 2606.06186",
     ),
     "agc": Defense(
         "AGC",
@@ -188,6 +203,7 @@ DEFENSES: dict[str, Defense] = {
         "The embedding turned towards the mean of 32 slants of the picture, and past it.",
         config=lambda profile: AGCConfig(),
         shifts=True,
+        source="arXiv 2605.15584",
     ),
     "shift": Defense(
         "Ours, in feature space",

@@ -52,6 +52,7 @@ COST_UNKNOWN = (
     "Each defence is attacked through itself, step by step. What that costs is said when this is ticked"
     " after an attack that was computed here, not beforehand."
 )
+OTHER_ATTACK = "For the attack that is chosen now, press Attack first."
 NOT_YET = {  # before a race; whether the run on the page has an attacked picture
     True: "Every defence answers here on the attacked picture of the run above and, as a control, on the"
     " clean one: press “{button}”.",
@@ -129,8 +130,9 @@ def cost(clip: ZeroShotCLIP | None, run: Run | None, races: Races, longest: floa
     found = adaptive_cost(clip, run, races)
     limit = f" It is stopped after {longest / 60:.0f} minutes." if found.seconds > longest else ""
     return (
-        f"Each defence is attacked through itself: at most {found.passes:,} passes through the image tower,"
-        f" by what this picture took so far about {max(found.seconds, 1):.0f} s. Stop ends it.{limit}"
+        f"Each defence is attacked through itself with {ATTACKS[run.settings.attack].title}, as the run above"
+        f" was: at most {found.passes:,} passes through the image tower, by what this picture took so far"
+        f" about {max(found.seconds, 1):.0f} s. Stop ends it.{limit}"
     )
 
 
@@ -175,6 +177,11 @@ def smallest(flip: Flip | None) -> str:
 
 
 FLIP_BUTTON = "Where does it flip?"
+FLIP_LEGEND = {  # of its marks, by their class
+    "stands": "up to here it stands",
+    "falls": "from here on it falls",
+    "dot": "one eps that was tried: the higher, the likelier that label",
+}
 
 
 def flipping(run: Run) -> str:

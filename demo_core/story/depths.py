@@ -9,11 +9,12 @@ from types import MappingProxyType
 
 import torch
 
-from demo_core.attacks import ATTACKS
-from demo_core.defenses import TAU, VIEW_DRIFT
+from demo_core.attacks import ATTACKS, Attack
+from demo_core.defenses import TAU, VIEW_DRIFT, Defense
 from demo_core.models import MODELS
 from demo_core.story import words
 from demo_core.story.gate_words import gate_words, told_apart
+from demo_core.story.grid import final_weights
 from demo_core.story.run import Moment, Run
 
 
@@ -110,13 +111,19 @@ def _exact_attacking(run: Run, moment: Moment, step: int) -> str:
         bound = f"δₐ inside {words.patch(run)}"
     found = _answer(run, "x + δₐ", moment.probabilities)
     return (
-        f"{row.title}, step {step} of {run.attack_steps}, {bound}: {found};"
+        f"{_cited(row)}, step {step} of {run.attack_steps}, {bound}: {found};"
         f" ‖f(x + δₐ) − f(x)‖ / ‖f(x)‖ = {run.drift(moment):.3f}."
     )
 
 
+def _cited(row: Attack | Defense) -> str:
+    """A method's title, and where it is from."""
+    return f"{row.title} ({row.source})" if row.source else row.title
+
+
+# A signal's symbol, and its formula; the paper's are cited by their names, as its code is.
 _SIGNALS = {
-    TAU: ("τ", "τ = ‖f(x′ + n) − f(x′)‖ / ‖f(x′)‖"),
+    TAU: ("τ", "τ = ‖f(x′ + n) − f(x′)‖ / ‖f(x′)‖ (the false stability of Xing et al., CVPR 2025)"),
     VIEW_DRIFT: ("d", "d, the mean over small views v of ‖f(v(x′)) − f(x′)‖ / ‖f(x′)‖,"),
 }
 
@@ -137,7 +144,7 @@ def _exact_countering(run: Run, moment: Moment, step: int) -> str:
     start = "x" if run.control else "x + δₐ"
     aim = ", argmax ‖f(x′ + δ) − f(x′)‖²" if run.settings.defense == "ttc" else ""
     return (
-        f"{run.defense.title}{aim}, step {step} of {run.defence_steps}, x′ = {start}:"
+        f"{_cited(run.defense)}{aim}, step {step} of {run.defence_steps}, x′ = {start}:"
         f" {_answer(run, 'x′ + δ', moment.probabilities)};"
         f" ‖f(x′ + δ) − f(x′)‖ / ‖f(x′)‖ = {run.push(moment):.3f}."
     )
@@ -146,7 +153,12 @@ def _exact_countering(run: Run, moment: Moment, step: int) -> str:
 def _exact_outcome(run: Run) -> str:
     if run.defended is None:
         return words.outcome(run)
-    return f"{words.outcome(run)} p = {run.defended.max().item():.3f}."
+    said = f"{words.outcome(run)} p = {run.defended.max().item():.3f}."
+    weights = final_weights(run)
+    if not weights:
+        return said
+    told = ", ".join(f"{weight:.2f}" for weight in weights)
+    return f"δ* = Σₜ wₜ δₜ, w = {told}. {said}"
 
 
 def _exact_verdict(run: Run) -> str:

@@ -85,6 +85,15 @@ def told_apart(value: float, line: float) -> tuple[str, str]:
     return repr(float(value)), repr(float(line))
 
 
+def in_percent(share: float) -> str:
+    """A share in whole percent, where that does not make nothing or all of what is neither."""
+    if 0 < share < 0.01:
+        return "under 1 %"
+    if 0.995 <= share < 1:
+        return f"{100 * share:.1f} %" if share < 0.9995 else "over 99.9 %"
+    return f"{100 * share:.0f} %"
+
+
 def part(weight: float) -> str:
     """How much a soft gate lets through."""
     share = f"{weight * 100:.0f} %"

@@ -1,5 +1,5 @@
 """What the page says by itself, its guided tour, and what stands beside its tables and plots. `{…}` stands
-for what the script puts there."""
+for what the script puts there; a key that ends with a depth’s name is what that depth says in its place."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "heat": "heat map",
         "first_delta": "counterattack, at most 4/255",
         "delta": "{by}, at most {most}/255",
+        "delta_everyone": "{by}",
         "delta_any": "{by}, in any colour",
         "no_delta": "none yet",
         "left_alone": "none: no counterattack",
@@ -96,11 +97,15 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         " orange above. Where both have the same sign they agree (green), else not (grey). All in all they"
         " agree by {cosine}, the cosine; “{best}” agrees best, by {most}. Press a label in the bars to see"
         " its numbers.",
+        "strip_said_everyone": "The picture is a list of numbers to CLIP, and so is every label, drawn here"
+        " as colours. Where both have the same sign they agree (green), else not (grey). “{best}” agrees"
+        " best. Press a label in the bars to see its numbers.",
         "strip_name": "the embedding of {name}",
         # what the test looks at
         "nudges": "The test, seen: small changes, and what CLIP says of each",
         "nudge_picture": "{name} picture",
         "nudge": "{name}: “{says}”, moved by {drift}",
+        "nudge_everyone": "{name}: “{says}”",
         # plots
         "drift": "How far the embedding moves",
         "drift_attack": "● attack, from clean",
@@ -111,6 +116,8 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "signal": "Does it hold still?",
         "signal_clean": "● clean",
         "signal_attacked": "■ attacked",
+        "signal_point": "{name} {value}",
+        "signal_point_everyone": "{name}",
         "signal_summary": "Numbers of the signal plot",
         "signal_numbers": "numbers of the signal plot",
         "threshold": "Move its threshold",
@@ -130,6 +137,8 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "map_legend": "A flat map, which shows {kept} of the way; the rest lies in other dimensions."
         " Arrows: where a label’s text lies. The way need not lead back to the blue dot: to leave the wrong"
         " word’s corner is enough.",
+        "map_legend_everyone": "A flat map of a way that has many more dimensions. Arrows: where a label’s"
+        " text lies. The way need not lead back to the blue dot: to leave the wrong word’s corner is enough.",
         "map_summary": "Numbers of the map",
         "map_numbers": "numbers of the map",
         # the last runs, and two of them side by side
@@ -161,12 +170,12 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Told:
-    """What the tour tells of a run. share: of the clean picture's likeliest label; eps: how far the attack
-    may move a pixel, in grey levels; fight: what is said of the defence; gated: whether it has a gate; patch:
-    where a visible attack is, empty of any other."""
+    """What the tour tells of a run. share: of the clean picture's likeliest label, in words; eps: how far the
+    attack may move a pixel, in grey levels; fight: what is said of the defence; gated: whether it has a gate;
+    patch: where a visible attack is, empty of any other."""
 
     label: str
-    share: float
+    share: str
     control: bool
     eps: float
     fight: str
@@ -199,7 +208,7 @@ def told(run: Run) -> Told:
     eps = run.settings.eps * 255
     patch = words.patch(run) if ATTACKS[run.settings.attack].visible else ""
     gated = run.gate is not None
-    return Told(run.label(clean), clean.max().item(), run.control, eps, _fight(run), gated, patch)
+    return Told(run.label(clean), words.percent(clean), run.control, eps, _fight(run), gated, patch)
 
 
 def _fight(run: Run) -> str:
@@ -225,7 +234,7 @@ def tour(found: Told) -> list[dict[str, object]]:
             "compare predictions",
             "CLIP turns the picture into a list of numbers, its embedding, and does the same with every"
             " label. It picks the label that points the same way. Here that is"
-            f" “{found.label}”, with {found.share * 100:.0f} %.",
+            f" “{found.label}”, with {found.share}.",
         ),
         ("compare change predictions", _attack(found)),
         ("signal", _TEST if found.gated else "This defence has no gate: it acts on every picture."),

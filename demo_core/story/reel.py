@@ -70,6 +70,7 @@ def reel(
         "row": _row(run),
         "beside": _beside(run, beside_since),
         "asks": run.asks,
+        "judgement": run.judgement,
         "nudges": _nudges(run),
         "strips": label_strips(run, SHOWN_LABELS),
         "said": words.described(run),

@@ -172,7 +172,7 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
             y = 84 + row * 36
             draw.text((366, y), run.settings.labels[index][:24], "black", _font(14, bold=row == 0))
             draw.rectangle((366, y + 19, 366 + 200 * share, y + 26), fill=colour)
-            draw.text((572, y + 14), f"{share * 100:.0f} %", "black", _font(12))
+            draw.text((572, y + 14), f"{share * 100:.1f} %", "black", _font(12))
         font = _font(16)
         draw.multiline_text(
             (24, 362), _wrapped(draw, frame["say"], font, SLIDE[0] - 48), "black", font, spacing=5

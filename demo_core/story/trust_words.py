@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from demo_core.defenses import DEFENSES, TAU_HAT
 from demo_core.defenses.drift import Study
-from demo_core.story.gate_words import gate_words
+from demo_core.story.gate_words import gate_words, in_percent
 from demo_core.story.trust import Verdict
 
 BUTTON = "Measure this model on the example photographs"
@@ -47,18 +47,13 @@ def threshold(verdict: Verdict) -> str:
     return f"It acts where the {gate_words(gate.signal).name} is {side} {gate.threshold:.3g} ({whose})."
 
 
-def percent(share: float) -> str:
-    """A share of all pictures."""
-    return f"{100 * share:.0f} %"
-
-
 def measured(verdict: Verdict) -> str:
     """What was found: the medians, and for whom the gate opens."""
     clean, attacked = (pile.quantile(0.5) for pile in (verdict.known.clean, verdict.known.attacked))
-    caught = ", ".join(f"{percent(share)} under {attack}" for attack, share in verdict.caught.items())
+    caught = ", ".join(f"{in_percent(share)} under {attack}" for attack, share in verdict.caught.items())
     return (
-        f"Measured medians: {clean:.3g} clean, {attacked:.3g} attacked. It acts on {percent(verdict.opens)}"
-        f" of the clean pictures and on {caught}."
+        f"Measured medians: {clean:.3g} clean, {attacked:.3g} attacked. It acts on"
+        f" {in_percent(verdict.opens)} of the clean pictures and on {caught}."
     )
 
 

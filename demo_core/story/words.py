@@ -7,7 +7,7 @@ import torch
 
 from demo_core.attacks import ATTACKS, Attack
 from demo_core.defenses import DEFENSES, TAU
-from demo_core.story.gate_words import GATES, SHIFTED, gate_words, part, reading_words, told_apart
+from demo_core.story.gate_words import GATES, SHIFTED, gate_words, in_percent, part, reading_words, told_apart
 from demo_core.story.run import UNMOVED, Moment, Run
 
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
@@ -26,8 +26,10 @@ _ADDED = {"rn": "random noise", "low_pass": "blur", "padding": "black border"}
 
 
 def percent(probabilities: torch.Tensor) -> str:
-    """How likely the likeliest label is."""
-    return f"{probabilities.max().item() * 100:.0f} %"
+    """How likely the likeliest label is; with a digit more where the next one would be told as alike."""
+    most, *next_one = probabilities.topk(min(2, len(probabilities))).values.tolist()
+    told = in_percent(most)
+    return f"{100 * most:.1f} %" if told in map(in_percent, next_one) else told
 
 
 def _says(run: Run, probabilities: torch.Tensor) -> str:
@@ -170,7 +172,7 @@ def caveat(run: Run) -> str:
         return f"CLIP’s first answer, “{clean}”, is wrong, you say: then to say it again is no recovery."
     if run.true_label is None and run.fit is not None and run.no_label_fits:
         return (
-            f"None of these labels seems to fit the picture (a chance of {run.fit * 100:.0f} % that one"
+            f"None of these labels seems to fit the picture (a chance of {in_percent(run.fit)} that one"
             " does): whatever CLIP says of it is a guess. Write a label that names what you see."
         )
     if run.true_label is None and run.unsure:

@@ -84,10 +84,17 @@ def beside(key: str, visit: Visit) -> Iterator[Changes]:
 
 def knows_changed(session: Session | None, adaptive: bool) -> Changes:
     """The arena's switch is the setting, and says what it costs."""
+    return {"adaptive": adaptive} | cost_of_race(session)
+
+
+def cost_of_race(session: Session | None, attack: str | None = None) -> Changes:
+    """What the race costs against an attacker who knows each defence, at its switch. attack: the one that is
+    chosen, which need not be the run's."""
     session = session or Session()
     clip = model(session.run.settings.model) if session.run else None
     info = arena_words.cost(clip, session.run, session.races, LIMITS.seconds)
-    return {"adaptive": adaptive, "arena_knows": gr.update(info=info)}
+    other = session.run and attack not in (None, session.run.settings.attack)
+    return {"arena_knows": gr.update(info=f"{info} {arena_words.OTHER_ATTACK}" if other else info)}
 
 
 def cost_of_knowing(*values: object) -> Changes:

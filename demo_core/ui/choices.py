@@ -4,6 +4,7 @@ follow. As handlers.py, these give what changes on the page, each part by its na
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import gradio as gr
 
@@ -22,6 +23,7 @@ from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, s
 from demo_core.story.settings import SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.summary import OF_ATTACK, summary
+from demo_core.ui.arena import cost_of_race
 from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
 from demo_core.ui.render import (
@@ -38,6 +40,7 @@ from demo_core.ui.visits import (
     arriving,
     at_work,
     begin,
+    brought,
     model_and_photo,
     put_in,
     surrogate_for,
@@ -72,23 +75,42 @@ def _help_of(preset: str | None, model: str) -> str:
 
 def open_scene(scene: Scene) -> Changes:
     """Controls and stage of a scene, at once where it has a finished run."""
-    known = stored(scene)
+    known, changes = stored(scene), controls_of(scene) | cost_of_race(None)
     if known is None:
-        return controls_of(scene) | {"session": Session()}
-    return controls_of(scene) | {"session": Session(scene=scene), "stage": known | {"query": scene.query()}}
+        return changes | {"session": Session()}
+    return changes | {"session": Session(scene=scene), "stage": known | {"query": scene.query()}}
 
 
 def choose_preset(key: str | None) -> Changes:
     return open_scene(HOST.scene(SCENES[key].scene)) if key else {"stage": gr.skip()}
 
 
-def choose_example(title: str) -> Changes:
-    """The scene of an example photograph; what names none is told so."""
+def choose_example(title: str, defense: str) -> Changes:
+    """The scene of an example photograph under the defence that is chosen, with word to make its run where
+    none came with the demo; what names no example is told so."""
+    kept = {"defense": defense} if defense in DEFENSES else {}
     try:
-        return open_scene(HOST.scene(scene_of(title)))
+        scene = replace(HOST.scene(scene_of(title)), **kept)
     except SceneError as error:
         gr.Warning(str(error), title="Not yet")
         return {"stage": gr.skip()}
+    known = open_scene(scene)
+    return known if "stage" in known else known | {"pending": scene.query()}
+
+
+def preset_now(visit: Visit, key: str | None) -> Changes:
+    """The line of a preset after a setting has changed. It is the one that is chosen no longer where its run
+    would be another: what it says would not be of that."""
+    if key not in SCENES:
+        return {}
+    gone = {"preset": gr.update(value=None, info=NO_PRESET)}
+    try:
+        chosen, now = visit.chosen, read_settings(visit.chosen, visit.title)
+    except BAD_INPUT:
+        return gone
+    scene = on_model(SCENES[key].scene, chosen.model)
+    same = now == scene.settings and visit.title == scene.picture
+    return {"preset": gr.update(info=_help_of(key, chosen.model))} if same else gone
 
 
 def open_link(query: str) -> Changes:
@@ -118,13 +140,15 @@ def run_link(scene: Scene) -> Iterator[Changes]:
 
 
 def choose_picture(path: str | None) -> Changes:
-    """A picture of the visitor's own: what is on the stage is not of it, and no link can name it."""
-    return {
-        "photo": put_in(path),
-        "title": None,
-        "preset": gr.update(value=None, info=NO_PRESET),
-        "label_box": gr.update(open=True),
-    }
+    """A picture of the visitor's own; nothing changes where the page itself put one in."""
+    if path is None or not brought(path):
+        return {"behind": {"behind": None}}
+    return picture_gone() | {"photo": put_in(path), "label_box": gr.update(open=True)}
+
+
+def picture_gone() -> Changes:
+    """Without the picture that was there, what is on the stage is of another one, and no link can name it."""
+    return {"title": None, "preset": gr.update(value=None, info=NO_PRESET), "behind": {"behind": True}}
 
 
 def suggest(visit: Visit) -> Iterator[Changes]:

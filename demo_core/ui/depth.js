@@ -6,8 +6,9 @@ try { depth = localStorage.getItem(DEPTH) ?? ""; } catch { /* then it is chosen 
 // What is said at the depth that is chosen; the usual one where it is not told otherwise, as of a run that was stopped.
 function inDepth(usual, depths) { return depths?.[depth] ?? usual; }
 
-// The switch as it was left; it may come onto the page after the stage.
+// The switch as it was left; it may come onto the page after the stage. What only students need is left out by style.
 function showDepth() {
+  $(".stage").dataset.depth = depth;
   const select = document.querySelector("#depth");
   if (select && [...select.options].some((option) => option.value === depth)) select.value = depth;
 }
@@ -16,5 +17,6 @@ document.addEventListener("change", ({ target }) => {
   if (target.id !== DEPTH) return;
   depth = target.value;
   try { localStorage.setItem(DEPTH, depth); } catch { /* as above */ }
+  if (page) showDepth();
   if (reel) show();
 });

@@ -12,6 +12,7 @@ from itertools import count
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 
 from demo_core.models import ModelUnavailable
 from demo_core.story.scenes import FIRST, SCENES, Scene
@@ -26,7 +27,7 @@ from demo_core.ui.visits import Changes, Session, Visit
 
 DESKS: Desks[Session] = Desks()
 NUMBERS = count()
-STALE = """(found = { behind: true }) => document.querySelector(".stage")?.dispatchEvent(
+STALE = """(found) => document.querySelector(".stage")?.dispatchEvent(
   new CustomEvent("stale", { detail: found.behind }))"""
 # How events are listed and shown. Programs have endpoints of their own; warnings need the queue, which holds
 # nobody up: who computes waits in the place's own line.
@@ -38,10 +39,12 @@ SPEAKING = {"api_visibility": "private", "show_progress": "hidden", "concurrency
 def _by_component(
     controls: Controls, changes: Changes, visitor: str | None = None
 ) -> dict[Component, object]:
-    """What changes on the page; the session among it goes to the visitor's desk. A word on the work is
-    numbered: gradio tells the page of no value that it has already, and it says “Working …” by itself."""
+    """What changes on the page; the session among it goes to the visitor's desk. A word on the work and a run
+    that is to be made are numbered: gradio tells the page of no value that it has already."""
     if "session" in changes:
         DESKS.put(visitor, changes["session"])
+    if "pending" in changes:
+        changes = changes | {"pending": f"{changes['pending']}&{next(NUMBERS)}"}
     if "work" in (stage := changes.get("stage") or {}):
         changes = changes | {"stage": stage | {"number": next(NUMBERS)}}
     return {controls[name]: value for name, value in changes.items() if name != "session"}
@@ -111,6 +114,15 @@ def _changing(controls: Controls, handler: Callable[..., Changes]) -> Callable:
     return lambda *values: _by_component(controls, handler(*values))
 
 
+def _wire_picture(
+    photo: gr.Image, chosen: Callable, gone: Callable, outputs: list[Component]
+) -> tuple[Dependency, Dependency]:
+    """A picture that a visitor brings, in whatever way (the webcam's makes no event but `change`), or takes
+    away: then a copy of it that is still on its way does not come. Gives both events."""
+    brought = photo.change(chosen, photo, outputs, **SPEAKING)
+    return brought, photo.clear(gone, None, outputs, cancels=[brought], **QUIET)
+
+
 def _at_desk(controls: Controls, handler: Callable[..., Changes]) -> Callable:
     """The same for a handler of the visitor's session, and of single values."""
 
@@ -122,7 +134,8 @@ def _at_desk(controls: Controls, handler: Callable[..., Changes]) -> Callable:
 
 
 def _wire_runs(controls: Controls) -> list:
-    """The buttons that compute. Gives their events, which Stop and a new choice cancel."""
+    """The buttons that compute; another attack, chosen or made, has another price in the arena. Gives the
+    buttons' events, which Stop and a new choice cancel."""
     run = ("stage", "arena", "link", "views", "seeds", "flips")
     wires = (
         ("both", handlers.attack_and_counterattack, "lab_both", run),
@@ -137,8 +150,8 @@ def _wire_runs(controls: Controls) -> list:
         ("views_button", handlers.measure, "lab_views", ("stage", "views")),
     )
     inputs = _visit_parts(controls)
-    running = [
-        controls[button].click(
+    running = {
+        button: controls[button].click(
             _pressing(controls, partial(_there, handler)),
             inputs,
             controls.all_of(*outputs),
@@ -146,8 +159,12 @@ def _wire_runs(controls: Controls) -> list:
             **STREAMING,
         )
         for button, handler, name, outputs in wires
-    ]
-    return [*running, *_wire_pieces(controls)]
+    }
+    pieces, cost = _wire_pieces(controls), _at_desk(controls, arena.cost_of_race)
+    made = (running["both"], running["attack_button"], pieces[0])
+    for event in (controls["attack"].change, *(run.then for run in made)):
+        event(cost, controls["attack"], controls.arena_knows, **QUIET)
+    return [*running.values(), *pieces]
 
 
 def _wire_pieces(controls: Controls) -> list:
@@ -192,10 +209,8 @@ def _wire_pieces(controls: Controls) -> list:
 def _wire_suspicion(controls: Controls):
     """The tab that looks at a picture as it is. Gives its event, which Stop and a new choice cancel."""
     found = controls.all_of("suspicion", "suspect_take")
-    chosen = [controls.suspect_photo, *found]
-    controls.suspect_photo.input(
-        _changing(controls, suspicion.choose), controls.suspect_photo, chosen, **SPEAKING
-    )
+    chosen, gone = (_changing(controls, handler) for handler in (suspicion.choose, suspicion.gone))
+    _wire_picture(controls.suspect_photo, chosen, gone, [controls.suspect_photo, *found])
     inputs = [*controls.all_of("title", "suspect_photo"), *controls.settings.values()]
     return controls.suspect_button.click(
         _pressing(controls, suspicion.look),
@@ -226,11 +241,11 @@ def _wire_files(controls: Controls) -> None:
 
 def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
     """Presets, examples and links: what brings a whole scene."""
-    names = ("preset", "gate", "title", "photo", *controls.settings)
+    names = ("preset", "gate", "title", "photo", "arena_knows", *controls.settings)
     everything = controls.all_of(*names, "stage", "arena", "link", "views", "seeds", "flips")
 
-    def example(event: gr.EventData, request: gr.Request) -> dict:
-        found = choices.choose_example((event._data or {}).get("title"))
+    def example(event: gr.EventData, request: gr.Request, defense: str) -> dict:
+        found = choices.choose_example((event._data or {}).get("title"), defense)
         return _by_component(controls, found, request.session_hash)
 
     def link(request: gr.Request) -> dict:
@@ -241,7 +256,8 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
         return _by_component(controls, choices.choose_preset(key), request.session_hash)
 
     controls.preset.input(preset, controls.preset, everything, cancels=running, **QUIET)
-    controls.examples.click(example, None, everything, cancels=running, **SPEAKING)
+    chosen = [*everything, controls.pending]
+    controls.examples.click(example, controls["defense"], chosen, cancels=running, **SPEAKING)
     page.load(link, None, [*everything, controls.pending], **SPEAKING)
 
 
@@ -309,31 +325,30 @@ def _wire_settings(controls: Controls) -> None:
     controls["defense"].change(
         _changing(controls, choices.defense_changed), controls["defense"], controls["defense"], **QUIET
     )
-    controls.photo.input(
-        _changing(controls, choices.choose_picture),
-        controls.photo,
-        controls.all_of("photo", "title", "preset", "label_box"),
-        **SPEAKING,
-    )
+    chosen, gone = (_changing(controls, h) for h in (choices.choose_picture, choices.picture_gone))
+    outputs = controls.all_of("photo", "title", "preset", "label_box", "behind")
+    for event in _wire_picture(controls.photo, chosen, gone, outputs):
+        event.then(None, controls.behind, None, js=STALE, api_visibility="private")
     _wire_model(controls)
-    controls.photo.input(None, None, None, js=STALE, api_visibility="private")
     _wire_behind(controls)
 
 
 def _wire_behind(controls: Controls) -> None:
-    """Whatever changes a setting, the stage hears whether its run is still of what is chosen. Not as a value
-    of its own, which might take the place of a run's last frame."""
+    """Whatever changes a setting, the stage hears whether its run is still of what is chosen (not as a value
+    of its own, which might take the place of a run's last frame), and a preset goes that is so no longer."""
 
-    def behind(request: gr.Request, title, photo, *values) -> dict[str, bool | None]:
+    def behind(request: gr.Request, preset, title, photo, *values) -> dict:
         chosen = dict(zip(controls.settings, values, strict=True))
-        return {"behind": choices.behind(Visit(DESKS.of(request.session_hash), title, photo, chosen))}
+        visit = Visit(DESKS.of(request.session_hash), title, photo, chosen)
+        changes = {"behind": {"behind": choices.behind(visit)}} | choices.preset_now(visit, preset)
+        return _by_component(controls, changes)
 
     settings = controls.settings.values()
     gr.on(
         [control.change for control in settings],
         behind,
-        _visit_parts(controls),
-        controls.behind,
+        [controls.preset, *_visit_parts(controls)],
+        controls.all_of("behind", "preset"),
         trigger_mode="always_last",
         **QUIET,
     ).then(None, controls.behind, None, js=STALE, api_visibility="private")

@@ -176,7 +176,7 @@ function showStrips() {
 function showNudges() {
   const rows = $(".nudge-rows"), tested = latest(2) >= 0 || reel.control;
   const names = Object.keys(reel.nudges).filter((name) => name === "clean" || tested);
-  const key = photoSource.length + names.join() + JSON.stringify(reel.nudges) + Boolean(photo);
+  const key = photoSource.length + names.join() + JSON.stringify(reel.nudges) + Boolean(photo) + depth;
   if (rows.dataset.key === key || !photo) return;
   rows.dataset.key = key;
   rows.replaceChildren(...names.map((name) => {

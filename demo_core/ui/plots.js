@@ -35,7 +35,7 @@ function drawFoot(svg, { at, left, right, bottom }, marks) {
   for (const [value, words] of marks) {
     const [x] = at(value, 0);
     stroke(svg, x, bottom, x, bottom + 3.5);
-    draw(svg, "text", { x, y: bottom + 14.6, "text-anchor": "middle" }, words);
+    draw(svg, "text", { x, y: bottom + 14.6, "text-anchor": "middle", class: "tick" }, words);
   }
 }
 
@@ -46,7 +46,7 @@ function drawDriftAxes(svg) {
   for (const [value, words] of found.y_ticks) {
     const [, y] = at(0, value);
     stroke(svg, left - 3.5, y, left, y);
-    draw(svg, "text", { x: left - 7, y: y + 3.8, "text-anchor": "end" }, words);
+    draw(svg, "text", { x: left - 7, y: y + 3.8, "text-anchor": "end", class: "tick" }, words);
   }
   draw(svg, "text", { x: (left + right) / 2, y: bottom + 28.6, "text-anchor": "middle" }, found.x_words);
   draw(svg, "text", { x: 10.6, y: middle, "text-anchor": "middle", transform: "rotate(-90,10.6," + middle + ")" }, found.y_words);
@@ -125,7 +125,7 @@ function drawSignal() {
     for (const [name, row] of Object.entries(page.plot.rows)) {
       if (!reel.signals[name] || (name === "attacked" && !tested)) continue;
       const value = reel.signals[name][signal], [x, y] = at(value, row), leftwards = x > left + 0.7 * (right - left);
-      const words = name + " " + value.toFixed(3), crosses = !leftwards && x < gate && gate < x + 9 + WORD * words.length;  // then they stand beyond it
+      const words = say("signal_point", { name, value: value.toFixed(3) }), crosses = !leftwards && x < gate && gate < x + 9 + WORD * words.length;  // then they stand beyond it
       marker(svg, shapes[name], [x, y], 4.5, { class: name + " mark" });
       draw(svg, "text", { x: leftwards ? x - 9 : crosses ? gate + 4 : x + 9, y: y + 3.5, "text-anchor": leftwards ? "end" : "start", class: "halo" }, words);
     }

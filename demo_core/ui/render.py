@@ -30,6 +30,7 @@ from demo_core.story import (
     seed_words,
     suspicion_words,
     trust_words,
+    words,
 )
 from demo_core.story.axes import gauge
 from demo_core.story.depths import DEPTHS, USUAL
@@ -188,7 +189,7 @@ def _met(run: Run, gate: Gate | None, side: str, bout: Bout) -> dict[str, object
         "attacker": arena_words.ATTACKERS[side],
         "state": arena_words.STATES[stands(run, bout)],
         "says": int(bout.attacked.argmax()),
-        "share": bout.attacked.max().item(),
+        "share": words.percent(bout.attacked),
         "gate": gate_words.acted(bout.reading, gate, bare=bout.key == CONTROL),
         "gauge": gauge(gate, bout.reading.value) if gate and bout.reading else None,
         "rerolls": arena_words.rerolls(bout),
@@ -229,7 +230,9 @@ def flips_html(run: Run | None = None, found: Sequence[Flip] = ()) -> str:
         }
         for flip in found
     ]
-    return _filled("flips", said=arena_words.flipping(run), rows=rows, most=f"{most:g}")
+    return _filled(
+        "flips", said=arena_words.flipping(run), rows=rows, most=f"{most:g}", legend=arena_words.FLIP_LEGEND
+    )
 
 
 def _small(pixels: torch.Tensor) -> str:

@@ -11,6 +11,7 @@ function show() {
   text($(".note"), stale ? say("stale") : reel.verdict.note);
   $(".note").classList.toggle("stale", stale);
   $(".asks").hidden = !(final && reel.asks);
+  for (const button of element.querySelectorAll("[data-right]")) button.setAttribute("aria-pressed", String(reel.judgement === (button.dataset.right === "yes")));
   text($(".asks span"), say("asks", { says: reel.labels[reel.frames[0].top[0][0]] }));
   const verdict = $(".verdict");
   verdict.className = "verdict " + (final && !at_work ? tone : "wait");

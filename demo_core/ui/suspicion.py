@@ -19,7 +19,7 @@ from demo_core.ui.files import written
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.render import suspicion_html
 from demo_core.ui.scale import scaled
-from demo_core.ui.visits import BAD_INPUT, IDLE, PAUSE, Changes, Visit, model_and_photo, put_in
+from demo_core.ui.visits import BAD_INPUT, IDLE, PAUSE, Changes, Visit, brought, model_and_photo, put_in
 
 THUMBNAIL = 96  # pixels a side
 NOTHING_TO_TAKE = {"visible": False, "value": None}
@@ -85,12 +85,15 @@ def look(visit: Visit) -> Iterator[Changes]:
 
 
 def choose(photo: str | None) -> Changes:
-    """Another picture: what was found of the last one goes."""
-    return {
-        "suspect_photo": put_in(photo),
-        "suspicion": suspicion_html(),
-        "suspect_take": gr.update(**NOTHING_TO_TAKE),
-    }
+    """Another picture; nothing changes where the page itself put it in."""
+    if photo is None or not brought(photo):
+        return {"suspect_photo": gr.skip()}
+    return gone() | {"suspect_photo": put_in(photo)}
+
+
+def gone() -> Changes:
+    """What was found of a picture goes with it."""
+    return {"suspicion": suspicion_html(), "suspect_take": gr.update(**NOTHING_TO_TAKE)}
 
 
 # ---------------------------------------------------------------- on the page

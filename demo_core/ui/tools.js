@@ -8,8 +8,8 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let page = null, reel = null, moment = 0, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;
 const left = new Set(), drawn = {};
 
-// One of the page's own sentences, with the values in their places.
-function say(key, values = {}) { return page.words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]); }
+// One of the page's own sentences, at the depth that is chosen where it has words of its own for it, with the values in their places.
+function say(key, values = {}) { return (page.words[key + "_" + depth] ?? page.words[key]).replace(/\{(\w+)\}/g, (_, name) => values[name]); }
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 

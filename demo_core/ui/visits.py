@@ -99,14 +99,18 @@ def model_and_photo(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Te
     return clip, to_photo(picture, clip.image_size)
 
 
-def put_in(path: str | None) -> object:
+def brought(path: str | None) -> bool:
+    """Whether a picture input holds a file that a visitor put into it, which the page did not."""
+    page = LocalContext.blocks.get(None)
+    return bool(path) and (page is None or path in page.upload_file_set)
+
+
+def put_in(path: str) -> object:
     """What a picture input becomes after a visitor's file: a clean copy; where it cannot be read he is told
-    so at once. A file that he did not bring is the one that was there, which gradio sends where he takes it
-    away: it must not come back."""
+    so at once."""
     page = LocalContext.blocks.get(None)
     try:
-        brought = path and (page is None or path in page.upload_file_set)
-        return clean_copy(path, page.upload_file_set if page else ()) if brought else gr.skip()
+        return clean_copy(path, page.upload_file_set if page else ())
     except PictureError as error:
         gr.Warning(str(error), title="Not yet")
         return gr.skip()
