@@ -34,7 +34,7 @@ from demo_core.benchmark.files import write
 from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
-from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, Ways, cause, pile_of
+from demo_core.benchmark.piles import DatasetUnavailable, Pile, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import tables_of
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
@@ -52,6 +52,7 @@ from demo_core.models import (
     load,
     surrogate_of,
 )
+from demo_core.resizes import resize_for
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -192,7 +193,7 @@ def _piles(
     args: argparse.Namespace, keys: Iterable[str], setup: Setup, enough: int | None
 ) -> dict[str, Pile]:
     """The data sets' pictures; enough: how many of all together are wanted, where that is said."""
-    resize = PAPER if args.resize == PAPER.title else Resize.of(setup.clip)
+    resize = resize_for(args.resize, setup.clip)
     piles = {
         key: pile_of(
             key,

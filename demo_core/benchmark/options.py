@@ -11,12 +11,13 @@ import pandas as pd
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.page import LAB
-from demo_core.benchmark.piles import PAPER, WAYS
+from demo_core.benchmark.piles import WAYS
 from demo_core.benchmark.run import PRECISIONS, TILE
 from demo_core.benchmark.summary import BARE
 from demo_core.benchmark.trials import SUITES, default_trials
 from demo_core.defenses import DEFENSES
 from demo_core.models import DEFAULT_MODEL, MODELS
+from demo_core.resizes import PAPER
 
 
 def positive(text: str) -> int:

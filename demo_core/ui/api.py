@@ -24,7 +24,14 @@ from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
 
 OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")
-OF_A_DEFENCE = ("labels", "seed", "model", "template", "defense")  # what a counterattack alone depends on
+OF_A_DEFENCE = (
+    "labels",
+    "seed",
+    "model",
+    "template",
+    "defense",
+    "resize",
+)  # what a counterattack alone depends on
 
 
 def _named(run: Run, probabilities) -> dict[str, float]:

@@ -32,6 +32,7 @@ from demo_core.ui.render import (
 from demo_core.ui.visits import (
     BAD_INPUT,
     IDLE,
+    MADE_FROM,
     Changes,
     Session,
     Visit,
@@ -112,7 +113,7 @@ def open_link(query: str) -> Changes:
 def run_link(scene: Scene) -> Iterator[Changes]:
     """Make the run that a link asks for."""
     clip, run = begin(scene.example.path, scene.settings)
-    made_from = (scene.example.path, scene.model, scene.labels, scene.template)
+    made_from = (scene.example.path, *(getattr(scene, name) for name in MADE_FROM))
     runs = story.whole(clip, run, surrogate_for(run), control=scene.control)
     yield from streamed(clip, runs, made_from, scene.picture)
 
@@ -129,8 +130,8 @@ def choose_picture(path: str | None) -> Changes:
 
 def suggest(visit: Visit) -> Iterator[Changes]:
     """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
-    key = visit.chosen.model
-    found = likeliest(*model_and_photo(visit.photo, key), MODELS[key].template)
+    key, resize = visit.chosen.model, visit.chosen.resize
+    found = likeliest(*model_and_photo(visit.photo, key, resize), MODELS[key].template)
     yield {"labels": "\n".join(found)} | IDLE
 
 
