@@ -74,10 +74,8 @@ def test_a_missing_photograph_has_no_finished_run(monkeypatch, tmp_path):
     scene = SCENES[FIRST].scene
     gone = replace(scene.example, path=str(tmp_path / "gone.png"))
     monkeypatch.setattr(type(scene), "example", property(lambda self: gone))
-    choices.stored.cache_clear()
     assert choices.stored(scene) is None
     assert "stage" not in choices.open_scene(scene)
-    choices.stored.cache_clear()
 
 
 def test_what_is_computed_ends_where_nobody_asks_on(monkeypatch):

@@ -18,7 +18,6 @@ each of his gradients over four draws. Of a patch the number is its share of the
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -44,12 +43,11 @@ from demo_core.benchmark.trials import BenchmarkError, Trial, read_trials
 from demo_core.device import DeviceError, chosen, name_of
 from demo_core.labels import LabelError
 from demo_core.models import (
-    CHECKPOINT_VARIABLE,
     DEFAULT_MODEL,
     RECORDS_FILE,
     ModelUnavailable,
-    add_checkpoint,
     load,
+    named_model,
     surrogate_of,
 )
 from demo_core.resizes import resize_for
@@ -58,9 +56,8 @@ from demo_core.resizes import resize_for
 def main(argv: list[str] | None = None) -> None:
     """Run, or report, what the arguments say; ends with one sentence where that cannot be."""
     try:
-        if path := os.environ.get(CHECKPOINT_VARIABLE):
-            add_checkpoint(path)
         args = parser(__doc__).parse_args(argv)
+        args.model = named_model(args) or DEFAULT_MODEL
         if args.merge:
             args.report = joined(args.merge, args.out)
         found = finished(args.report, args.store) if args.report else benchmark(args)
@@ -108,9 +105,6 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     if args.data is None and not args.plan and any(key in DATASETS and key != OF_THE_APP for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = read_trials(args.attacks)
-    args.model = (
-        add_checkpoint(args.checkpoint, args.model) if args.checkpoint else args.model or DEFAULT_MODEL
-    )
     patience = timedelta(days=7)  # a download, or the slowest, takes long
     state = PartialState(cpu=chosen().device.type == "cpu", timeout=patience)
     with state.main_process_first():  # downloads, before the others look

@@ -35,7 +35,7 @@ def main() -> None:
     title, folder = MODELS[args.model].title, folder_of(args.model)
     found = exhausted(studied(whole, title, profile_of(args.model)))
     folder.mkdir(parents=True, exist_ok=True)
-    found.write(folder / STUDY_FILE)
+    (folder / STUDY_FILE).write_text(found.text(), encoding="utf-8")
     (folder / STUDY_FILE).with_suffix(".svg").write_bytes(as_file(study_figure(found), "svg"))
     print(found.title, found.median_flip_eps)
 

@@ -37,12 +37,13 @@ from demo_core.models import (
     add_model_options,
     cache_of,
     fit_of,
-    kept_in_cache,
+    keep_in_cache,
     load,
     named_model,
     profile_of,
     study_of,
     surrogate_of,
+    written,
 )
 from demo_core.pictures import PHOTO_SIDE, as_url, open_picture, photo_side, to_image, to_photo
 from demo_core.resizes import LAB, RESIZES, photo_for
@@ -349,15 +350,20 @@ def file_of(scene: Scene) -> Path | None:
     return folder / f"{name}.json.gz" if name else None
 
 
-@lru_cache(maxsize=64)
 def stored(scene: Scene) -> dict[str, Any] | None:
-    """The finished reel of a scene; None where none was made, or where its photograph is missing."""
+    """The finished reel of a scene; None where none was made, or where its photograph is missing. One that a
+    command has made or replaced meanwhile is found too."""
     path = file_of(scene)
     if path is None or not path.exists() or not scene.example.present:
         return None
+    return _stored(scene, path, written(path), study_of(scene.model))
+
+
+@lru_cache(maxsize=64)
+def _stored(scene: Scene, path: Path, as_written: tuple[int, int], study: Study | None) -> dict[str, Any]:
     found = json.loads(gzip.decompress(path.read_bytes()))
     profile, (attack, defence), tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
-    signal = signal_axes(scene.defense, profile, study_of(scene.model), scene.eps, tuple(tops[1]))
+    signal = signal_axes(scene.defense, profile, study, scene.eps, tuple(tops[1]))
     if "photo" not in found:
         found["photo"] = photo_url(to_photo(open_picture(scene.example.path), found["size"]))
     return found | {
@@ -380,12 +386,12 @@ def store(scene: Scene, run: Run) -> None:
     kept["run"], kept["live"] = name, False
     kept["verdict"]["note"] = FINISHED if shipped else FINISHED_HERE
     file = f"{name}.json.gz"
-    path = FOLDER / file
-    if not shipped:
-        path = kept_in_cache(scene.model, f"{FOLDER.name}/{file}")
-    written = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
-    path.write_bytes(gzip.compress(written, mtime=0))
-    stored.cache_clear()
+    text = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
+    content = gzip.compress(text, mtime=0)
+    if shipped:
+        (FOLDER / file).write_bytes(content)
+    else:
+        keep_in_cache(scene.model, f"{FOLDER.name}/{file}", content)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from demo_core.models import (
     DEFAULT_MODEL,
     MODELS,
     ModelUnavailable,
+    study_of,
 )
 from demo_core.story import page_words
 from demo_core.story.reel import stored
@@ -26,6 +27,7 @@ from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
 from demo_core.ui.render import (
     gate_html,
+    no_views,
     nothing_found,
     share_html,
 )
@@ -96,6 +98,8 @@ def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
     start = HOST.scene(SCENES[FIRST].scene)
     first: Changes = {"stage": stored(start) or gr.skip(), "session": Session(scene=start)}
+    if study_of(DEFAULT_MODEL) is not HOST.studied:  # a command has measured it since
+        first |= {"gate": gate_html(DEFAULT_MODEL), "views": no_views(DEFAULT_MODEL)}
     if start.model != DEFAULT_MODEL:  # whose controls are on the page as it is sent
         first = controls_of(start) | first | ({} if stored(start) else {"pending": start.query()})
     try:
@@ -116,6 +120,16 @@ def run_link(scene: Scene) -> Iterator[Changes]:
     made_from = (scene.example.path, *(getattr(scene, name) for name in MADE_FROM))
     runs = story.whole(clip, run, surrogate_for(run), control=scene.control)
     yield from streamed(clip, runs, made_from, scene.picture)
+
+
+def kept_for_all(scene: Scene, changes: Iterator[Changes]) -> Iterator[Changes]:
+    """The same changes; the run that they end with is kept, where the page may open on it."""
+    session = None
+    for new in changes:
+        session = new.get("session", session)
+        yield new
+    if isinstance(session, Session) and session.run:
+        HOST.keep(scene, session.run)
 
 
 def choose_picture(path: str | None) -> Changes:
