@@ -10,6 +10,21 @@ from pathlib import Path
 _homes: list[tempfile.TemporaryDirectory[str]] = []  # gone when the process ends
 
 
+# Whole numbers that Gradio reads of the environment as it is imported, and the most that each can be.
+PORTS = {"GRADIO_SERVER_PORT": 65535, "GRADIO_NUM_PORTS": 65535}
+
+
+def check_ports() -> None:
+    """One sentence where Gradio could not be imported for what a variable says, and the program ends; one
+    that is set to nothing is as one that is not set. Raises SystemExit."""
+    for name, most in PORTS.items():
+        text = os.environ.get(name, "").strip()
+        if not text:
+            os.environ.pop(name, None)
+        elif not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+            raise SystemExit(f"{name} is “{text}”: set it to a whole number from 1 to {most}, or not at all.")
+
+
 def provide() -> None:
     """A home for a user who has none (a number alone, in a container), without which matplotlib cannot be
     imported; and a question mark for a letter that the output does not know, where printing it would end the

@@ -2,11 +2,16 @@ import ast
 import io
 import os
 import pwd
+import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import demo_core
-from demo_core.surroundings import provide
+from demo_core.surroundings import PORTS, check_ports, provide
+
+TOLD = {"capture_output": True, "text": True, "encoding": "utf-8", "cwd": Path(demo_core.__file__).parents[1]}
 
 
 def test_a_user_without_a_name_gets_a_home_of_his_own(monkeypatch):
@@ -38,6 +43,24 @@ def test_an_output_that_knows_all_letters_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "stdout", out)
     provide()
     assert out.errors == "strict"
+
+
+@pytest.mark.parametrize("name", PORTS)
+@pytest.mark.parametrize("text", ["abc", "0", "70000", "-1", "٣"])
+def test_a_port_that_is_none_gets_one_sentence(monkeypatch, name, text):
+    monkeypatch.setenv(name, text)
+    with pytest.raises(
+        SystemExit, match=f"^{name} is “{text}”: set it to a whole number from 1 to 65535, or"
+    ):
+        check_ports()
+
+
+def test_the_demo_ends_with_that_sentence_alone():
+    given = os.environ | {"GRADIO_SERVER_PORT": "abc", "GRADIO_NUM_PORTS": ""}
+    ended = subprocess.run([sys.executable, "-c", "import demo_core.ui.address"], env=given, **TOLD)
+    assert ended.returncode == 1 and ended.stderr.count("\n") == 1 and "is “abc”" in ended.stderr
+    given["GRADIO_SERVER_PORT"] = ""
+    assert subprocess.run([sys.executable, "-c", "import demo_core.ui"], env=given, **TOLD).returncode == 0
 
 
 def test_no_text_is_read_or_written_in_the_encoding_of_where_it_runs():

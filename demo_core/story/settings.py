@@ -23,6 +23,7 @@ from demo_core.labels import DEFAULT_PRESET, PRESETS, check_template, parse_labe
 from demo_core.limits import LIMITS
 from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.open_clips import PAPER_TEMPLATE
+from demo_core.resizes import LAB, RESIZES
 
 PERCENT = "%"
 GREY_LEVEL = "1/255"  # the unit of sizes: what a person gives is divided by 255
@@ -144,6 +145,15 @@ class Chosen:
         "Beside it",
         "A second defence, which meets the very same picture: both are on the stage, with one slider.",
         rows=_second_rows,
+        group="",
+    )
+    resize: str = setting(
+        LAB,
+        "Resize",
+        "How a picture is brought to the model’s size. The paper’s and the model’s own way give the pixels"
+        " that torchvision does, as the benchmark’s --resize; an attacked picture that was saved here is"
+        " taken as it is.",
+        rows=lambda: RESIZES,
         group="",
     )
 

@@ -25,7 +25,14 @@ from demo_core.ui.place import Refused, in_turn
 
 OF_AN_ATTACK = tuple(name for name in SETTINGS if name != "beside")  # which is the stage's alone
 OF_ALL_DEFENCES = tuple(name for name in OF_AN_ATTACK if name != "defense")
-OF_A_DEFENCE = ("labels", "seed", "model", "template", "defense")  # what a counterattack alone depends on
+OF_A_DEFENCE = (
+    "labels",
+    "seed",
+    "model",
+    "template",
+    "defense",
+    "resize",
+)  # what a counterattack alone depends on
 
 
 def _named(run: Run, probabilities) -> dict[str, float]:

@@ -154,7 +154,7 @@ def attack_before(visit: Visit) -> Iterator[Changes]:
         )
     if session.made_from != visit.made_from:
         raise InputError(
-            "The picture, model, labels or template changed since the attack: press Attack again."
+            "The picture, model, labels, template or resizing changed since the attack: press Attack again."
         )
     return session
 
@@ -179,8 +179,8 @@ def opening(visit: Visit) -> Session:
 def _still(scene: Scene, visit: Visit) -> bool:
     """Whether the controls still say what a run of the scene is begun with."""
     chosen = visit.chosen
-    said = (visit.title, chosen.model, chosen.template, list_labels(chosen.labels))
-    return said == (scene.picture, scene.model, scene.template, list_labels(scene.labels))
+    said = (visit.title, chosen.model, chosen.template, chosen.resize, list_labels(chosen.labels))
+    return said == (scene.picture, scene.model, scene.template, scene.resize, list_labels(scene.labels))
 
 
 def counterattack(visit: Visit) -> Iterator[Changes]:

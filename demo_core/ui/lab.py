@@ -85,7 +85,8 @@ def _seconds(visit: Visit, everyone: bool) -> float:
 def _link_there(scene: Scene) -> Iterator[Changes]:
     """The same for the run that a link asks for."""
     seconds = partial(seconds_of, scene)
-    return computed(choices.run_link, scene, seconds=seconds, refusals=visits.BAD_INPUT)
+    steps = computed(choices.run_link, scene, seconds=seconds, refusals=visits.BAD_INPUT)
+    return choices.kept_for_all(scene, steps)
 
 
 def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]]) -> Callable:
