@@ -126,6 +126,8 @@ def test_who_watches_sees_the_steps_and_changes_nothing(key, clip, photographs, 
         ("padding", 2, 0),
         ("dbd", 32, 0),
         ("agc", 33, 0),
+        ("tvss", 17, 0),
+        ("smoothing", 40, 0),
         ("shift", 9, 0),
     ],
 )

@@ -19,6 +19,8 @@ from demo_core.defenses.mac import MACConfig, mac, mac_signal
 from demo_core.defenses.padding import PaddingConfig, padding, padding_signal
 from demo_core.defenses.profile import Profile
 from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc, agreement, dbd, dbd_ungated
+from demo_core.defenses.smoothing import SmoothingConfig, smoothed
+from demo_core.defenses.subspace import TVSSConfig, tvss
 from demo_core.moments import Defending, exhausted
 
 # (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments that returns Defended
@@ -188,6 +190,23 @@ DEFENSES: dict[str, Defense] = {
         "The embedding turned towards the mean of 32 slants of the picture, and past it.",
         config=lambda profile: AGCConfig(),
         shifts=True,
+    ),
+    "tvss": Defense(
+        "T-VSS",
+        tvss,
+        "The embedding stepped along the few directions in which crops of the picture lie from it.",
+        config=lambda profile: TVSSConfig(),
+        shifts=True,
+        departs="16 crops of half to all of the area, as DBD’s; its authors take 64, of an area that is not"
+        " known here",
+    ),
+    "smoothing": Defense(
+        "Randomised smoothing",
+        smoothed,
+        "The answer that most of many noisy draws give, with a radius in which nothing can turn it.",
+        config=lambda profile: SmoothingConfig(),
+        departs="no model here was trained on noise, as its paper’s were; a majority answers where the paper"
+        " abstains",
     ),
     "shift": Defense(
         "Ours, in feature space",

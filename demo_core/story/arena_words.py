@@ -12,7 +12,7 @@ from demo_core.counterattack import Gate
 from demo_core.defenses import DEFENSES, Profile
 from demo_core.stand_in import label_features, stand_ins
 from demo_core.story.flips import Flip
-from demo_core.story.gate_words import part, reading_words
+from demo_core.story.gate_words import MEASURED, part, reading_words
 from demo_core.story.play import MOST_PASSES, Bout
 from demo_core.story.race import (
     CONTROL,
@@ -63,10 +63,16 @@ NOT_YET = {  # before a race; whether the run on the page has an attacked pictur
 BUTTON = "Run every defence on the attacked picture"
 
 
+_NO_GATE = "No gate: it acts on every picture."
+
+
 def gate_in_lane(bout: Bout, gate: Gate | None) -> str:
     """Whether a defence acted on the attacked picture, and by what."""
     if bout.reading is None:
-        return "Does nothing." if bout.key == CONTROL else "No gate: it acts on every picture."
+        return "Does nothing." if bout.key == CONTROL else _NO_GATE
+    if gate is None and bout.reading.signal in MEASURED:
+        name, _ = MEASURED[bout.reading.signal]
+        return f"{_NO_GATE[:-1]}; {name} {bout.reading.value:.2g}."
     by = reading_words(bout.reading, gate) if gate else bout.reading.signal
     acts = "Holds back" if bout.reading.weight < HARDLY else "Acts"
     if HARDLY <= bout.reading.weight <= 1 - HARDLY:
