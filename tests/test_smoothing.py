@@ -53,7 +53,7 @@ def test_only_votes_count_for_a_label_that_others_named():
 
 def test_no_certificate_reaches_beyond_where_the_answer_turns():
     """Half a sigma away from where the smoothed answer turns: certified, and by no more than that."""
-    config = SmoothingConfig(sigma=0.1, guesses=10, draws=2000)
+    config = SmoothingConfig(sigma=0.1, guesses=100, draws=2000)
     distance = 0.05
     pixels = torch.full((1, 3, SIDE, SIDE), 0.5)
     clip = half_space(0.5 - distance / math.sqrt(pixels.numel()))
