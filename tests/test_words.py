@@ -233,7 +233,7 @@ ROWS = {
         Reading(RANK, 3.0, 1.0),
         NO_GATE,
         "",
-        f"{NO_GATE} It moves no pixel: it looks at the picture 17 times. Crops of the picture pull its"
+        f"{NO_GATE} It moves no pixel: it looks at the picture 8 times. Crops of the picture pull its"
         " embedding in 3 directions, and it is moved along these.",
     ),
     "smoothing": (
@@ -269,7 +269,7 @@ def test_a_defence_in_words(key):
     start = attacked(clean(defense=key))
     run = fought(start, CAT, reading, 0 if not step else None)
     run = replace(
-        run, looks={"tte": 10, "dbd": 32, "agc": 33, "low_pass": 1, "tvss": 17, "smoothing": 40}.get(key)
+        run, looks={"tte": 10, "dbd": 32, "agc": 33, "low_pass": 1, "tvss": 8, "smoothing": 40}.get(key)
     )
     changes = {"rn": "random noise", "low_pass": "blur", "padding": "black border"}
     if not step and key in changes:

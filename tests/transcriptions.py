@@ -24,7 +24,6 @@ from demo_core.defenses import (
     Gate,
     MACConfig,
     OwnConfig,
-    TVSSConfig,
     augmented,
     look,
 )
@@ -39,7 +38,6 @@ MAC_SET = MACConfig(gate=Gate(CORRUPTION, 0.1, slope=20.0))
 PADDING_SET = PaddingConfig(gate=Gate(PADDING, 0.5, below=True))
 CSR_SET = CSRConfig(gate=Gate(LOW_PASS, 0.85, below=True))
 DBD_SET = DBDConfig(gate=Gate(AGREEMENT, 0.6))
-TVSS_SET = TVSSConfig(views=8)
 OWN_GATE = Gate(VIEW_DRIFT, 0.8)
 SHIFT_SET = ShiftConfig(OWN_GATE, looks=(4, 5), strength=2.5, calm=1.0)
 OWN_SET = OwnConfig(
@@ -47,7 +45,6 @@ OWN_SET = OwnConfig(
 )
 SETS = {
     "doc": DOC_SET, "mac": MAC_SET, "padding": PADDING_SET, "csr": CSR_SET, "dbd": DBD_SET,
-    "tvss": TVSS_SET,
     "shift": SHIFT_SET, "default": OWN_SET,
 }  # fmt: skip
 
@@ -233,7 +230,7 @@ def naive_agc(clip, x, words, die):
 
 def naive_tvss(clip, x, words, die):
     """With the optimiser itself, and the subspace from the residuals' second moments."""
-    views = [resized_crop(x[None], [die])[0] for _ in range(TVSS_SET.views)]
+    views = [resized_crop(x[None], [die])[0] for _ in range(8)]
     z, *crops = (F.normalize(clip.encode(each[None])[0], dim=0) for each in [x, *views])
     moments = sum(torch.outer(crop - z, crop - z) for crop in crops).double()
     energies, directions = torch.linalg.eigh(moments)
@@ -249,7 +246,8 @@ def naive_tvss(clip, x, words, die):
     loss = sum(-r * (p * p.log()).sum() for r, p in zip(reliable, chances)) / sum(reliable)
     loss.backward()
     optimiser.step()
-    return clip.logits((z + directions[:, :m] @ alpha)[None], words)[0]
+    moved = [clip.logits((c + directions[:, :m] @ alpha)[None], words)[0].softmax(0) for c in crops]
+    return (sum(r * p for r, p in zip(reliable, moved)) / sum(reliable)).log()
 
 
 def naive_smoothing(clip, x, words, die):

@@ -1,6 +1,13 @@
 """T-VSS, test-time visual subspace steering (arXiv 2606.23132): crops of a picture span the few directions in
 which its embedding gives way, and one step along these makes them all surer of their answers. It moves no
-pixel, and its gradient never enters the image tower."""
+pixel, and its gradient never enters the image tower.
+
+What was at hand of it leaves three things open. Which crops: here those of DBD, half to all of the area. How
+many: 64 there, with 8 to 16 nearly as good; here 8, which on 24 training photographs (clean, and PGD-10 at
+1/255 and 4/255) kept no less than 16, 32 or 64 did. What answers: the correction is shared, so here it moves
+every crop, and these answer together by their weights; z_0 + V_m alpha alone left the attacked pictures as
+the attacker left them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +18,7 @@ import torch.nn.functional as F
 
 from demo_core.ascent import Dice
 from demo_core.clip import ZeroShotCLIP
-from demo_core.defenses.averages import mean_of
+from demo_core.defenses.averages import log_mean, mean_of
 from demo_core.defenses.random_views import resized_crop
 from demo_core.defenses.shifts import stacked_logits, unit_features
 from demo_core.defenses.signals import RANK
@@ -25,7 +32,7 @@ class TVSSConfig:
     """views: random crops; energy: the share of the residuals' squared singular values that the subspace
     holds; rate: of the optimiser's one step; neighbours, temperature: of the weights of the crops."""
 
-    views: int = 16
+    views: int = 8
     energy: float = 0.9
     rate: float = 0.1
     neighbours: int = 5
@@ -56,16 +63,19 @@ def first_step(gradient: torch.Tensor, rate: float) -> torch.Tensor:
 
 
 def tvss_correction(
-    clip: ZeroShotCLIP, features: torch.Tensor, text: torch.Tensor, config: TVSSConfig
+    clip: ZeroShotCLIP,
+    features: torch.Tensor,
+    weights: torch.Tensor,
+    text: torch.Tensor,
+    config: TVSSConfig,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """T-VSS's correction [B,D] of the picture's unit feature, and its rank [B], from unit features
-    [1 + V,B,D] of the picture, item 0, and its crops; both are constants.
+    """T-VSS's shared correction [B,D] and its rank [B], both constants, from unit features [1 + V,B,D] of the
+    picture, item 0, and its crops, and the weights [V,B] of these.
 
     The correction is V_m alpha, V_m being the subspace of the residuals z_i - z_0 and alpha one optimiser
     step from 0 that lowers the weighted entropy of the answers at z_i + V_m alpha.
     """
     features = features.detach()
-    weights = crop_weights(features[1:], config.neighbours, config.temperature)
     with torch.enable_grad():
         leaf = features[1:].clone().requires_grad_(True)  # each is moved by the same, so their slopes add up
         log = stacked_logits(clip, leaf, text).log_softmax(-1)
@@ -75,8 +85,7 @@ def tvss_correction(
     corrections, ranks = [], []
     for residuals, along in zip((features[1:] - features[:1]).unbind(1), slope):
         directions = subspace(residuals, config.energy)
-        alpha = first_step(directions @ along, config.rate)
-        corrections.append(alpha @ directions)
+        corrections.append(first_step(directions @ along, config.rate) @ directions)
         ranks.append(len(directions))
     return torch.stack(corrections), torch.tensor(ranks, device=features.device).float()
 
@@ -88,10 +97,13 @@ def tvss(
     dice: Dice = None,
     config: TVSSConfig = TVSSConfig(),
 ) -> Defending:
-    """The picture is answered from z_0 + V_m alpha."""
-    views = torch.stack([pixels, *(resized_crop(pixels, dice) for _ in range(config.views))])
-    features = unit_features(clip, views)
-    correction, rank = tvss_correction(clip, features, text, config)
+    """The crops, each moved by V_m alpha, answer together, by their weights. Weights and correction count as
+    constants to one who differentiates; through the crops he does."""
+    views = torch.stack([resized_crop(pixels, dice) for _ in range(config.views)])
+    features = unit_features(clip, torch.cat([pixels[None], views]))
+    weights = crop_weights(features[1:].detach(), config.neighbours, config.temperature)
+    correction, rank = tvss_correction(clip, features, weights, text, config)
     yield Measured(RANK, rank, torch.ones_like(rank))
-    yield Looked(views, stacked_logits(clip, features, text))
-    return Defended(pixels, clip.logits(features[0] + correction, text), {RANK: rank})
+    logits = stacked_logits(clip, features[1:] + correction, text)
+    yield Looked(views, logits)
+    return Defended(pixels, log_mean(logits, weights), {RANK: rank})

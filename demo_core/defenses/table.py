@@ -194,11 +194,11 @@ DEFENSES: dict[str, Defense] = {
     "tvss": Defense(
         "T-VSS",
         tvss,
-        "The embedding stepped along the few directions in which crops of the picture lie from it.",
+        "Crops of the picture answer together, moved along the few directions in which they differ from it.",
         config=lambda profile: TVSSConfig(),
         shifts=True,
-        departs="16 crops of half to all of the area, as DBD’s; its authors take 64, of an area that is not"
-        " known here",
+        departs="8 crops of half to all of the area, which answer together; its authors take 64, and how"
+        " large they are and what answers was not at hand",
     ),
     "smoothing": Defense(
         "Randomised smoothing",
