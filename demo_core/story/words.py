@@ -7,7 +7,16 @@ import torch
 
 from demo_core.attacks import ATTACKS, Attack
 from demo_core.defenses import DEFENSES, TAU
-from demo_core.story.gate_words import GATES, SHIFTED, gate_words, in_percent, part, reading_words, told_apart
+from demo_core.story.gate_words import (
+    GATES,
+    SHIFTED,
+    gate_words,
+    in_percent,
+    measured,
+    part,
+    reading_words,
+    told_apart,
+)
 from demo_core.story.run import UNMOVED, Moment, Run
 
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
@@ -220,7 +229,8 @@ def fooled(run: Run) -> bool:
 def decided(run: Run, numbers: bool = True) -> str:
     """What the gate decided; numbers: with what it measured."""
     if run.gate is None or run.reading is None:
-        return " ".join(filter(None, ["This defence has no gate: it acts on every picture.", still(run)]))
+        said = ["This defence has no gate: it acts on every picture.", still(run), measured(run, numbers)]
+        return " ".join(filter(None, said))
     gate = gate_words(run.reading.signal)
     reason = f" ({reading_words(run.reading, run.gate)})" if numbers else ""
     rested = "The attack slipped past the test" if fooled(run) else "Looks clean"
