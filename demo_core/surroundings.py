@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -39,3 +40,15 @@ def provide() -> None:
             stream, "reconfigure"
         ):
             stream.reconfigure(errors="replace")
+
+
+def keep_large_blocks() -> bool:
+    """For programs that send many pictures at a time through a model on a CPU: memory that is free again
+    stays with the process. The C library of Linux gives blocks of more than 32 MiB back at once, and to get
+    them anew, page by page, takes about half as long again as what is computed in them. Whether it could be
+    asked for."""
+    if not sys.platform.startswith("linux"):
+        return False
+    threshold, trim, gibibyte = -3, -1, 2**30  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    return bool(mallopt and mallopt(threshold, gibibyte) and mallopt(trim, gibibyte))

@@ -1,4 +1,5 @@
 import ast
+import ctypes
 import io
 import os
 import pwd
@@ -71,3 +72,23 @@ def test_no_text_is_read_or_written_in_the_encoding_of_where_it_runs():
                 if "encoding" not in (keyword.arg for keyword in node.keywords):
                     found.append(f"{path.name}:{node.lineno}")
     assert not found
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+def test_a_program_that_asks_for_it_keeps_large_blocks_and_gets_no_page_of_them_twice():
+    program = (
+        "import resource, sys\n"
+        "from demo_core.surroundings import keep_large_blocks\n"
+        "if 'keep' in sys.argv: assert keep_large_blocks()\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "def blocks():\n"
+        "    before = faults()\n"
+        "    for _ in range(8): bytearray(64 * 2**20)[:] = b'1' * (64 * 2**20)\n"
+        "    return faults() - before\n"
+        "blocks(); print(blocks())\n"
+    )
+    usual, kept = (
+        int(subprocess.run([sys.executable, "-c", program, *how], **TOLD, check=True).stdout)
+        for how in ((), ("keep",))
+    )
+    assert kept < usual / 10

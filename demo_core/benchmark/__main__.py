@@ -51,10 +51,12 @@ from demo_core.models import (
     surrogate_of,
 )
 from demo_core.resizes import resize_for
+from demo_core.surroundings import keep_large_blocks
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run, or report, what the arguments say; ends with one sentence where that cannot be."""
+    keep_large_blocks()
     try:
         args = parser(__doc__).parse_args(argv)
         args.model = named_model(args) or DEFAULT_MODEL
