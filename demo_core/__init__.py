@@ -32,8 +32,9 @@ benchmark       many pictures: trials; folders, official (the classes), parts, t
                 layouts (as they lie on disks); datasets, prompts, piles; records (SQLite), run, answers (the
                 same, picture by picture), checks (signs of masked gradients), summary (all numbers of a
                 report), report (as text), page and gallery (as HTML, with the pictures behind each figure),
-                charts, files; departures (from the paper), pace (how long it takes), the command line (its
-                options in a file of their own); recipes: the paper's own table
+                charts, files; departures (from the paper), certify (what smoothing proves), pace (how long
+                it takes), the command line (its options in a file of their own); recipes: the paper's own
+                table
 calibrate       photographs, clean and attacked, on a model of one's own: its study
 ui              the page: layout lays it out, lab wires it; visits (what comes with a click), handlers (what
                 buttons do), choices (what choosing does), arena and suspicion answer it; stage.js

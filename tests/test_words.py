@@ -234,8 +234,8 @@ ROWS = {
         Reading(RANK, 3.0, 1.0),
         NO_GATE,
         "",
-        f"{NO_GATE} It moves no pixel: it looks at the picture 8 times. Crops of the picture pull its"
-        " embedding in 3 directions, and it is moved along these.",
+        f"{NO_GATE} It moves no pixel: it looks at the picture 8 times. Its crops differ from the"
+        " picture in 3 directions, and are moved along these.",
     ),
     "smoothing": (
         Reading(CERTIFIED, 0.043, 1.0),

@@ -100,9 +100,11 @@ def _certificate(run: Run, radius: float, numbers: bool) -> str:
 
 
 def _rank(run: Run, rank: float, numbers: bool) -> str:
-    """In how many directions crops pull an embedding."""
+    """In how many directions crops differ from the picture."""
     few = f"{rank:.0f} direction{'s' * (rank != 1)}" if numbers else "a few directions"
-    return f"Crops of the picture pull its embedding in {few}, and it is moved along these."
+    return (
+        f"Its crops differ from the picture in {few}, and are moved along {'it' if rank == 1 else 'these'}."
+    )
 
 
 # What rows without a gate measure: in short, and (run, value, numbers) -> a sentence, numbers: with them.

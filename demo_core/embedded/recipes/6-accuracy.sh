@@ -22,7 +22,7 @@ judge() {
 }
 
 predicted="clean pgd@1+predicted pgd@4+predicted"
-every="none rn low_pass padding tte anti_adversary hedge ttc doc mac csr dbd agc shift default"
+every="none rn low_pass padding tte anti_adversary hedge ttc doc mac csr dbd agc tvss smoothing shift default"
 for model in photo photo-fare; do
     # shellcheck disable=SC2086  # the defences are words
     judge "$model" 300 ImageNet "$predicted pgd@1 pgd@4" $every
