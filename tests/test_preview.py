@@ -37,7 +37,7 @@ def test_the_page_has_a_photograph_before_any_script_is_there():
     for found in (cat, lion):
         head, body = found.split("</head>")
         assert 'crossorigin media="print" onload="this.media=' in head and sheet not in found
-        assert head.count('url("data:image/webp;base64,') == 1 and len(found) < 20_000
+        assert head.count('url("data:image/webp;base64,') == 1 and len(found) < 40_000
         assert re.match(r'<body style="x"><div id="soon">.*</div><gradio-app></gradio-app>', body)
     assert cat != lion and cat == soon.with_soon(page, "picture=nobody").decode()
     assert soon.with_soon(page, "view=benchmark") == page

@@ -84,22 +84,23 @@ def test_a_picture_that_is_taken_away_at_once_stays_away(tabs, tmp_path):
     expect(take).to_have_count(0)
     expect(tab.locator(".note")).to_contain_text("An earlier run")
     tab.locator("#photo input[type=file]").set_input_files(tmp_path / "mine.png")  # the same once more
-    expect(tab.locator("#photo img")).to_have_attribute("src", re.compile(r"/image\.png$"))
+    copy = re.compile(r"/image\.png$")
+    expect(tab.locator("#photo img")).to_have_attribute("src", copy, timeout=PATIENCE)
     tab.close()
 
 
 def test_a_picture_of_the_camera_is_a_picture_of_ones_own(tabs):
-    """It is not the example any more that was there before, whose right label is known."""
+    """It opens its labels, as an upload does; who says that the first answer is wrong sees that he did."""
     tab = tabs()
+    expect(tab.locator("#labels textarea")).to_be_hidden()
     tab.locator("#photo").get_by_role("button", name="Remove Image").click()
     tab.locator("#photo").get_by_label("Capture from camera").click()
     tab.get_by_text("Click to Access Webcam").click()
     tab.get_by_label("capture photo").click()
-    expect(tab.locator("#photo img")).to_have_attribute("src", re.compile(r"/image\.png$"))
+    expect(tab.locator("#labels textarea")).to_be_visible(timeout=PATIENCE)
     tab.locator("#both").click()
-    expect(tab.locator(".asks")).to_be_visible()
     tab.locator(".asks [data-right=no]").click()
-    expect(tab.locator(".asks [data-right=no]")).to_have_attribute("aria-pressed", "true")
+    expect(tab.locator(".asks [data-right=no]")).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
     expect(tab.locator(".asks [data-right=yes]")).to_have_attribute("aria-pressed", "false")
     tab.close()
 
@@ -108,14 +109,14 @@ def test_an_example_keeps_the_defence_and_a_setting_ends_its_preset(tabs):
     tab = tabs()
     tab.locator("#defense input").click()
     tab.get_by_role("option", name="TTE", exact=True).click()
-    expect(tab.locator("#preset input")).to_have_value("")
+    expect(tab.locator("#preset input")).to_have_value("", timeout=PATIENCE)
     expect(tab.locator("#preset")).to_contain_text(NO_PRESET)
     tab.locator("#examples button[data-title=lion]").click()
-    expect(tab.locator(".note")).to_contain_text("ms a step")  # made for it
+    expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)  # made for it
     expect(tab.locator("#defense input")).to_have_value("TTE")
     tab.get_by_role("tab", name="Arena", exact=True).click()
-    expect(tab.locator("#arena-knows")).to_contain_text("with PGD, as the run above was")
+    expect(tab.locator("#arena-knows")).to_contain_text("with PGD, as the run above was", timeout=PATIENCE)
     tab.locator("#preset input").click()
     tab.get_by_role("option", name="A strong attack").click()
-    expect(tab.locator("#arena-knows")).to_contain_text(arena_words.COST_UNKNOWN)
+    expect(tab.locator("#arena-knows")).to_contain_text(arena_words.COST_UNKNOWN, timeout=PATIENCE)
     tab.close()
