@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import os
 import signal
 
 from demo_core.device import DeviceError, chosen
-from demo_core.models import CHECKPOINT_VARIABLE, DEFAULT_MODEL, ModelUnavailable, add_checkpoint
+from demo_core.models import DEFAULT_MODEL, ModelUnavailable, add_model_options, named_model
 from demo_core.ui import address, lab, theme, uploads, visits
 from demo_core.ui.host import HOST, chosen_by_host
 
@@ -16,20 +15,10 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(
         description="The demo. Where it listens is told to Gradio by its own variables."
     )
-    options.add_argument(
-        "--checkpoint",
-        default=os.environ.get(CHECKPOINT_VARIABLE),
-        help="a file with a fine-tuned image tower, to be offered beside the models of the table"
-        f" (default: ${CHECKPOINT_VARIABLE})",
-    )
-    options.add_argument(
-        "--model", help="the model that it was fine-tuned from, where its shapes do not say so"
-    )
+    add_model_options(options)
     given = options.parse_args()
     try:
-        if given.checkpoint:
-            add_checkpoint(given.checkpoint, given.model)
-        hosted = chosen_by_host()
+        hosted = named_model(given) or chosen_by_host()
         print(chosen(), flush=True)
     except (ModelUnavailable, DeviceError) as refused:
         raise SystemExit(str(refused)) from None

@@ -24,8 +24,8 @@ story           one picture: settings, play, run (a snapshot a step), words, dep
                 in symbols), axes, scenes (the presets, and links), race (the arena: who stands, in which
                 order), flips (the smallest eps), seeds (the same with other seeds), suspicion (is a picture
                 attacked?), trust (which gates can be trusted on a model), suggest (what it could be), strips
-                (embeddings to look at), summary (settings in short), reel (the frames that the page plays;
-                the finished runs in assets/runs), figures from the numbers that the page draws, takeaway (a
+                (embeddings to look at), summary (settings in short), reel (the frames that the page plays),
+                finished (the runs in assets/runs), figures from the numbers that the page draws, takeaway (a
                 run as files), lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials; folders, official (the classes), parts, trees, shards, parquets,
@@ -37,8 +37,9 @@ benchmark       many pictures: trials; folders, official (the classes), parts, t
 calibrate       photographs, clean and attacked, on a model of one's own: its study
 ui              the page: layout lays it out, lab wires it; visits (what comes with a click), handlers (what
                 buttons do), choices (what choosing does), arena and suspicion answer it; stage.js
-                plays a reel, in the page or in a file of its own (files), threshold.js moves its gate, and
-                shelf.js keeps the last ones; api serves programs, bench is the hidden tab. place: whose turn
+                plays a reel, in the page or in a file of its own (files), with frames.js, pictures.js and
+                plots.js; guide.js leads through it, threshold.js moves its gate, and shelf.js keeps the last
+                ones; api serves programs, bench is the hidden tab. place: whose turn
                 it is to compute;  lent: work on a GPU that is lent;  host: the model that a host chose for
                 all;  desks: what is kept of each visitor between two clicks;  inputs: what comes in, as it
                 was sent;  uploads: files, headers;  preview: what a link shows elsewhere;  soon: what stands

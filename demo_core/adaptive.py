@@ -119,6 +119,11 @@ class Attacker:
         judged = self.row.rerolls(DRAWS) * self._counted(THROUGH, gradient=False).total
         return steps * each.total + judged + (each.forward if way == GATE else 0)
 
+    @property
+    def answer(self) -> int:
+        """The most passes, forward and backward together, of one answer of the row."""
+        return self._counted(THROUGH, gradient=False).total
+
     def run(
         self,
         craft: Craft,

@@ -46,9 +46,22 @@ def uniform(
     dice: one generator for the whole batch, or one for each of its B pictures: then what a picture gets does
     not depend on the batch that it is in.
     """
+    return _drawn(shape, dice, lambda empty, die: empty.uniform_(low, high, generator=die))
+
+
+def gaussian(shape: torch.Size | Sequence[int], dice: Dice = None) -> torch.Tensor:
+    """Numbers [B,...] of the standard normal distribution, drawn in the same way."""
+    return _drawn(shape, dice, lambda empty, die: empty.normal_(generator=die))
+
+
+def _drawn(
+    shape: torch.Size | Sequence[int],
+    dice: Dice,
+    fill: Callable[[torch.Tensor, torch.Generator | None], torch.Tensor],
+) -> torch.Tensor:
     if isinstance(dice, Sequence):
-        return torch.stack([torch.empty(tuple(shape)[1:]).uniform_(low, high, generator=die) for die in dice])
-    return torch.empty(tuple(shape)).uniform_(low, high, generator=dice)
+        return torch.stack([fill(torch.empty(tuple(shape)[1:]), die) for die in dice])
+    return fill(torch.empty(tuple(shape)), dice)
 
 
 def random_start(pixels: torch.Tensor, eps: float, dice: Dice = None) -> torch.Tensor:

@@ -3,12 +3,12 @@ and attacked.
 
     python -m demo_core.calibrate --model vit-b-32 --pictures folder
 
-Writes study.json and study.svg into the model's folder in the cache ($CLIP_CACHE_DIR); from its next start on
-the page draws what was measured behind each run, and says which gates can be trusted on this model. Nothing
-is trained and no threshold is moved. The attacks are PGD from the model's own prediction, so that no true
-label leaks. False stability (Xing et al., CVPR 2025) is an AUC near 1: attacked pictures drift less under
-noise than clean ones. Beside every AUC stands the attack's eps over the median flip eps: how far past the
-decision boundary the attack may go.
+Writes study.json and study.svg into the model's folder in the cache ($CLIP_CACHE_DIR); from then on the page,
+also one that runs already, draws what was measured behind each run, and says which gates can be trusted on
+this model. Nothing is trained and no threshold is moved. The attacks are PGD from the model's own prediction,
+so that no true label leaks. False stability (Xing et al., CVPR 2025) is an AUC near 1: attacked pictures
+drift less under noise than clean ones. Beside every AUC stands the attack's eps over the median flip eps: how
+far past the decision boundary the attack may go.
 """
 
 from __future__ import annotations
@@ -224,10 +224,7 @@ def _arguments() -> argparse.Namespace:
         "--pictures", type=Path, help="a folder of photographs; else those that come with the demo"
     )
     parser.add_argument("--limit", type=int, default=40, help="at most so many (default: %(default)s)")
-    given = parser.parse_args()
-    if not given.model and not given.checkpoint:
-        parser.error("name a model with --model, or a file with --checkpoint")
-    return given
+    return parser.parse_args()
 
 
 def calibrate(key: str, paths: Iterable[str | Path]) -> Study:
@@ -257,7 +254,8 @@ def main() -> None:
     given = _arguments()
     try:
         key = named_model(given)
-        assert key is not None  # the options were looked at
+        if key is None:
+            raise ModelUnavailable("Name a model with --model, or a file with --checkpoint.")
         paths = _readable(given.pictures, given.limit) if given.pictures else example_pictures()
         found = calibrate(key, paths)
     except LayoutError as error:

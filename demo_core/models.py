@@ -141,13 +141,15 @@ def cache_of(key: str) -> Path:
     return home / f"{key}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
 
-def kept_in_cache(key: str, name: str) -> Path:
-    """Where a file of this name can be written in a model's cache. Raises ModelUnavailable where none can."""
+def keep_in_cache(key: str, name: str, content: bytes) -> Path:
+    """Write a file of this name into a model's cache, in one moment, for a running page may be reading it.
+    Says where. Raises ModelUnavailable where nothing can be written."""
     path = cache_of(key) / name
+    coming = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(path.parent, os.W_OK):
-            raise PermissionError
+        coming.write_bytes(content)
+        coming.replace(path)
     except OSError as error:
         raise ModelUnavailable(
             f"Nothing can be kept in {path.parent}: name a folder that can be written in {CACHE_VARIABLE}."
@@ -216,17 +218,34 @@ def add_checkpoint(path: str | Path, base: str | None = None) -> str:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model and --checkpoint, for `named_model`."""
-    parser.add_argument("--model", choices=[key for key in MODELS if key != CHECKPOINT], help="of the table")
+    """--model and --checkpoint, for `named_model`: the same for every command."""
     parser.add_argument(
-        "--checkpoint", help="a fine-tuned image tower instead; --model says from which it is, where need be"
+        "--model",
+        choices=list(dict.fromkeys((*MODELS, CHECKPOINT))),
+        help=f"a model of the table, in which “{CHECKPOINT}” is the one that ${CHECKPOINT_VARIABLE} names;"
+        " with --checkpoint, the one that was fine-tuned (default: the first that has its shapes)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="a file with a fine-tuned image tower, to take in place of the model’s"
+        f" (and of ${CHECKPOINT_VARIABLE}’s)",
     )
 
 
 def named_model(given: argparse.Namespace) -> str | None:
-    """The key of the model that these options name, a checkpoint among the table's from now on; None where
-    they name none. Raises ModelUnavailable."""
-    return add_checkpoint(given.checkpoint, given.model) if given.checkpoint else given.model
+    """The key of the model that these options name, None where they name none; a checkpoint that they or
+    $CLIP_CHECKPOINT name is in the table from now on. Raises ModelUnavailable."""
+    if given.checkpoint:
+        return add_checkpoint(given.checkpoint, given.model)
+    if host_s := os.environ.get(CHECKPOINT_VARIABLE):
+        add_checkpoint(host_s)
+    if given.model == CHECKPOINT and not host_s:
+        raise ModelUnavailable(
+            f"No checkpoint is named: say where its file lies by --checkpoint or in {CHECKPOINT_VARIABLE}."
+        )
+    model: str | None = given.model
+    return model
 
 
 def _unlike(key: str, tower: dict[str, torch.Tensor]) -> str:
@@ -245,21 +264,29 @@ def surrogate_of(key: str) -> str:
     return next(other for other, row in MODELS.items() if row.embedded and other != key)
 
 
-@lru_cache
 def study_of(key: str) -> Study | None:
     """The study of a model of the table, where one was made: on this host (`python -m demo_core.calibrate`),
-    or that which comes with the model."""
+    or that which comes with the model. The same object as long as its file is the same."""
     paths = (folder / STUDY_FILE for folder in (cache_of(key), folder_of(key)))
     path = next((path for path in paths if path.exists()), None)
-    return Study.read(path) if path else None
+    return _study_in(path, written(path)) if path else None
+
+
+@lru_cache(maxsize=64)
+def _study_in(path: Path, as_written: tuple[int, int]) -> Study:
+    return Study.read(path)
+
+
+def written(path: Path) -> tuple[int, int]:
+    """By which a file that was read is told from one that was written anew."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def keep_study(key: str, study: Study) -> Path:
-    """Keep a study where `study_of` finds it from now on, and say where. Raises ModelUnavailable where
-    nothing can be written."""
-    study.write(path := kept_in_cache(key, STUDY_FILE))
-    study_of.cache_clear()
-    return path
+    """Keep a study where `study_of` finds it from now on, also in a page that runs already, and say where.
+    Raises ModelUnavailable where nothing can be written."""
+    return keep_in_cache(key, STUDY_FILE, study.text().encode())
 
 
 @lru_cache

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from gradio_client import Client, handle_file
@@ -376,7 +377,7 @@ def test_whatever_is_sent_gets_a_sentence(server, tmp_path, capfd, picture, chan
 
 def test_too_few_values_and_no_such_function_are_said(server):
     answered, said = hostile.call(server.rstrip("/"), "attack", [None])
-    assert not answered and "1 values came and 14 are needed" in said
+    assert not answered and "1 values came and 15 are needed" in said
     body = json.dumps({"data": [], "fn_index": 9999, "session_hash": "somebody"}).encode()
     request = urllib.request.Request(
         f"{server}gradio_api/queue/join", body, {"Content-Type": "application/json"}
@@ -384,6 +385,15 @@ def test_too_few_values_and_no_such_function_are_said(server):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=30)
     assert refused.value.code == 404 and "no such function" in refused.value.read().decode()
+
+
+@pytest.mark.parametrize("missing", [KeyError("photo"), KeyError(3), KeyError()])
+def test_another_key_that_is_missing_is_a_fault_and_no_wrong_address(missing):
+    """3: a function that the page has."""
+    asked = SimpleNamespace(app=SimpleNamespace(get_blocks=lambda: SimpleNamespace(fns={3: None})))
+    with pytest.raises(KeyError):
+        theme._not_there(asked, missing)
+    assert theme._not_there(asked, KeyError(4)).status_code == 404
 
 
 def test_labels_may_come_as_a_list(server):
@@ -409,6 +419,7 @@ def test_endpoints_are_documented(client):
         "model",
         "template",
         "defense",
+        "resize",
     ]
 
 

@@ -24,9 +24,7 @@ KEY = "vit-b-32"
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path) -> Path:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    study_of.cache_clear()
-    yield tmp_path / "cache"
-    study_of.cache_clear()
+    return tmp_path / "cache"
 
 
 @pytest.fixture

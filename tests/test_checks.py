@@ -5,7 +5,7 @@ import pytest
 
 from demo_core.benchmark.answers import answers_of
 from demo_core.benchmark.checks import CHECKS, checked, findings
-from demo_core.benchmark.report import marks
+from demo_core.benchmark.report import marks, shipped
 from demo_core.benchmark.trials import SUITES, BenchmarkError, Trial, read_trials
 from demo_core.defenses import DEFENSES
 
@@ -109,8 +109,8 @@ def test_the_suites_are_attacks_and_hold_what_the_checks_need():
 
 
 @pytest.mark.parametrize("key", ["photo", "photo-fare"])
-def test_every_row_of_a_model_in_the_box_wears_its_mark(key):
+def test_every_row_that_was_recorded_of_a_model_in_the_box_wears_its_mark(key):
     found = marks(key)
-    assert set(found) == set(DEFENSES)
+    assert set(found) == set(shipped(key)["defense"]) <= set(DEFENSES) and len(found) > 10
     assert "right more often than on clean pictures" in found["dbd"].mark and "ImageNet" in found["dbd"].mark
     assert marks("vit-b-32") == {}

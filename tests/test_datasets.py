@@ -19,12 +19,13 @@ from torchvision import transforms
 from demo_core.benchmark import piles
 from demo_core.benchmark.datasets import DATASETS, OWN, PAPERS, plain
 from demo_core.benchmark.official import SATELLITE
-from demo_core.benchmark.piles import DatasetUnavailable, Resize, fitted, pile_of
+from demo_core.benchmark.piles import DatasetUnavailable, pile_of
 from demo_core.benchmark.records import settings_of
 from demo_core.benchmark.report import said_of
 from demo_core.benchmark.run import Plan, Setup, open_records
 from demo_core.benchmark.trials import Trial
 from demo_core.pictures import open_picture
+from demo_core.resizes import Resize, fitted
 
 
 def picture(path: Path, side: int = 40, colour: int = 100) -> None:

@@ -28,6 +28,7 @@ from demo_core.defenses import (
     transformed,
     ttc,
 )
+from demo_core.defenses.subspace import crop_weights
 from demo_core.labels import DEFAULT_TEMPLATE, PRESETS
 from demo_core.models import profile_of
 from demo_core.moments import Moved, exhausted, watched
@@ -126,6 +127,8 @@ def test_who_watches_sees_the_steps_and_changes_nothing(key, clip, photographs, 
         ("padding", 2, 0),
         ("dbd", 32, 0),
         ("agc", 33, 0),
+        ("tvss", 9, 0),
+        ("smoothing", 40, 0),
         ("shift", 9, 0),
     ],
 )
@@ -199,6 +202,17 @@ def test_against_a_transcription_of_the_equations(key, small):
         torch.testing.assert_close(
             found[i], NAIVE[key](clip, x, words, dice(3)[i]).detach(), atol=2e-3, rtol=1e-3
         )
+
+
+def test_a_crop_counts_as_much_as_others_lie_near_it():
+    """By hand; nothing counts that a crop is near itself."""
+    views = F.normalize(torch.randn(7, 2, 4, generator=torch.Generator().manual_seed(0)), dim=-1)
+    found = crop_weights(views, 2, 0.05)
+    for picture in range(2):
+        likeness = views[:, picture] @ views[:, picture].T
+        near = [sorted(row.tolist(), reverse=True)[1:3] for row in likeness]
+        wanted = torch.tensor([sum(two) / 2 / 0.05 for two in near]).softmax(0)
+        torch.testing.assert_close(found[:, picture], wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_an_unrolled_counterattack_has_the_gradient_of_its_steps(small):

@@ -10,8 +10,9 @@ from demo_core.counterattack import TAU, step_weights
 from demo_core.defenses import DEFENSES
 from demo_core.story import Reading, words
 from demo_core.story.depths import DEPTHS, EVERYONE, PAPER, USUAL
+from demo_core.story.finished import stored
 from demo_core.story.page_words import PAGE_WORDS
-from demo_core.story.reel import frames, reel, stored
+from demo_core.story.reel import frames, reel
 from demo_core.story.scenes import SCENES
 from tests.test_words import CAT, DOG, HIGH, LION, LOW, attacked, clean, fought, moment
 

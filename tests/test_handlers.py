@@ -76,10 +76,8 @@ def test_a_missing_photograph_has_no_finished_run(monkeypatch, tmp_path):
     scene = SCENES[FIRST].scene
     gone = replace(scene.example, path=str(tmp_path / "gone.png"))
     monkeypatch.setattr(type(scene), "example", property(lambda self: gone))
-    choices.stored.cache_clear()
     assert choices.stored(scene) is None
     assert "stage" not in choices.open_scene(scene)
-    choices.stored.cache_clear()
 
 
 def test_what_is_computed_ends_where_nobody_asks_on(monkeypatch):
@@ -281,7 +279,9 @@ def test_no_mark_is_drawn_beyond_the_slider(said):
     assert "falls at 23/255, stands at 16/255" in marks and marks.count("<b ") == 2
     assert 'class="stands" style="width:100.0%"' in marks and 'class="falls" style' not in marks
     after(visits.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
-    assert said == ["The picture, model, labels or template changed since the attack: press Attack again."]
+    assert said == [
+        "The picture, model, labels, template or resizing changed since the attack: press Attack again."
+    ]
 
 
 def test_the_stage_hears_whether_its_run_is_of_what_is_chosen():

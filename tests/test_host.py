@@ -2,17 +2,30 @@
 
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
-from demo_core.models import CACHE_VARIABLE, DEFAULT_MODEL, MODELS, ModelUnavailable, cache_of
+from demo_core.models import (
+    CACHE_VARIABLE,
+    DEFAULT_MODEL,
+    MODELS,
+    ModelUnavailable,
+    cache_of,
+    keep_in_cache,
+    keep_study,
+    study_of,
+)
+from demo_core.pictures import open_picture
+from demo_core.resizes import photo_for
 from demo_core.shelf import Shelf
-from demo_core.story import reel
+from demo_core.story import finished
 from demo_core.story.page_words import CHOSEN_ON_ANOTHER, FINISHED_HERE
-from demo_core.story.scenes import FIRST, SCENES, on_model
-from demo_core.ui import choices, handlers, host, visits
+from demo_core.story.reel import photo_url
+from demo_core.story.scenes import FIRST, SCENES, on_model, scene_of
+from demo_core.ui import choices, handlers, host, lab, visits
 from demo_core.ui.host import Host, chosen_by_host
-from tests.test_handlers import visit
+from tests.test_handlers import after, visit
 
 KEY = "vit-b-32"
 SCENE = on_model(SCENES[FIRST].scene, KEY)
@@ -26,25 +39,23 @@ def here(monkeypatch, tmp_path) -> Host:
     for module in (handlers, choices):
         monkeypatch.setattr(module, "HOST", own)
     monkeypatch.setattr(visits.gr, "Warning", lambda message, **_: None)
-    reel.stored.cache_clear()
-    yield own
-    reel.stored.cache_clear()
+    return own
 
 
 def test_the_command_makes_the_runs_of_another_model_in_its_cache(monkeypatch, clip, capsys, here):
-    monkeypatch.setattr(reel, "load", lambda key: clip)
-    monkeypatch.setattr(reel, "SCENES", {key: SCENES[key] for key in (FIRST, "control")})
-    monkeypatch.setattr(reel, "EXAMPLES", ())
-    before = {path.name: path.stat().st_mtime_ns for path in reel.FOLDER.iterdir()}
-    monkeypatch.setattr(sys, "argv", ["reel", "--model", KEY])
-    reel.main()
+    monkeypatch.setattr(finished, "load", lambda key: clip)
+    monkeypatch.setattr(finished, "SCENES", {key: SCENES[key] for key in (FIRST, "control")})
+    monkeypatch.setattr(finished, "EXAMPLES", ())
+    before = {path.name: path.stat().st_mtime_ns for path in finished.FOLDER.iterdir()}
+    monkeypatch.setattr(sys, "argv", ["finished", "--model", KEY])
+    finished.main()
     assert f"preset-{FIRST}: " in capsys.readouterr().out
     assert {path.name for path in (cache_of(KEY) / "runs").iterdir()} == {
         f"preset-{FIRST}.json.gz",
         "preset-control.json.gz",
     }
-    assert before == {path.name: path.stat().st_mtime_ns for path in reel.FOLDER.iterdir()}
-    found = reel.stored(SCENE)
+    assert before == {path.name: path.stat().st_mtime_ns for path in finished.FOLDER.iterdir()}
+    found = finished.stored(SCENE)
     assert found["verdict"]["note"] == FINISHED_HERE and found["done"] and not found["live"]
     here.key = KEY
     assert choices.open_link("")["stage"]["frames"] == found["frames"]
@@ -77,6 +88,55 @@ def test_a_run_that_nobody_has_made_is_made_for_the_visitor(here):
     assert choices.open_link("")["pending"] == SCENE.query()
 
 
+def test_where_a_gpu_is_lent_the_first_visitor_s_run_is_what_the_page_opens_on_for_the_next(
+    monkeypatch, clip, here
+):
+    """There the host's model comes without a run of its own."""
+    monkeypatch.setattr(host, "IS_LENT", True)
+    monkeypatch.setattr(visits, "model", lambda key: clip)
+    here.bring(KEY, Shelf(lambda key: clip, lambda key: 0.1, lambda: 9.0)).join(60)
+    assert choices.open_link("")["pending"] == SCENE.query()
+    stopped = visits.told(lab._link_there, SCENE)
+    next(stopped)
+    stopped.close()
+    assert finished.stored(SCENE) is None
+    last = after(visits.told(lab._link_there, SCENE))
+    opened = choices.open_link("")
+    assert "pending" not in opened and opened["stage"]["verdict"]["text"] == last["stage"]["verdict"]["text"]
+    lion = on_model(scene_of("lion", steps=2), KEY)  # of which no finished run is kept
+    after(visits.told(lab._link_there, lion))
+    assert {path.name for path in (cache_of(KEY) / "runs").iterdir()} == {f"preset-{FIRST}.json.gz"}
+
+
+def test_a_running_page_finds_what_a_command_has_made_anew(clip, here):
+    here.key = KEY
+    finished.store(SCENE, finished.made(replace(SCENE, eps=0.0), clip))
+    before = choices.open_link("")["stage"]
+    finished.store(SCENE, finished.made(SCENE, clip))  # as another process would, the page is told nothing
+    assert choices.open_link("")["stage"]["frames"] != before["frames"]
+
+
+def test_a_running_page_finds_what_a_command_has_measured(here):
+    assert {"gate", "views"}.isdisjoint(choices.open_link(""))
+    anew = replace(study_of(DEFAULT_MODEL), pictures=12345)
+    keep_study(DEFAULT_MODEL, anew)
+    assert "On 12345 photographs" in choices.open_link("")["gate"]
+
+
+def test_runs_of_pictures_resized_otherwise_are_kept_with_their_picture(monkeypatch, clip):
+    monkeypatch.setattr(finished, "load", lambda key: clip)
+    monkeypatch.setattr(finished, "SCENES", {FIRST: SCENES[FIRST]})
+    monkeypatch.setattr(finished, "EXAMPLES", ())
+    monkeypatch.setattr(sys, "argv", ["finished", "--resize", "paper"])
+    scene = replace(SCENES[FIRST].scene, resize="paper")
+    assert finished.stored(scene) is None
+    finished.main()
+    found, usual = finished.stored(scene), finished.stored(SCENES[FIRST].scene)
+    assert found["photo"] == photo_url(photo_for(clip, open_picture(scene.example.path), "paper"))
+    assert found["photo"] != usual["photo"] and found["verdict"]["note"] == FINISHED_HERE
+    assert choices.open_link(scene.query())["stage"]["frames"] == found["frames"]
+
+
 def test_a_model_that_cannot_be_had_leaves_the_box_s_and_is_told(here, capsys):
     def missing(key: str):
         raise ModelUnavailable("It is not here: go online.")
@@ -98,4 +158,4 @@ def test_a_cache_that_cannot_be_written_is_said(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     with pytest.raises(ModelUnavailable, match="can be written in CLIP_CACHE_DIR.$"):
-        reel.kept_in_cache(KEY, "study.json")
+        keep_in_cache(KEY, "study.json", b"{}")

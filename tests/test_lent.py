@@ -92,7 +92,7 @@ def test_bad_input_comes_back_as_its_sentence(space):
 
 
 def test_an_endpoint_answers_where_its_gpu_is_lent(space):
-    values = ("tabby cat\ndog", 0, "photo", "", "none")
+    values = ("tabby cat\ndog", 0, "photo", "", "none", "paper")
     calls = api.endpoint(api.counterattack, api.OF_A_DEFENCE, 2)
     request = SimpleNamespace(session_hash="me")
     *_, (report, picture) = one_by_one(calls(visit().photo, *values, None, request))
@@ -104,10 +104,8 @@ def test_a_model_is_measured_where_its_gpu_is_lent(space, monkeypatch, tmp_path,
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(visits, "model", lambda key: clip)
     monkeypatch.setattr(trust, "example_pictures", lambda: [e.path for e in EXAMPLES[:2]])
-    study_of.cache_clear()
     assert "as published" in after(visits.told(trust.measure, "vit-b-32"))["gate"]
     assert asked == [LONGEST] and study_of("vit-b-32").pictures == 2
-    study_of.cache_clear()
 
 
 def test_each_tensor_crosses_once():

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from demo_core.story.finished import stored
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
-from demo_core.story.reel import stored
 from demo_core.story.scenes import SCENES, Scene
 from demo_core.story.seed_words import BUTTON
 from demo_core.ui.render import lesson_html

@@ -19,7 +19,8 @@ from demo_core.benchmark.tables import table
 from demo_core.defenses import DEFENSES, TAU
 from demo_core.models import profile_of, study_of
 from demo_core.story.axes import signal_axes, ticks
-from demo_core.story.reel import made, path_map
+from demo_core.story.finished import made
+from demo_core.story.reel import path_map
 from demo_core.story.run_figure import run_figure
 from demo_core.story.scenes import scene_of
 from demo_core.story.views_figure import views_figure
@@ -79,7 +80,7 @@ def test_the_page_s_own_colour_and_words(draw):
 
 def test_the_program_and_its_files_do_not_draw_where_they_only_count():
     """Whoever tells a run needs no matplotlib: figures know of the story, and not the other way round."""
-    code = "import sys, demo_core.story.reel"
+    code = "import sys, demo_core.story.finished"
     code += "; print(*(name in sys.modules for name in ('matplotlib', 'demo_core.plots')))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["False", "False"]

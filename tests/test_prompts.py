@@ -10,7 +10,7 @@ import torch
 from demo_core.benchmark import __main__ as cli
 from demo_core.benchmark.datasets import DATASETS, PAPERS
 from demo_core.benchmark.official import classes
-from demo_core.benchmark.piles import WAYS, Resize, Ways, pile_of
+from demo_core.benchmark.piles import WAYS, Ways, pile_of
 from demo_core.benchmark.prompts import OF_ANYTHING, TEMPLATES, names_of, templates_of
 from demo_core.benchmark.published import against_published
 from demo_core.benchmark.records import read_records, settings_of
@@ -19,6 +19,7 @@ from demo_core.benchmark.run import Plan, Setup, open_records
 from demo_core.benchmark.tables import table
 from demo_core.benchmark.trials import BenchmarkError, Trial
 from demo_core.models import RECORDS_FILE, folder_of
+from demo_core.resizes import Resize
 from tests.test_layouts import lay
 
 CLIPS = Ways(names="clip", prompts="clip")

@@ -9,11 +9,12 @@ import torch
 from demo_core.adaptive import Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.counterattack import Gate
-from demo_core.defenses import CORRUPTION, DEFENSES, LOW_PASS, TAU_HAT
+from demo_core.defenses import CERTIFIED, CORRUPTION, DEFENSES, LOW_PASS, RANK, TAU_HAT
 from demo_core.models import profile_of
 from demo_core.stand_in import stand_ins
 from demo_core.story import Bout, Reading, arena_words
 from demo_core.story.axes import gauge
+from demo_core.story.gate_words import acted
 from demo_core.story.play import attacker
 from demo_core.story.race import Races, adaptive_cost, ranking, trusted
 from demo_core.story.settings import Chosen
@@ -224,10 +225,17 @@ BELOW, SOFT = Gate(LOW_PASS, 0.85, below=True), Gate(TAU_HAT, 0.00295, below=Tru
         ("doc", SOFT, Reading(TAU_HAT, 0.0024, 0.7), "Acts in part, 70 %: tau hat 0.0024 < 0.0029."),
         ("doc", SOFT, Reading(TAU_HAT, 0.0524, 1e-30), "Holds back: tau hat 0.0524 > 0.0029."),
         ("new", None, Reading("contrast", 0.3, 1.0), "Acts: contrast."),
+        ("tvss", None, Reading(RANK, 3.0, 1.0), "No gate: it acts on every picture; rank 3."),
+        (
+            "smoothing",
+            None,
+            Reading(CERTIFIED, 0.04316, 1.0),
+            "No gate: it acts on every picture; certified l2 radius 0.043.",
+        ),
     ],
 )
 def test_the_gate_in_a_lane(key, gate, reading, said):
-    assert arena_words.gate_in_lane(bout(key, reading=reading), gate) == said
+    assert acted(reading, gate, bare=key == "none") == said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import sys
 import pytest
 
 from demo_core.models import CACHE_VARIABLE, MODELS
-from demo_core.story import reel
 from demo_core.weights import HUB_FILES, WEIGHTS_VARIABLE
 from tests import real_clips
 from tests.hub import hub_here, random_model, shrink, write
@@ -21,7 +20,6 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(real_clips, "EXAMPLES", real_clips.EXAMPLES[:3])
     with hub_here(monkeypatch, tmp_path / "cache") as found:
         yield found
-    reel.stored.cache_clear()
 
 
 def test_the_whole_report_is_made_and_what_is_not_as_expected_is_counted(hub, monkeypatch, tmp_path, capsys):

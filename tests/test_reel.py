@@ -20,20 +20,9 @@ from demo_core.examples import EXAMPLES
 from demo_core.labels import parse_labels
 from demo_core.models import profile_of, study_of
 from demo_core.pictures import open_picture, to_image, to_photo
+from demo_core.story.finished import FOLDER, finished_scenes, made, stored
 from demo_core.story.grid import Grid, weighted
-from demo_core.story.reel import (
-    FOLDER,
-    LOSSLESS_PHOTO,
-    Messages,
-    finished_scenes,
-    frames,
-    made,
-    page,
-    path_map,
-    photo_url,
-    reel,
-    stored,
-)
+from demo_core.story.reel import LOSSLESS_PHOTO, Messages, frames, page, path_map, photo_url, reel
 from demo_core.story.scenes import SCENES, Scene, SceneError, scene_of
 from demo_core.story.takeaway import TAKEAWAYS, NotThere, numbers
 from demo_core.ui.files import stage_parts

@@ -309,8 +309,9 @@ def test_a_bout_knows_what_its_row_did(clip, photo):
     }
     for key, bout in found.items():
         assert (bout.rerolls is not None) == bout.random
-        assert (bout.reading is not None) == (DEFENSES[key].gate(PHOTO) is not None)
-    assert all(found[key].pixels is None for key in ("none", "tte", "dbd", "agc"))
+        gated = DEFENSES[key].gate(PHOTO) is not None
+        assert (bout.reading is not None) == (gated or key in ("tvss", "smoothing"))
+    assert all(found[key].pixels is None for key in ("none", "tte", "dbd", "agc", "tvss", "smoothing"))
     assert (found["rn"].pixels - run.pixels - run.attack_delta).abs().max() > 1 / 255
     right, of = found["hedge"].rerolls
     assert of == DRAWS and 0 <= right <= of
@@ -336,7 +337,7 @@ def test_how_often_a_row_is_right_is_counted(clip, photo, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "key, looks", [("low_pass", 1), ("tte", 10), ("dbd", 32), ("agc", 33), ("none", None)]
+    "key, looks", [("low_pass", 1), ("tte", 10), ("dbd", 32), ("agc", 33), ("smoothing", 40), ("none", None)]
 )
 def test_looks_are_counted(clip, photo, key, looks):
     *_, run = story.defend(clip, story.begin(clip, photo, settings(defense=key), PHOTO), control=True)

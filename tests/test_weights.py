@@ -1,5 +1,6 @@
 """Files of weights: what is refused, in which words, and a fine-tuned image tower of one's own."""
 
+import argparse
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -234,3 +235,21 @@ def test_the_command_line_takes_a_checkpoint(tmp_path, monkeypatch, capsys):
     )
     monkeypatch.setenv(models.CHECKPOINT_VARIABLE, str(mine))
     assert command("--data", str(tmp_path)).endswith("is empty: download it again.")
+
+
+def test_every_command_reads_options_and_environment_in_one_way(tmp_path, monkeypatch):
+    def named(*given: str) -> str | None:
+        models.add_model_options(options := argparse.ArgumentParser())
+        return models.named_model(options.parse_args(given))
+
+    with pytest.raises(ModelUnavailable, match="No checkpoint is named: say .* in CLIP_CHECKPOINT.$"):
+        named("--model", CHECKPOINT)
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    save_file(tower(), one)
+    save_file(tower(), other)
+    monkeypatch.setenv(models.CHECKPOINT_VARIABLE, str(one))
+    assert named() is None and models.MODELS[CHECKPOINT].checkpoint == one  # there, and not yet chosen
+    assert named("--model", "photo") == "photo" and named("--model", CHECKPOINT) == CHECKPOINT
+    assert named("--checkpoint", str(other)) == CHECKPOINT and models.MODELS[CHECKPOINT].checkpoint == other
+    named("--checkpoint", str(one), "--model", "vit-b-32-laion")
+    assert models.MODELS[CHECKPOINT].original == "vit-b-32-laion"

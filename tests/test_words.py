@@ -10,9 +10,11 @@ from demo_core.attacks import ATTACKS
 from demo_core.counterattack import TAU
 from demo_core.defenses import (
     AGREEMENT,
+    CERTIFIED,
     DEFENSES,
     LOW_PASS,
     PADDING,
+    RANK,
     VIEW_DRIFT,
     Gate,
     OwnConfig,
@@ -228,6 +230,21 @@ ROWS = {
         " shifted further.",
     ),
     "agc": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture 33 times."),
+    "tvss": (
+        Reading(RANK, 3.0, 1.0),
+        NO_GATE,
+        "",
+        f"{NO_GATE} It moves no pixel: it looks at the picture 8 times. Crops of the picture pull its"
+        " embedding in 3 directions, and it is moved along these.",
+    ),
+    "smoothing": (
+        Reading(CERTIFIED, 0.043, 1.0),
+        NO_GATE,
+        "",
+        f"{NO_GATE} It moves no pixel: it looks at the picture 40 times. With 99.9 % confidence no change"
+        " shorter than 0.043 (l2, of pixels in [0, 1]) turns this answer, right or wrong: spread over all"
+        " pixels, that is 0.79/255 each.",
+    ),
     "shift": (
         HIGH,
         f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",
@@ -252,7 +269,9 @@ def test_a_defence_in_words(key):
     reading, test, step, gate = ROWS[key]
     start = attacked(clean(defense=key))
     run = fought(start, CAT, reading, 0 if not step else None)
-    run = replace(run, looks={"tte": 10, "dbd": 32, "agc": 33, "low_pass": 1}.get(key))
+    run = replace(
+        run, looks={"tte": 10, "dbd": 32, "agc": 33, "low_pass": 1, "tvss": 8, "smoothing": 40}.get(key)
+    )
     changes = {"rn": "random noise", "low_pass": "blur", "padding": "black border"}
     if not step and key in changes:
         run = replace(run, final=moment(CAT, 0.3))
@@ -263,8 +282,17 @@ def test_a_defence_in_words(key):
     assert words.adding(run) == changes.get(key, "counterattack" if step else "")
     stops = tour(told(run))
     assert [stop["act"] for stop in stops] == [0, 1, 2, 3, -1] and stops[3]["text"].endswith(AGAIN)
-    assert (NO_GATE == stops[2]["text"]) == (reading is None)
+    assert (NO_GATE == stops[2]["text"]) == (test == NO_GATE)
     assert ("frozen model" in stops[3]["text"]) == (reading is not None and bool(step))
+
+
+def test_a_certificate_without_numbers_and_none():
+    start = attacked(clean(defense="smoothing"))
+    proven, abstains = (fought(start, CAT, Reading(CERTIFIED, radius, 1.0), None) for radius in (0.043, 0.0))
+    said = words.decided(proven, numbers=False)
+    assert said.endswith("the smallest changes cannot turn this answer, right or wrong.")
+    assert "Too few of the noisy draws agree" in words.verdict(abstains)
+    assert "l2" not in said + words.verdict(abstains)
 
 
 def test_a_row_that_moves_no_pixel_speaks_of_no_counterattack():

@@ -29,7 +29,7 @@ from demo_core.defenses import (
 )
 from demo_core.defenses.own import ShiftConfig
 from demo_core.defenses.padding import PaddingConfig
-from demo_core.defenses.random_views import dbd_views, perspective
+from demo_core.defenses.random_views import dbd_views, perspective, resized_crop
 
 SIDE = 12
 DOC_SET = DOCConfig(gate=Gate(TAU_HAT, 0.02, below=True, slope=30.0))
@@ -228,6 +228,37 @@ def naive_agc(clip, x, words, die):
     return clip.logits(gone[None], words)[0]
 
 
+def naive_tvss(clip, x, words, die):
+    """With the optimiser itself, and the subspace from the residuals' second moments."""
+    views = [resized_crop(x[None], [die])[0] for _ in range(8)]
+    z, *crops = (F.normalize(clip.encode(each[None])[0], dim=0) for each in [x, *views])
+    moments = sum(torch.outer(crop - z, crop - z) for crop in crops).double()
+    energies, directions = torch.linalg.eigh(moments)
+    energies, directions = energies.flip(0), directions.flip(1).float()
+    m = next(i for i in range(1, len(crops) + 1) if energies[:i].sum() >= 0.9 * energies.sum())
+    reliable = []
+    for i, crop in enumerate(crops):
+        near = sorted((float(crop @ other) for j, other in enumerate(crops) if j != i), reverse=True)
+        reliable.append(math.exp(sum(near[:5]) / 5 / 0.05))
+    alpha = torch.zeros(m, requires_grad=True)
+    optimiser = torch.optim.AdamW([alpha], lr=0.1)
+    chances = [clip.logits((c + directions[:, :m] @ alpha)[None], words)[0].softmax(0) for c in crops]
+    loss = sum(-r * (p * p.log()).sum() for r, p in zip(reliable, chances)) / sum(reliable)
+    loss.backward()
+    optimiser.step()
+    moved = [clip.logits((c + directions[:, :m] @ alpha)[None], words)[0].softmax(0) for c in crops]
+    return (sum(r * p for r, p in zip(reliable, moved)) / sum(reliable)).log()
+
+
+def naive_smoothing(clip, x, words, die):
+    draws = [x + 0.05 * torch.empty(x.shape).normal_(generator=die) for _ in range(8 + 32)][8:]
+    answers = [classify_one(clip, draw, words) for draw in draws]
+    votes = torch.zeros(len(words))
+    for logits in answers:
+        votes[logits.argmax()] += 1
+    return ((votes + sum(logits.softmax(0) for logits in answers) / 32) / 33).log()
+
+
 def suspected(clip, x):
     """Our gate: how far one pixel and a mirror move the embedding, on the mean."""
     edged = F.pad(x[None], [1] * 4, mode="replicate")[0]
@@ -280,6 +311,8 @@ NAIVE = {
     "csr": naive_csr,
     "dbd": naive_dbd,
     "agc": naive_agc,
+    "tvss": naive_tvss,
+    "smoothing": naive_smoothing,
     "shift": naive_shift,
     "default": naive_default,
 }

@@ -18,7 +18,6 @@ each of his gradients over four draws. Of a patch the number is its share of the
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -34,7 +33,7 @@ from demo_core.benchmark.files import write
 from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
-from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, Ways, cause, pile_of
+from demo_core.benchmark.piles import DatasetUnavailable, Pile, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import tables_of
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
@@ -44,22 +43,23 @@ from demo_core.benchmark.trials import BenchmarkError, Trial, read_trials
 from demo_core.device import DeviceError, chosen, name_of
 from demo_core.labels import LabelError
 from demo_core.models import (
-    CHECKPOINT_VARIABLE,
     DEFAULT_MODEL,
     RECORDS_FILE,
     ModelUnavailable,
-    add_checkpoint,
     load,
+    named_model,
     surrogate_of,
 )
+from demo_core.resizes import resize_for
+from demo_core.surroundings import keep_large_blocks
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run, or report, what the arguments say; ends with one sentence where that cannot be."""
+    keep_large_blocks()
     try:
-        if path := os.environ.get(CHECKPOINT_VARIABLE):
-            add_checkpoint(path)
         args = parser(__doc__).parse_args(argv)
+        args.model = named_model(args) or DEFAULT_MODEL
         if args.merge:
             args.report = joined(args.merge, args.out)
         found = finished(args.report, args.store) if args.report else benchmark(args)
@@ -107,9 +107,6 @@ def benchmark(args: argparse.Namespace) -> pd.DataFrame | None:
     if args.data is None and not args.plan and any(key in DATASETS and key != OF_THE_APP for key in keys):
         raise BenchmarkError("Name the folder that holds the data sets with --data.")
     trials = read_trials(args.attacks)
-    args.model = (
-        add_checkpoint(args.checkpoint, args.model) if args.checkpoint else args.model or DEFAULT_MODEL
-    )
     patience = timedelta(days=7)  # a download, or the slowest, takes long
     state = PartialState(cpu=chosen().device.type == "cpu", timeout=patience)
     with state.main_process_first():  # downloads, before the others look
@@ -192,7 +189,7 @@ def _piles(
     args: argparse.Namespace, keys: Iterable[str], setup: Setup, enough: int | None
 ) -> dict[str, Pile]:
     """The data sets' pictures; enough: how many of all together are wanted, where that is said."""
-    resize = PAPER if args.resize == PAPER.title else Resize.of(setup.clip)
+    resize = resize_for(args.resize, setup.clip)
     piles = {
         key: pile_of(
             key,

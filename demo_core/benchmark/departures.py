@@ -17,13 +17,14 @@ from torchvision.transforms.v2 import functional as vision
 
 from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.options import natural, positive
-from demo_core.benchmark.piles import PAPER, Batch, DatasetUnavailable, Pile, Resize, Ways, pile_of
+from demo_core.benchmark.piles import Batch, DatasetUnavailable, Pile, Ways, pile_of
 from demo_core.benchmark.report import tabulated
 from demo_core.benchmark.run import Bench, Setup
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import CLEAN, Trial
 from demo_core.clip import in_tiles
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load
+from demo_core.resizes import PAPER, Resize
 
 SMALL = {"CIFAR10": 32, "CIFAR100": 32, "STL10": 96, "PCAM": 96}  # pixels a side, less than a model's
 AS_IT_IS = Resize("as it is", 1.0, "bilinear")

@@ -18,6 +18,7 @@ from demo_core.benchmark.trials import CLEAN, Trial, trial_or_none
 from demo_core.defenses import DEFENSES, in_order
 from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS
+from demo_core.resizes import PAPER
 from demo_core.story.scenes import scene_of
 
 # What can have become of a picture, in words. A defence's table has the first three.
@@ -137,6 +138,7 @@ def link_of(cell: Cell, index: int, settings: Settings) -> str:
             model=model,
             defense=cell.defense,
             seed=settings["fixed"]["seed"],
+            resize=settings["fixed"].get("resize", PAPER.title),
             **_attacked(trial),
         ).query()
     except ValidationError:  # more steps than this host allows

@@ -11,12 +11,13 @@ import pandas as pd
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.page import LAB
-from demo_core.benchmark.piles import PAPER, WAYS
+from demo_core.benchmark.piles import WAYS
 from demo_core.benchmark.run import PRECISIONS, TILE
 from demo_core.benchmark.summary import BARE
 from demo_core.benchmark.trials import SUITES, default_trials
 from demo_core.defenses import DEFENSES
-from demo_core.models import DEFAULT_MODEL, MODELS
+from demo_core.models import add_model_options
+from demo_core.resizes import PAPER
 
 
 def positive(text: str) -> int:
@@ -114,17 +115,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/benchmark"),
         help="the folder of the records; a run that was stopped goes on there (default: %(default)s)",
     )
-    parser.add_argument(
-        "--model",
-        choices=list(MODELS),
-        help=f"default: {DEFAULT_MODEL}; with --checkpoint, the one that was fine-tuned (default: the first"
-        " that has its shapes)",
-    )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        help="a file with a fine-tuned image tower, to take in place of the model’s",
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--attacks",
         nargs="+",

@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torchvision.transforms.v2 import functional as vision
 
 from demo_core.benchmark import layouts
 from demo_core.benchmark.datasets import DATASETS, OWN, Dataset, Opened, Pictures
 from demo_core.benchmark.folders import LayoutError, Listed, path_of, readable
 from demo_core.benchmark.prompts import NAMES, PROMPTS, names_of, templates_of
-from demo_core.clip import Template, ZeroShotCLIP, templates_in
+from demo_core.clip import Template, templates_in
 from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pictures import PictureError
+from demo_core.resizes import OF_MANY, PAPER, RESIZES, Resize, fitted
 
 READERS = 8  # threads that read and decode pictures
 # What PIL raises where a file is broken, or has so many pixels that it may be meant to fill the memory.
@@ -29,30 +29,6 @@ UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 class DatasetUnavailable(RuntimeError):
     """A data set cannot be had here. The message is one sentence that says what to do."""
-
-
-@dataclass(frozen=True)
-class Resize:
-    """How a picture is brought to a model's size: its shorter side to `larger` times that, resampled so, and
-    the centre cut out; squash: the whole picture, whatever its shape. title: what records call it."""
-
-    title: str
-    larger: float
-    interpolation: str
-    squash: bool = False
-
-    @staticmethod
-    def of(clip: ZeroShotCLIP) -> Resize:
-        """The model's own."""
-        return Resize(OWN_RESIZE, 1.0, clip.interpolation, clip.squash)
-
-
-OWN_RESIZE = "clip"
-PAPER = Resize("paper", 256 / 224, "bilinear")  # before a model of 224 pixels, as the paper's code does
-RESIZES = {
-    PAPER.title: "the shorter side to 256 before 224 pixels, bilinear, as the paper’s code does",
-    OWN_RESIZE: "pictures are resized as the model’s own preprocessing does",
-}
 
 
 @dataclass(frozen=True)
@@ -72,23 +48,13 @@ class Ways:
 
 
 # What there is to choose, and what each choice means in words.
-WAYS = {"resize": RESIZES, "names": NAMES, "prompts": PROMPTS}
+WAYS = {"resize": {key: RESIZES[key].words for key in OF_MANY}, "names": NAMES, "prompts": PROMPTS}
 
 
 def departures_in(fixed: Mapping[str, Any]) -> list[str]:
     """In words, what was not the paper's way. fixed: the "fixed" settings of records; what they do not name
     was the paper's."""
     return [words[fixed[way]] for way, words in WAYS.items() if way in fixed]
-
-
-def fitted(picture: Image.Image, side: int, whole: bool = False, resize: Resize = PAPER) -> torch.Tensor:
-    """uint8 [3,side,side] of a picture. whole: one of the model's own size is taken as it is (Tiny ImageNet
-    before the embedded models)."""
-    picture, how = picture.convert("RGB"), vision.InterpolationMode(resize.interpolation)
-    if not whole or picture.size != (side, side):
-        size = [side, side] if resize.squash else [round(side * resize.larger)]
-        picture = vision.center_crop(vision.resize(picture, size, how), [side, side])
-    return vision.pil_to_tensor(picture)
 
 
 @dataclass(frozen=True)

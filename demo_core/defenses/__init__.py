@@ -13,15 +13,19 @@ from demo_core.defenses.random_views import augmented
 from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc_feature, dbd_feature
 from demo_core.defenses.signals import (
     AGREEMENT,
+    CERTIFIED,
     CORRUPTION,
     ENGAGED,
     LOW_PASS,
     MAC_VIEW,
     PADDING,
+    RANK,
     SIGNALS,
     TAU_HAT,
     VIEW_DRIFT,
 )
+from demo_core.defenses.smoothing import SmoothingConfig, certified, linf_within
+from demo_core.defenses.subspace import TVSSConfig
 from demo_core.defenses.table import DEFENSES, Defence, Defense, in_order, title_of
 from demo_core.defenses.views import (
     LOOKS,
@@ -42,6 +46,12 @@ __all__ = [
     "DBDConfig",
     "CSRConfig",
     "AGCConfig",
+    "CERTIFIED",
+    "RANK",
+    "SmoothingConfig",
+    "TVSSConfig",
+    "certified",
+    "linf_within",
     "PADDING",
     "LOW_PASS",
     "AGREEMENT",

@@ -14,9 +14,11 @@ def mean_of(items: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
     return reduce(torch.add, items) / len(items)
 
 
-def log_mean(logits: torch.Tensor) -> torch.Tensor:
-    """The logarithm [B,K] of the mean of the probabilities that logits [N,B,K] stand for; exact where they
-    are tiny."""
+def log_mean(logits: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    """The logarithm [B,K] of the mean of the probabilities that logits [N,B,K] stand for, weighted by weights
+    [N,B] that sum to 1 where there are some; exact where they are tiny."""
     logs = logits.log_softmax(-1)
+    if weights is not None:
+        logs = logs + (weights * len(weights)).log().unsqueeze(-1)
     highest = logs.detach().amax(0)
     return mean_of((logs - highest).exp()).log() + highest

@@ -128,7 +128,8 @@ class Study:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return Study(**fields | {"rows": [Row(**row) for row in fields["rows"]]})
 
-    def write(self, path: Path) -> None:
+    def text(self) -> str:
+        """As a file has it."""
         rows = ",\n".join("  " + json.dumps(asdict(row)) for row in self.rows)
         head = json.dumps({k: v for k, v in asdict(self).items() if k != "rows"}, indent=1)[:-2]
-        path.write_text(f'{head},\n "rows": [\n{rows}\n ]\n}}\n', encoding="utf-8")
+        return f'{head},\n "rows": [\n{rows}\n ]\n}}\n'

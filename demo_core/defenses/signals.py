@@ -14,6 +14,9 @@ LOW_PASS = "low-pass cosine"
 PADDING = "padding cosine"
 AGREEMENT = "agreement of shifts"
 MAC_VIEW = "random view of MAC"
+# What rows without a gate measure: it decides nothing.
+CERTIFIED = "certified radius"
+RANK = "rank of the crops"
 ENGAGED = "engaged"  # not measured: the name of what says which pictures were counterattacked
 
 

@@ -19,6 +19,8 @@ from demo_core.defenses.mac import MACConfig, mac, mac_signal
 from demo_core.defenses.padding import PaddingConfig, padding, padding_signal
 from demo_core.defenses.profile import Profile
 from demo_core.defenses.shifts import AGCConfig, DBDConfig, agc, agreement, dbd, dbd_ungated
+from demo_core.defenses.smoothing import SmoothingConfig, smoothed
+from demo_core.defenses.subspace import TVSSConfig, tvss
 from demo_core.moments import Defending, exhausted
 
 # (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments that returns Defended
@@ -204,6 +206,23 @@ DEFENSES: dict[str, Defense] = {
         config=lambda profile: AGCConfig(),
         shifts=True,
         source="arXiv 2605.15584",
+    ),
+    "tvss": Defense(
+        "T-VSS",
+        tvss,
+        "Crops of the picture answer together, moved along the few directions in which they differ from it.",
+        config=lambda profile: TVSSConfig(),
+        shifts=True,
+        departs="8 crops of half to all of the area, which answer together; its authors take 64, and how"
+        " large they are and what answers was not at hand",
+    ),
+    "smoothing": Defense(
+        "Randomised smoothing",
+        smoothed,
+        "The answer that most of many noisy draws give, with a radius in which nothing can turn it.",
+        config=lambda profile: SmoothingConfig(),
+        departs="no model here was trained on noise, as its paper’s were; a majority answers where the paper"
+        " abstains",
     ),
     "shift": Defense(
         "Ours, in feature space",

@@ -20,9 +20,11 @@ from demo_core.benchmark.whole import BATCH
 from demo_core.defenses import DEFENSES
 from demo_core.embedded.archives import read_pile
 from demo_core.models import DEFAULT_MODEL, MODELS, load, surrogate_of
+from demo_core.surroundings import keep_large_blocks
 
 
 def main(argv: list[str] | None = None) -> None:
+    keep_large_blocks()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -18,6 +18,8 @@ from demo_core.models import DEFAULT_MODEL, MODELS, STUDY_FILE, folder_of, load,
 from demo_core.moments import exhausted
 from demo_core.plots import as_file, study_figure
 
+BATCH = 8  # of which an attack and its signals take some 2 GB
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -29,11 +31,11 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, choices=list(MODELS))
     parser.add_argument("--limit", type=int, help="pictures, chosen at random; else all")
     args = parser.parse_args()
-    whole = WholePile(load(args.model), read_pile(args.photographs, args.limit))
+    whole = WholePile(load(args.model), read_pile(args.photographs, args.limit), BATCH)
     title, folder = MODELS[args.model].title, folder_of(args.model)
     found = exhausted(studied(whole, title, profile_of(args.model)))
     folder.mkdir(parents=True, exist_ok=True)
-    found.write(folder / STUDY_FILE)
+    (folder / STUDY_FILE).write_text(found.text(), encoding="utf-8")
     (folder / STUDY_FILE).with_suffix(".svg").write_bytes(as_file(study_figure(found), "svg"))
     print(found.title, found.median_flip_eps)
 

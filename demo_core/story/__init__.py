@@ -1,6 +1,7 @@
 """One picture's story: its settings, what happens to it, the words for it, and the reel that a page plays."""
 
-from demo_core.story.play import Bout, arena, attack, begin, defend, drifts, seen, whole
+from demo_core.story.beside import both, second, whole
+from demo_core.story.play import Bout, arena, attack, begin, defend, drifts, seen
 from demo_core.story.run import Drifts, Moment, Reading, Run, Signals
 from demo_core.story.settings import Settings
 
@@ -15,8 +16,10 @@ __all__ = [
     "arena",
     "attack",
     "begin",
+    "both",
     "defend",
     "drifts",
+    "second",
     "seen",
     "whole",
 ]

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from demo_core.adaptive import EOT, GATE, PLAIN, SURROGATE, THROUGH, Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
-from demo_core.counterattack import Gate
 from demo_core.defenses import DEFENSES, Profile
 from demo_core.stand_in import label_features, stand_ins
 from demo_core.story.flips import Flip
-from demo_core.story.gate_words import part, reading_words
+from demo_core.story.pair_words import HELD
 from demo_core.story.play import MOST_PASSES, Bout
 from demo_core.story.race import (
     CONTROL,
@@ -47,8 +46,7 @@ def arena(run: Run, races: Races) -> str:
 
 ATTACKERS = {"static": "attack that knows no defence", "adaptive": "attack that knows this one"}
 
-HARDLY = 0.005  # a share of the counterattack that rounds to none
-STATES = {True: "Stands:", False: "Fallen:"}
+STATES = {held: f"{word}:" for held, word in HELD.items()}
 CLEAN = {True: "Clean picture:", False: "⚠ Changes the clean picture:"}  # whether its answer is kept
 COST_UNKNOWN = (
     "Each defence is attacked through itself, step by step. What that costs is said when this is ticked"
@@ -62,17 +60,6 @@ NOT_YET = {  # before a race; whether the run on the page has an attacked pictur
     " control, on the clean one.",
 }
 BUTTON = "Run every defence on the attacked picture"
-
-
-def gate_in_lane(bout: Bout, gate: Gate | None) -> str:
-    """Whether a defence acted on the attacked picture, and by what."""
-    if bout.reading is None:
-        return "Does nothing." if bout.key == CONTROL else "No gate: it acts on every picture."
-    by = reading_words(bout.reading, gate) if gate else bout.reading.signal
-    acts = "Holds back" if bout.reading.weight < HARDLY else "Acts"
-    if HARDLY <= bout.reading.weight <= 1 - HARDLY:
-        acts = f"Acts in part, {part(bout.reading.weight)}"
-    return f"{acts}: {by}."
 
 
 def rerolls(bout: Bout) -> str:

@@ -3,10 +3,23 @@ Part of words.py, which is all English of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from demo_core.defenses import AGREEMENT, CORRUPTION, LOW_PASS, PADDING, TAU, TAU_HAT, VIEW_DRIFT, Gate
-from demo_core.story.run import Reading
+from demo_core.defenses import (
+    AGREEMENT,
+    CERTIFIED,
+    CORRUPTION,
+    LOW_PASS,
+    PADDING,
+    RANK,
+    TAU,
+    TAU_HAT,
+    VIEW_DRIFT,
+    Gate,
+    linf_within,
+)
+from demo_core.story.run import Reading, Run
 
 
 @dataclass(frozen=True)
@@ -67,8 +80,43 @@ GATES = {
         "united",
     ),
 }
+HARDLY = 0.005  # a share of the counterattack that rounds to none
 # What comes of the gate of a row that moves no pixel, whatever it measures.
 SHIFTED = ("the embedding is shifted further", "the embedding is shifted once")
+
+
+def _certificate(run: Run, radius: float, numbers: bool) -> str:
+    """How far nothing turns a smoothed answer, and what that is beside the eps of an attack."""
+    if not radius:
+        return "Too few of the noisy draws agree to prove that any change at all leaves this answer."
+    if not numbers:
+        return "It is proven that the smallest changes cannot turn this answer, right or wrong."
+    sure = 100 * (1 - run.defense.config(run.profile).alpha)
+    each = 255 * linf_within(radius, run.pixels.numel())
+    return (
+        f"With {sure:g} % confidence no change shorter than {radius:.2g} (l2, of pixels in [0, 1]) turns this"
+        f" answer, right or wrong: spread over all pixels, that is {each:.2g}/255 each."
+    )
+
+
+def _rank(run: Run, rank: float, numbers: bool) -> str:
+    """In how many directions crops pull an embedding."""
+    few = f"{rank:.0f} direction{'s' * (rank != 1)}" if numbers else "a few directions"
+    return f"Crops of the picture pull its embedding in {few}, and it is moved along these."
+
+
+# What rows without a gate measure: in short, and (run, value, numbers) -> a sentence, numbers: with them.
+MEASURED: dict[str, tuple[str, Callable[[Run, float, bool], str]]] = {
+    CERTIFIED: ("certified l2 radius", _certificate),
+    RANK: ("rank", _rank),
+}
+
+
+def measured(run: Run, numbers: bool = True) -> str:
+    """What a row has measured that has no gate; empty where it has measured nothing."""
+    if run.gate is not None or run.reading is None or run.reading.signal not in MEASURED:
+        return ""
+    return MEASURED[run.reading.signal][1](run, run.reading.value, numbers)
 
 
 def told_apart(value: float, line: float) -> tuple[str, str]:
@@ -102,6 +150,24 @@ def part(weight: float) -> str:
 def gate_words(signal: str) -> GateWords:
     """The words of a signal; its own name for one that has none."""
     return GATES.get(signal, GateWords(signal, "Suspicious", "", "suspicious"))
+
+
+_NO_GATE = "No gate: it acts on every picture."
+
+
+def acted(reading: Reading | None, gate: Gate | None, bare: bool = False) -> str:
+    """Whether a defence acted on a picture, and by what. reading: of its gate, if it has one; bare: of the
+    row that is no defence."""
+    if reading is None:
+        return "Does nothing." if bare else _NO_GATE
+    if gate is None and reading.signal in MEASURED:
+        name, _ = MEASURED[reading.signal]
+        return f"{_NO_GATE[:-1]}; {name} {reading.value:.2g}."
+    by = reading_words(reading, gate) if gate else reading.signal
+    acts = "Holds back" if reading.weight < HARDLY else "Acts"
+    if HARDLY <= reading.weight <= 1 - HARDLY:
+        acts = f"Acts in part, {part(reading.weight)}"
+    return f"{acts}: {by}."
 
 
 def reading_words(reading: Reading, gate: Gate) -> str:

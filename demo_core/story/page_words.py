@@ -15,7 +15,8 @@ from demo_core.story.run import Drifts, Run
 
 WORKING = "Working …"
 SOON = "The page is on its way. On a slow line it takes a while."
-NOBODY, KNOWING = "No attack", "knowing the defence"  # in a run's settings in short
+NOBODY, KNOWING = "No attack", "knowing the defence"
+BESIDE = " beside "  # all three in a run's settings in short
 
 PAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -83,6 +84,11 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         # the moment
         "step": "{act}, step {step} of {of}",
         "end": "{act}, the end",
+        # two defences on the same picture
+        "pair": "two defences on the very same picture",
+        "pair_apart": "Both defences have the very same picture before them; what each does stands with it.",
+        "pair_below": "What stands further down is told of “{row}”.",
+        "defended_by": "defended: {row}",
         # what CLIP compares
         "strips": "What CLIP compares",
         "strip_picture": "This picture, in numbers",

@@ -165,7 +165,8 @@ def attack(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) 
 
 def _undefended(run: Run) -> Run:
     """The run without what a defence made of it."""
-    return replace(run, reading=None, engaged=None, defence=(), final=None, defended=None, looks=None)
+    run = replace(run, reading=None, engaged=None, defence=(), beside=None)
+    return replace(run, final=None, defended=None, looks=None)
 
 
 def _steps(run: Run, pixels: torch.Tensor, classify: Classify, row: Attack | None = None) -> Iterator[Step]:
@@ -345,14 +346,3 @@ def defend(clip: ZeroShotCLIP, run: Run, *, control: bool = False) -> Iterator[R
         features = clip.encode(defended.pixels)
     final = _moment(clip, text, defended.pixels - pixels, features, clock.tick())
     yield replace(run, final=final, defended=defended.probabilities[0].cpu())
-
-
-def whole(
-    clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None, *, control: bool = False
-) -> Iterator[Run]:
-    """The attack, unless this is the control, and then the defence."""
-    if not control:
-        for attacked in attack(clip, run, surrogate):
-            yield attacked
-            run = attacked
-    yield from defend(clip, run, control=control)

@@ -1,8 +1,5 @@
 """A Run as a reel: the frames that a page plays, scrubs and draws by itself, as plain JSON.
 
-    python -m demo_core.story.reel                     makes the finished runs in assets/runs anew
-    python -m demo_core.story.reel --model vit-b-32    makes those of another model, in the cache
-
 A reel holds one frame for each moment of the run's four acts (picture, attack, test, counterattack). A
 perturbation becomes whole numbers of at most 127 (see grid.py): precise enough to look at. For exact floats
 there is takeaway.py. A frame holds only what the frames of its act before it do not tell, and a
@@ -11,72 +8,54 @@ message during a run only what earlier ones did not (see Messages).
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses.drift import Study
-from demo_core.examples import EXAMPLES
-from demo_core.models import (
-    ASSETS,
-    DEFAULT_MODEL,
-    ModelUnavailable,
-    add_model_options,
-    cache_of,
-    fit_of,
-    kept_in_cache,
-    load,
-    named_model,
-    profile_of,
-    study_of,
-    surrogate_of,
-)
-from demo_core.pictures import PHOTO_SIDE, as_url, open_picture, photo_side, to_image, to_photo
-from demo_core.story import Moment, Run, glossary, words
+from demo_core.pictures import PHOTO_SIDE, as_url, to_image
+from demo_core.story import Moment, Run, glossary, pair_words, words
 from demo_core.story.axes import (
     HEIGHT,
     PLACES,
     ROWS,
     SIGNAL_NAMES,
     WIDTH,
-    drift_axes,
     drift_of,
-    drift_top,
+    gauge,
     in_gate_order,
-    signal_axes,
-    signal_tops,
     signals_of,
 )
 from demo_core.story.depths import DEPTHS, USUAL, Depth
+from demo_core.story.gate_words import acted
 from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
-from demo_core.story.page_words import FINISHED, FINISHED_HERE, PAGE_WORDS, told, tour
-from demo_core.story.scenes import SCENES, Scene, on_model, scene_of
+from demo_core.story.page_words import PAGE_WORDS, told, tour
+from demo_core.story.race import CONTROL
 from demo_core.story.strips import label_strips, strip
 from demo_core.story.summary import summary
 
-FOLDER = ASSETS / "runs"
 SHOWN_LABELS = 6
 LOSSLESS_PHOTO = 450_000  # characters of a photo's address, beyond which it is sent with (unseen) losses
 
 
 def reel(
-    run: Run, study: Study | None = None, note: str = "", done: bool = True, name: str = "", since: int = 0
+    run: Run,
+    study: Study | None = None,
+    note: str = "",
+    done: bool = True,
+    name: str = "",
+    since: int = 0,
+    beside_since: int = 0,
 ) -> dict[str, Any]:
     """The run so far. study: the model's, behind the signals; note: a few words on device and speed; done:
     nothing more will come; name: another for every press of a button, by which a page tells late frames from
-    its own; since: the first frame that it holds."""
+    its own; since, beside_since: the first frame that it holds, and the first of the second row's."""
     return {
         "run": name,
         "live": True,
@@ -87,12 +66,9 @@ def reel(
         "frames": frames(run, since),
         "signals": _signals(run),
         "map": path_map(run) if done else None,
-        "verdict": {
-            "text": words.verdict(run),
-            "depths": {key: depth.verdict(run) for key, depth in DEPTHS.items() if key != USUAL},
-            "tone": words.tone(run),
-            "note": note,
-        },
+        "verdict": _verdict(run) | {"note": note},
+        "row": _row(run),
+        "beside": _beside(run, beside_since),
         "asks": run.asks,
         "judgement": run.judgement,
         "nudges": _nudges(run),
@@ -109,22 +85,55 @@ def reel(
     }
 
 
+def _verdict(run: Run) -> dict[str, Any]:
+    depths = {key: depth.verdict(run) for key, depth in DEPTHS.items() if key != USUAL}
+    return {"text": words.verdict(run), "depths": depths, "tone": words.tone(run)}
+
+
+def _row(run: Run) -> dict[str, Any]:
+    """What stands over a row that is one of two, and what its gate measured."""
+    gate, reading = run.gate, run.reading
+    return {
+        "title": run.defense.title,
+        "held": pair_words.held(run),
+        "acted": "" if run.engaged is None else acted(reading, gate, bare=run.settings.defense == CONTROL),
+        "gauge": asdict(gauge(gate, reading.value)) if gate and reading else None,
+    }
+
+
+def _beside(run: Run, since: int) -> dict[str, Any] | None:
+    """The second row, from its test on: up to there its frames are the first one's. both: of the two."""
+    if run.beside is None:
+        return None
+    since = max(since, 1 if run.control else 1 + len(run.attack))
+    both = {"text": pair_words.verdict(run), "tone": pair_words.tone(run, run.beside)}
+    return {
+        "row": _row(run.beside),
+        "since": since,
+        "frames": frames(run.beside, since),
+        "verdict": _verdict(run.beside),
+        "both": both,
+    }
+
+
 class Messages:
     """A reel in parts, for a page that a run is streamed to: each message holds the frames that are new, from
     the index `since` on, and of all else what has changed. A page that misses one (a browser that gets two at
     once may hear of the second only) sees the gap, and asks for the whole reel."""
 
-    ALWAYS = ("run", "since", "frames", "done", "map")
+    ALWAYS = ("run", "since", "frames", "done", "map", "beside")
 
     def __init__(self, name: str, study: Study | None = None):
         self.name, self.study = name, study
         self._known: dict[str, Any] = {}
-        self._frames = 0
+        self._frames = self._beside = 0
 
     def next(self, run: Run, note: str = "", done: bool = False) -> dict[str, Any]:
         """What is new since the last message."""
-        found = reel(run, self.study, note, done, self.name, self._frames)
+        found = reel(run, self.study, note, done, self.name, self._frames, self._beside)
         self._frames += len(found["frames"])
+        if other := found["beside"]:
+            self._beside = other["since"] + len(other["frames"])
         new = {k: v for k, v in found.items() if k in self.ALWAYS or self._known.get(k) != v}
         self._known |= {k: v for k, v in new.items() if k not in self.ALWAYS}
         return new
@@ -310,93 +319,3 @@ def path_map(run: Run) -> dict[str, Any]:
         "labels": [[i, *(round(v, 4) for v in (towards[i] / longest).tolist())] for i in chosen],
         "kept": round(points.pow(2).sum().item() / whole, 4) if whole else 1.0,
     }
-
-
-def made(scene: Scene, clip: ZeroShotCLIP | None = None) -> Run:
-    """The scene's run, from beginning to end. Raises LabelError or ModelUnavailable."""
-    clip = clip or load(scene.model)
-    run = story.begin(
-        clip,
-        to_photo(open_picture(scene.example.path), clip.image_size),
-        scene.settings,
-        profile_of(scene.model),
-        fit_of(scene.model),
-    )
-    surrogate = load(surrogate_of(scene.model)) if ATTACKS[scene.attack].transfer else None
-    return list(story.whole(clip, run, surrogate, control=scene.control))[-1]
-
-
-def finished_scenes(key: str = DEFAULT_MODEL) -> dict[Scene, str]:
-    """The scenes that have a finished run on a model of the table, and the names of their files: those of the
-    model in the box come with the demo."""
-    named = {preset.scene: f"preset-{name}" for name, preset in SCENES.items()}
-    named |= {
-        scene_of(e.title): e.title.replace(" ", "-") for e in EXAMPLES if scene_of(e.title) not in named
-    }
-    return {on_model(scene, key): name for scene, name in named.items()}
-
-
-def file_of(scene: Scene) -> Path | None:
-    """Where the finished run of a scene lies, once it is made; None for a scene that has none."""
-    name = finished_scenes(scene.model).get(scene)
-    folder = FOLDER if scene.model == DEFAULT_MODEL else cache_of(scene.model) / FOLDER.name
-    return folder / f"{name}.json.gz" if name else None
-
-
-@lru_cache(maxsize=64)
-def stored(scene: Scene) -> dict[str, Any] | None:
-    """The finished reel of a scene; None where none was made, or where its photograph is missing."""
-    path = file_of(scene)
-    if path is None or not path.exists() or not scene.example.present:
-        return None
-    found = json.loads(gzip.decompress(path.read_bytes()))
-    profile, (attack, defence), tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
-    signal = signal_axes(scene.defense, profile, study_of(scene.model), scene.eps, tuple(tops[1]))
-    return found | {
-        "summary": summary(scene.settings, scene.control),
-        "photo": photo_url(to_photo(open_picture(scene.example.path), found["size"])),
-        "side": photo_side(found["size"]),
-        "drift": asdict(drift_axes(attack, defence, found["control"], tops[0])),
-        "signal": [*map(asdict, signal)],
-        "page": page(),
-    }
-
-
-def store(scene: Scene, run: Run) -> None:
-    """Keep a run's reel for `stored`, without what is there anyway: the photograph, the axes, and the page's
-    own words. The scene is one of `finished_scenes`. Raises ModelUnavailable where nothing can be written."""
-    left = ("summary", "photo", "side", "drift", "signal", "page")
-    kept = {key: value for key, value in reel(run).items() if key not in left}
-    kept |= {"steps": [run.attack_steps, run.defence_steps], "tops": [drift_top(run), signal_tops(run)]}
-    name = finished_scenes(scene.model)[scene]
-    kept["run"], kept["live"] = name, False
-    kept["verdict"]["note"] = FINISHED if scene.model == DEFAULT_MODEL else FINISHED_HERE
-    file = f"{name}.json.gz"
-    path = FOLDER / file
-    if scene.model != DEFAULT_MODEL:
-        path = kept_in_cache(scene.model, f"{FOLDER.name}/{file}")
-    written = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
-    path.write_bytes(gzip.compress(written, mtime=0))
-    stored.cache_clear()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_model_options(parser)
-    try:
-        key = named_model(parser.parse_args()) or DEFAULT_MODEL
-        clip = load(key)
-    except ModelUnavailable as error:
-        raise SystemExit(str(error)) from None
-    for scene, name in finished_scenes(key).items():
-        run = made(scene, clip)
-        store(scene, run)
-        print(f"{name}: {words.verdict(run)}", flush=True)
-    if key != DEFAULT_MODEL:
-        print(f"Written: {cache_of(key) / FOLDER.name}")
-
-
-if __name__ == "__main__":
-    main()

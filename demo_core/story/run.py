@@ -90,7 +90,9 @@ class Run:
     defence added in the end, which is the weighted sum of its steps. looks: at how many pictures the
     defence looked for its answer, None where at one, as it was in the end. fit: the chance that any of the
     labels fits the clean picture; None where the model was not calibrated for it. judgement: what the
-    visitor says of whether the model's first answer is right, where nobody else knows.
+    visitor says of whether the model's first answer is right, where nobody else knows. beside: the second
+    row's run from the same picture, None before it has begun; through: there, the row that the attack was
+    made through where the attacker knew it.
     """
 
     settings: Settings
@@ -111,6 +113,8 @@ class Run:
     fit: float | None = None
     looks: int | None = None
     judgement: bool | None = None
+    beside: Run | None = None
+    through: str | None = None
 
     @property
     def defense(self) -> Defense:
@@ -184,6 +188,13 @@ class Run:
         return moment.delta if moment else None if self.engaged is None else torch.zeros_like(self.pixels)
 
     @property
+    def answered(self) -> bool:
+        """Whether all rows that were asked for have answered."""
+        return self.defended is not None and (
+            self.settings.second is None or (self.beside is not None and self.beside.answered)
+        )
+
+    @property
     def milliseconds(self) -> tuple[float, ...]:
         """Of the steps of the act that is on."""
         return tuple(m.milliseconds for m in (self.attack if self.engaged is None else self.defence))
@@ -240,7 +251,8 @@ class Run:
 
     def judged(self, right: bool) -> Run:
         """The same, with what the visitor says of the first answer."""
-        return replace(self.under(truth=int(self.clean.argmax()) if right else None), judgement=right)
+        run = self.under(truth=int(self.clean.argmax()) if right else None)
+        return replace(run, judgement=right, beside=self.beside and self.beside.judged(right))
 
     @property
     def no_label_fits(self) -> bool:

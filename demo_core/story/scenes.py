@@ -2,7 +2,7 @@
 address.
 
 SCENES are the presets on offer. Each, and each example photograph, comes with its finished run on the model
-in the box (`demo_core.story.reel`), so that the page has something to show before anything is computed. A
+in the box (`demo_core.story.finished`), so that the page has something to show before anything is computed. A
 Scene is also what a shared link holds.
 """
 

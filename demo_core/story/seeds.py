@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.moments import step_by_step
-from demo_core.story.play import whole
+from demo_core.story.beside import whole
 from demo_core.story.run import Run
+from demo_core.story.settings import OFF
 
 DRAWS = 8
 
@@ -47,6 +48,6 @@ def draws(clip: ZeroShotCLIP, run: Run, surrogate: ZeroShotCLIP | None = None) -
     is: those that are done, after each step of the work, so that whoever asked can end it there."""
     found: tuple[Draw, ...] = ()
     for seed in range(run.settings.seed, run.settings.seed + DRAWS):
-        drawn = run.under(seed=seed % 2**32)
+        drawn = run.under(seed=seed % 2**32, beside=OFF)
         found = (*found, Draw.of((yield from step_by_step(whole(clip, drawn, surrogate), found))))
         yield found

@@ -23,6 +23,7 @@ from demo_core.labels import DEFAULT_PRESET, PRESETS, check_template, parse_labe
 from demo_core.limits import LIMITS
 from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.open_clips import PAPER_TEMPLATE
+from demo_core.resizes import LAB, RESIZES
 
 PERCENT = "%"
 GREY_LEVEL = "1/255"  # the unit of sizes: what a person gives is divided by 255
@@ -31,6 +32,20 @@ ADAPTIVE_HELP = (
     " with more draws, keeping its gate shut) and keeps what does most on draws of his own. A stronger"
     " attacker may do better still."
 )
+
+
+OFF = "off"  # no second defence
+
+
+@plain_dataclass(frozen=True)
+class _Nothing:
+    """The row that stands for no second defence."""
+
+    title: str = "Nothing"
+
+
+def _second_rows() -> Mapping[str, Any]:
+    return {OFF: _Nothing(), **DEFENSES}
 
 
 class InputError(ValueError):
@@ -123,6 +138,22 @@ class Chosen:
         "Defence",
         "The defence that answers, and that an attacker who knows it attacks.",
         rows=lambda: DEFENSES,
+        group="",
+    )
+    beside: str = setting(
+        OFF,
+        "Beside it",
+        "A second defence, which meets the very same picture: both are on the stage, with one slider.",
+        rows=_second_rows,
+        group="",
+    )
+    resize: str = setting(
+        LAB,
+        "Resize",
+        "How a picture is brought to the model’s size. The paper’s and the model’s own way give the pixels"
+        " that torchvision does, as the benchmark’s --resize; an attacked picture that was saved here is"
+        " taken as it is.",
+        rows=lambda: RESIZES,
         group="",
     )
 
@@ -233,6 +264,11 @@ class _RunSettings:
     def attack_can_know(self) -> bool:
         """Whether the attack can be made through a defence."""
         return ATTACKS[self.attack].adaptable
+
+    @property
+    def second(self) -> str | None:
+        """The row of DEFENSES beside the first; None where there is none, or the first once more."""
+        return None if self.beside in (OFF, self.defense) else self.beside
 
     def chosen(self) -> Chosen:
         """The same as a person gives them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from demo_core.attacks import ATTACKS, Attack
 from demo_core.defenses import DEFENSES
-from demo_core.story.page_words import KNOWING, NOBODY, PAGE_WORDS
+from demo_core.story.page_words import BESIDE, KNOWING, NOBODY, PAGE_WORDS
 from demo_core.story.settings import GREY_LEVEL, PERCENT, SETTINGS, Setting, Settings
 
 SHOWN = 3  # labels that are written out
@@ -45,11 +45,16 @@ def summary(settings: Settings, control: bool = False) -> dict[str, Any]:
 def _counts(name: str, attack: Attack, settings: Settings) -> bool:
     if name in OF_ATTACK:
         return OF_ATTACK[name](attack)
-    return {"adaptive": attack.adaptable, "eot": settings.knows_defence}.get(name, True)
+    return {
+        "adaptive": attack.adaptable,
+        "eot": settings.knows_defence,
+        "beside": settings.second is not None,
+    }.get(name, True)
 
 
 def _short(settings: Settings, control: bool) -> str:
-    row, defence = ATTACKS[settings.attack], DEFENSES[settings.defense].title
+    row, rows = ATTACKS[settings.attack], filter(None, (settings.defense, settings.second))
+    defence = BESIDE.join(DEFENSES[key].title for key in rows)
     if control:
         return f"{NOBODY}; {defence}"
     size = f"{settings.patch} {PERCENT}" if row.visible else f"{settings.eps * 255:g}/255"

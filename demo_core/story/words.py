@@ -6,8 +6,17 @@ from __future__ import annotations
 import torch
 
 from demo_core.attacks import ATTACKS, Attack
-from demo_core.defenses import TAU
-from demo_core.story.gate_words import GATES, SHIFTED, gate_words, in_percent, part, reading_words, told_apart
+from demo_core.defenses import DEFENSES, TAU
+from demo_core.story.gate_words import (
+    GATES,
+    SHIFTED,
+    gate_words,
+    in_percent,
+    measured,
+    part,
+    reading_words,
+    told_apart,
+)
 from demo_core.story.run import UNMOVED, Moment, Run
 
 ACTS = ("The picture", "The attack", "The test", "The counterattack")
@@ -144,6 +153,11 @@ def moved(run: Run) -> bool:
 
 def stopped(run: Run) -> str:
     """What is said when a person stops a run; empty where it had already ended."""
+    if run.answered:
+        return ""
+    if run.defended is not None and run.settings.second:
+        first, other = run.defense.title, DEFENSES[run.settings.second].title
+        return f"Stopped before “{other}” had answered; “{first}” has."
     if run.engaged is None and not run.attack_finished:
         return f"Stopped after step {max(len(run.attack) - 1, 0)} of {run.attack_steps} of the attack."
     if run.engaged is not None and run.defended is None:
@@ -199,8 +213,12 @@ def standing(run: Run) -> str:
 
 
 def attacker(run: Run) -> str:
-    """What he knew, where he knew the defence."""
-    return "The attacker knew this defence." if run.settings.knows_defence and not run.control else ""
+    """What he knew, where he knew a defence."""
+    if run.control or not run.settings.knows_defence:
+        return ""
+    if run.through is None:
+        return "The attacker knew this defence."
+    return f"The attacker knew “{DEFENSES[run.through].title}”, not this defence."
 
 
 def fooled(run: Run) -> bool:
@@ -211,7 +229,8 @@ def fooled(run: Run) -> bool:
 def decided(run: Run, numbers: bool = True) -> str:
     """What the gate decided; numbers: with what it measured."""
     if run.gate is None or run.reading is None:
-        return " ".join(filter(None, ["This defence has no gate: it acts on every picture.", still(run)]))
+        said = ["This defence has no gate: it acts on every picture.", still(run), measured(run, numbers)]
+        return " ".join(filter(None, said))
     gate = gate_words(run.reading.signal)
     reason = f" ({reading_words(run.reading, run.gate)})" if numbers else ""
     rested = "The attack slipped past the test" if fooled(run) else "Looks clean"

@@ -23,8 +23,16 @@ from demo_core.ui.inputs import as_sent, picture_input
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
 
-OF_ALL_DEFENCES = tuple(name for name in SETTINGS if name != "defense")
-OF_A_DEFENCE = ("labels", "seed", "model", "template", "defense")  # what a counterattack alone depends on
+OF_AN_ATTACK = tuple(name for name in SETTINGS if name != "beside")  # which is the stage's alone
+OF_ALL_DEFENCES = tuple(name for name in OF_AN_ATTACK if name != "defense")
+OF_A_DEFENCE = (
+    "labels",
+    "seed",
+    "model",
+    "template",
+    "defense",
+    "resize",
+)  # what a counterattack alone depends on
 
 
 def _named(run: Run, probabilities) -> dict[str, float]:
@@ -255,7 +263,7 @@ def add() -> None:
     result = gr.Image(label="picture", format="png", visible=False)
     press = gr.Button(visible=False)
     for answer, names, outputs in (
-        (attack, tuple(SETTINGS), [report, result]),
+        (attack, OF_AN_ATTACK, [report, result]),
         (counterattack, OF_A_DEFENCE, [report, result]),
         (arena, OF_ALL_DEFENCES, [report]),
         (suspect, OF_A_DEFENCE, [report, result]),

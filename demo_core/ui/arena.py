@@ -13,15 +13,16 @@ from demo_core.defenses import DEFENSES
 from demo_core.limits import LIMITS
 from demo_core.models import MODELS, profile_of
 from demo_core.moments import step_by_step
-from demo_core.story import Run, arena_words
+from demo_core.story import Run, arena_words, pair_words
 from demo_core.story.flips import flips
 from demo_core.story.race import CONTROL, Races
 from demo_core.story.settings import Chosen, InputError
-from demo_core.ui.handlers import attack_before, keeping, streamed
+from demo_core.ui.handlers import attack_before, attacked_before, keeping, streamed
 from demo_core.ui.render import arena_html, flips_html
 from demo_core.ui.visits import IDLE, Changes, Session, Visit, attacked, model, surrogate_for
 
 COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
+COSTS_OF_SECOND = ("defense", "beside", "model")  # and what a second row does
 
 
 def compare(visit: Visit) -> Iterator[Changes]:
@@ -62,9 +63,22 @@ def watch(key: str, visit: Visit) -> Iterator[Changes]:
     clip, run = model(session.run.settings.model), session.run
     adaptive = visit.chosen.adaptive and run.settings.attack_can_know
     anew = adaptive or run.settings.knows_defence
-    run = run.under(adaptive=adaptive, defense=key)
-    runs = story.whole(clip, run, surrogate_for(run)) if anew else story.defend(clip, run)
+    run = run.under(adaptive=adaptive, defense=key, beside=visit.chosen.beside)
+    runs = story.whole(clip, run, surrogate_for(run)) if anew else story.both(clip, run)
     yield {"defense": gr.update(value=key, info=DEFENSES[key].help)}
+    yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
+
+
+def beside(key: str, visit: Visit) -> Iterator[Changes]:
+    """A lane of the arena beside the row on the stage, on the picture that this one has met."""
+    first = visit.chosen.defense
+    if key == first:
+        raise InputError(f"“{DEFENSES[key].title}” is on the stage already: set another lane beside it.")
+    session = yield from attacked_before(replace(visit, values=visit.values | {"beside": key}))
+    clip, run, before = model(session.run.settings.model), session.run, visit.session
+    answered = run.defended is not None and not run.control and before.run.settings.defense == first
+    runs = story.second(clip, run) if answered else story.both(clip, run)
+    yield {"beside": gr.update(value=key, info=second(replace(visit.chosen, beside=key)))}
     yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
 
 
@@ -86,6 +100,17 @@ def cost_of_race(session: Session | None, attack: str | None = None) -> Changes:
 def cost_of_knowing(*values: object) -> Changes:
     """What an attacker who knows the chosen defence may spend, beside his tick; values: of COSTS."""
     return {"adaptive": gr.update(info=knowing(replace(Chosen(), **dict(zip(COSTS, values, strict=True)))))}
+
+
+def cost_of_second(*values: object) -> Changes:
+    """What a second row costs, beside its choice; values: of COSTS, and the choice."""
+    chosen = replace(Chosen(), **dict(zip(COSTS_OF_SECOND, values, strict=True)))
+    return {"beside": gr.update(info=second(chosen))}
+
+
+def second(chosen: Chosen) -> str:
+    tuned = bool(MODELS[chosen.model].original)
+    return pair_words.cost(tuned, profile_of(chosen.model), chosen)
 
 
 def knowing(chosen: Chosen) -> str:

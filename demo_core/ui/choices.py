@@ -16,9 +16,10 @@ from demo_core.models import (
     DEFAULT_MODEL,
     MODELS,
     ModelUnavailable,
+    study_of,
 )
 from demo_core.story import page_words
-from demo_core.story.reel import stored
+from demo_core.story.finished import stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
 from demo_core.story.settings import SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest
@@ -28,12 +29,14 @@ from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
 from demo_core.ui.render import (
     gate_html,
+    no_views,
     nothing_found,
     share_html,
 )
 from demo_core.ui.visits import (
     BAD_INPUT,
     IDLE,
+    MADE_FROM,
     Changes,
     Session,
     Visit,
@@ -117,6 +120,8 @@ def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
     start = HOST.scene(SCENES[FIRST].scene)
     first: Changes = {"stage": stored(start) or gr.skip(), "session": Session(scene=start)}
+    if study_of(DEFAULT_MODEL) is not HOST.studied:  # a command has measured it since
+        first |= {"gate": gate_html(DEFAULT_MODEL), "views": no_views(DEFAULT_MODEL)}
     if start.model != DEFAULT_MODEL:  # whose controls are on the page as it is sent
         first = controls_of(start) | first | ({} if stored(start) else {"pending": start.query()})
     try:
@@ -134,9 +139,19 @@ def open_link(query: str) -> Changes:
 def run_link(scene: Scene) -> Iterator[Changes]:
     """Make the run that a link asks for."""
     clip, run = begin(scene.example.path, scene.settings)
-    made_from = (scene.example.path, scene.model, scene.labels, scene.template)
+    made_from = (scene.example.path, *(getattr(scene, name) for name in MADE_FROM))
     runs = story.whole(clip, run, surrogate_for(run), control=scene.control)
     yield from streamed(clip, runs, made_from, scene.picture)
+
+
+def kept_for_all(scene: Scene, changes: Iterator[Changes]) -> Iterator[Changes]:
+    """The same changes; the run that they end with is kept, where the page may open on it."""
+    session = None
+    for new in changes:
+        session = new.get("session", session)
+        yield new
+    if isinstance(session, Session) and session.run:
+        HOST.keep(scene, session.run)
 
 
 def choose_picture(path: str | None) -> Changes:
@@ -153,8 +168,8 @@ def picture_gone() -> Changes:
 
 def suggest(visit: Visit) -> Iterator[Changes]:
     """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
-    key = visit.chosen.model
-    found = likeliest(*model_and_photo(visit.photo, key), MODELS[key].template)
+    key, resize = visit.chosen.model, visit.chosen.resize
+    found = likeliest(*model_and_photo(visit.photo, key, resize), MODELS[key].template)
     yield {"labels": "\n".join(found)} | IDLE
 
 
@@ -172,7 +187,8 @@ def behind(visit: Visit) -> bool | None:
     if run is None:
         return visit.title != scene.picture or _other(now, scene.settings, scene.control)
     if run.attack_finished and run.engaged is None:  # a defence is yet to come, and may be any
-        run = run if run.settings.knows_defence else run.under(defense=now.defense)
+        defense = run.settings.defense if run.settings.knows_defence else now.defense
+        run = run.under(defense=defense, beside=now.beside)
     own = visit.title is None and session.made_from[:1] != (visit.photo,)
     return own or _other(now, run.settings, run.control)
 

@@ -1,5 +1,4 @@
-// How deep the words of the acts and of the verdict go: chosen in the page's head, and kept in this browser. Joined to
-// stage.js, whose names it knows.
+// How deep the words of the acts and of the verdict go: chosen in the page's head, and kept in this browser.
 const DEPTH = "depth";
 let depth = "";
 try { depth = localStorage.getItem(DEPTH) ?? ""; } catch { /* then it is chosen anew each time */ }

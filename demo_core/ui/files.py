@@ -21,7 +21,18 @@ from demo_core.story.words import verdict
 
 HERE = Path(__file__).parent
 # One after the other in one function: what one names, all know.
-SCRIPTS = ("depth.js", "stage.js", "threshold.js", "shelf.js")
+SCRIPTS = (
+    "tools.js",
+    "depth.js",
+    "frames.js",
+    "pictures.js",
+    "plots.js",
+    "threshold.js",
+    "shelf.js",
+    "pair.js",
+    "guide.js",
+    "stage.js",
+)
 OWN_PICTURE = "own picture"
 # What the page's theme gives the stage, as far as the stage asks for it: light, dark.
 COLOURS = {

@@ -22,8 +22,9 @@ from demo_core.models import (
 )
 from demo_core.moments import step_by_step
 from demo_core.story import Run, page_words, words
+from demo_core.story.finished import made
 from demo_core.story.race import Races
-from demo_core.story.reel import Messages, made, reel
+from demo_core.story.reel import Messages, reel
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.seeds import draws
 from demo_core.story.settings import InputError, read_settings
@@ -109,7 +110,9 @@ def flips_before(visit: Visit, run: Run) -> Races:
     before = visit.session
     if not before or not before.run or before.made_from != visit.made_from:
         return Races()
-    of_size = {name: getattr(run.settings, name) for name in ("eps", "step_size", "defense", "adaptive")}
+    of_size = {
+        name: getattr(run.settings, name) for name in ("eps", "step_size", "defense", "adaptive", "beside")
+    }
     return (
         Races(flips=before.races.flips) if before.run.under(**of_size).settings == run.settings else Races()
     )
@@ -151,7 +154,7 @@ def attack_before(visit: Visit) -> Iterator[Changes]:
         )
     if session.made_from != visit.made_from:
         raise InputError(
-            "The picture, model, labels or template changed since the attack: press Attack again."
+            "The picture, model, labels, template or resizing changed since the attack: press Attack again."
         )
     return session
 
@@ -162,7 +165,7 @@ def attacked_before(visit: Visit) -> Iterator[Changes]:
     run, chosen = session.run, visit.chosen
     if run.settings.defense != chosen.defense and run.settings.knows_defence:
         raise InputError("This attack was made through another defence: press Attack again.")
-    return replace(session, run=run.under(defense=chosen.defense))
+    return replace(session, run=run.under(defense=chosen.defense, beside=chosen.beside))
 
 
 def opening(visit: Visit) -> Session:
@@ -176,15 +179,15 @@ def opening(visit: Visit) -> Session:
 def _still(scene: Scene, visit: Visit) -> bool:
     """Whether the controls still say what a run of the scene is begun with."""
     chosen = visit.chosen
-    said = (visit.title, chosen.model, chosen.template, list_labels(chosen.labels))
-    return said == (scene.picture, scene.model, scene.template, list_labels(scene.labels))
+    said = (visit.title, chosen.model, chosen.template, chosen.resize, list_labels(chosen.labels))
+    return said == (scene.picture, scene.model, scene.template, scene.resize, list_labels(scene.labels))
 
 
 def counterattack(visit: Visit) -> Iterator[Changes]:
     """Counterattack the picture that was attacked last, step by step."""
     session = yield from attacked_before(visit)
     clip = visits.model(session.run.settings.model)
-    changes = streamed(clip, story.defend(clip, session.run), session.made_from, visit.title)
+    changes = streamed(clip, story.both(clip, session.run), session.made_from, visit.title)
     yield from keeping(session.races, changes)
 
 
@@ -201,8 +204,9 @@ def clean_control(visit: Visit) -> Iterator[Changes]:
     clip, run = fresh(visit)
     before, races = visit.session, Races()
     if before and before.run and before.run.attack_finished and before.made_from == visit.made_from:
-        run, races = before.run.under(defense=run.settings.defense), before.races
-    changes = streamed(clip, story.defend(clip, run, control=True), visit.made_from, visit.title)
+        defences = {"defense": run.settings.defense, "beside": run.settings.beside}
+        run, races = before.run.under(**defences), before.races
+    changes = streamed(clip, story.both(clip, run, control=True), visit.made_from, visit.title)
     yield from keeping(races, changes)
 
 

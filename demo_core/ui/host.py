@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from demo_core.clip import ZeroShotCLIP
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable
-from demo_core.story.reel import made, store, stored
+from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, study_of
+from demo_core.story import Run
+from demo_core.story.finished import file_of, made, store, stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, on_model
 from demo_core.ui.lent import IS_LENT
 
@@ -16,10 +18,12 @@ MODEL_VARIABLE = "CLIP_MODEL"
 
 
 class Host:
-    """key: of the model on which the page opens now."""
+    """key: of the model on which the page opens now; studied: what was known of the one in the box when the
+    page was built."""
 
     def __init__(self) -> None:
         self.key = DEFAULT_MODEL
+        self.studied = study_of(DEFAULT_MODEL)
 
     def bring(self, key: str, model: Callable[[str], ZeroShotCLIP]) -> threading.Thread:
         """Have a model of the table loaded, and from then on the page opens on it, with a finished run: where
@@ -34,7 +38,7 @@ class Host:
         except ModelUnavailable as refused:
             print(f"The page opens on {MODELS[DEFAULT_MODEL].title}. {refused}", flush=True)
             return
-        if stored(scene) is None and not IS_LENT:  # here is no GPU where it is lent
+        if stored(scene) is None and not IS_LENT:  # there the first visitor's GPU makes it: see keep
             store(scene, made(scene, clip))
         self.key = key
         print(f"The page opens on {MODELS[key].title}.", flush=True)
@@ -42,6 +46,13 @@ class Host:
     def scene(self, scene: Scene) -> Scene:
         """The same on the model of the moment."""
         return on_model(scene, self.key)
+
+    def keep(self, scene: Scene, run: Run) -> None:
+        """Keep a run that was made for a visitor for all who come after him, where it is one of those that a
+        page on the host's model has finished, and none of these is there."""
+        if self.key != DEFAULT_MODEL and self.key == scene.model and file_of(scene) and not stored(scene):
+            with suppress(ModelUnavailable):  # no place to keep it in: the next one waits as he did
+                store(scene, run)
 
 
 HOST = Host()

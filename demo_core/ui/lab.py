@@ -86,7 +86,8 @@ def _seconds(visit: Visit, everyone: bool) -> float:
 def _link_there(scene: Scene) -> Iterator[Changes]:
     """The same for the run that a link asks for."""
     seconds = partial(seconds_of, scene)
-    return computed(choices.run_link, scene, seconds=seconds, refusals=visits.BAD_INPUT)
+    steps = computed(choices.run_link, scene, seconds=seconds, refusals=visits.BAD_INPUT)
+    return choices.kept_for_all(scene, steps)
 
 
 def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]]) -> Callable:
@@ -184,7 +185,9 @@ def _wire_pieces(controls: Controls) -> list:
                 yield changes
 
     async def watch(event: gr.EventData, request: gr.Request, title, photo, *values):
-        handler = partial(_there, partial(arena.watch, (event._data or {}).get("key")))
+        said = event._data or {}
+        shown = arena.beside if said.get("beside") else arena.watch
+        handler = partial(_there, partial(shown, said.get("key")))
         async with aclosing(_pressing(controls, handler)(request, title, photo, *values)) as found:
             async for changes in found:
                 yield changes
@@ -198,7 +201,7 @@ def _wire_pieces(controls: Controls) -> list:
     private = STREAMING | {"api_visibility": "private"}
     run, lane, gate = (
         controls.all_of("stage", *names)
-        for names in (("arena", "link", "views"), ("link", "defense"), ("gate", "views"))
+        for names in (("arena", "link", "views"), ("link", "defense", "beside"), ("gate", "views"))
     )
     return [
         controls.pending.change(run_link, controls.pending, run, **private),
@@ -302,9 +305,11 @@ def _wire_settings(controls: Controls) -> None:
             ("attack", "target", "step_size", "steps", "eps", "patch"),
         ),
     )
-    wires += tuple(
-        (controls[name].change, arena.cost_of_knowing, arena.COSTS, ("adaptive",)) for name in arena.COSTS
-    )
+    for names, cost, told in (
+        (arena.COSTS, arena.cost_of_knowing, "adaptive"),
+        (arena.COSTS_OF_SECOND, arena.cost_of_second, "beside"),
+    ):
+        wires += tuple((controls[name].change, cost, names, (told,)) for name in names)
     for event, handler, inputs, outputs in wires:
         event(_changing(controls, handler), controls.all_of(*inputs), controls.all_of(*outputs), **QUIET)
     controls["adaptive"].change(

@@ -116,6 +116,8 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
         "adaptive": {"elem_id": "adaptive", "info": arena.knowing(Chosen())},
         "model": {"info": MODELS[DEFAULT_MODEL].summary, "elem_id": "model"},
         "defense": {"info": DEFENSES[SETTINGS["defense"].default].help, "elem_id": "defense"},
+        "beside": {"elem_id": "beside"},
+        "resize": {"elem_id": "resize"},
     }
     groups = {
         title: [name for name, setting in SETTINGS.items() if setting.group == group]

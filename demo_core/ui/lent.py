@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -138,4 +139,6 @@ def seconds_of(chosen: Chosen, everyone: bool = False) -> float:
     for row in rows:
         him = Attacker(clip, text, row, profile, attack, chosen.steps, chosen.eot, MOST_PASSES)
         passes += him.cost if knows else him.cost_of(PLAIN)
+    if chosen.beside in DEFENSES and not everyone:
+        passes += replace(him, row=DEFENSES[chosen.beside]).answer
     return START + PASS_SECONDS * passes

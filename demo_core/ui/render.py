@@ -24,6 +24,7 @@ from demo_core.story import (
     Drifts,
     Run,
     arena_words,
+    gate_words,
     glossary,
     page_words,
     seed_words,
@@ -59,7 +60,7 @@ MEASURE = """element.addEventListener("click", (event) => {
 WATCH = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button.watch");
   if (!button) return;
-  trigger("click", { key: button.dataset.key });
+  trigger("click", { key: button.dataset.key, beside: button.matches(".beside") });
   document.querySelector(".stage")?.scrollIntoView();
 });"""
 CHOOSE = """element.addEventListener("click", (event) => {
@@ -189,7 +190,7 @@ def _met(run: Run, gate: Gate | None, side: str, bout: Bout) -> dict[str, object
         "state": arena_words.STATES[stands(run, bout)],
         "says": int(bout.attacked.argmax()),
         "share": words.percent(bout.attacked),
-        "gate": arena_words.gate_in_lane(bout, gate),
+        "gate": gate_words.acted(bout.reading, gate, bare=bout.key == CONTROL),
         "gauge": gauge(gate, bout.reading.value) if gate and bout.reading else None,
         "rerolls": arena_words.rerolls(bout),
         "left_out": arena_words.left_out(bout),

@@ -1,6 +1,5 @@
-// The shelf: the last runs of this tab, kept in the browser alone, and two of them side by side. Joined to stage.js, whose
-// names it knows.
-const MOST_KEPT = 6, SMALL = 96, SHELF = "shelf";
+// The shelf: the last runs of this tab, kept in the browser alone, and two of them side by side.
+const MOST_KEPT = 6, SMALL = 96, SHELF = "last-runs";
 let kept = remembered(), pair = [];
 
 // What this tab kept before it was loaded again; nothing where the browser keeps nothing, or something else.
@@ -14,20 +13,20 @@ function remember() {
 
 // A picture by its name as it is in the end, small; nothing where the run has none.
 function look(name) {
-  if (!parts(name)) return null;
+  const frame = frameOf(name);
+  if (!frame) return null;
   const whole = make("canvas", { width: page.side, height: page.side }), small = make("canvas", { width: SMALL, height: SMALL });
   paint(whole, name);
   small.getContext("2d").drawImage(whole, 0, 0, SMALL, SMALL);
-  const frame = reel.frames[name === "clean" ? 0 : latest(name === "attacked" ? 1 : 3)];
-  return { name, address: small.toDataURL("image/webp", 0.85), label: reel.labels[frame.top[0][0]], share: frame.top[0][1] };
+  return { name, title: pictureName(name), address: small.toDataURL("image/webp", 0.85), label: reel.labels[frame.top[0][0]], share: frame.top[0][1] };
 }
 
 // Puts the run on the stage upon the shelf, once it has ended and is seen to its end; the same run again takes its own place.
 function shelve() {
-  if (!reel.done || !photo || now < reel.frames.length - 1) return;
-  const run = reel.run + reel.verdict.text;
+  if (!reel.done || !photo || moment < end()) return;
+  const { tone, text: verdict } = verdictNow(), run = reel.run + verdict;
   if (kept.some((other) => other.run === run) || (!reel.live && kept.filter((other) => other.live).length >= MOST_KEPT)) return drawShelf();
-  const own = { run, name: reel.run, live: reel.live, ...reel.summary, query: reel.query ?? "", tone: reel.verdict.tone, said: reel.frames.at(-1).say, verdict: reel.verdict.text,
+  const own = { run, name: reel.run, live: reel.live, ...reel.summary, query: reel.query ?? "", tone, said: reel.beside ? verdict : reel.frames.at(-1).say, verdict,
     looks: shownPictures(reel.control).map(look).filter(Boolean) };
   kept = [own, ...kept.filter((other) => other.name !== own.name)];
   if (kept.length > MOST_KEPT) kept.splice(kept.findLastIndex((other) => !other.live), 1);  // what came with the demo goes first, else the oldest
@@ -35,8 +34,8 @@ function shelve() {
   drawShelf();
 }
 
-function shelfPicture({ name, address, label }) {
-  return make("img", { src: address, width: SMALL, height: SMALL, alt: say("shelf_picture", { name, says: label }) });
+function shelfPicture({ title, address, label }) {
+  return make("img", { src: address, width: SMALL, height: SMALL, alt: say("shelf_picture", { name: title, says: label }) });
 }
 
 function shelfRun(own) {
@@ -66,10 +65,13 @@ function drawShelf() {
   $(".shelf-pair").replaceChildren(...(two.length < 2 ? [] : [sideBySide(two)]));
 }
 
+// The mark of what differs between two.
+function differing() { return make("span", { role: "img", "aria-label": say("shelf_differs") }, " ≠"); }
+
 // A row of the table: its head, and a cell of each run; differs: the head says so.
 function pairRow(head, cells, differs = false) {
   const row = make("tr", differs ? { class: "differs" } : {}), th = make("th", { scope: "row" }, head);
-  if (differs) th.append(make("span", { role: "img", "aria-label": say("shelf_differs") }, " ≠"));
+  if (differs) th.append(differing());
   row.append(th, ...cells.map((cell) => {
     const td = make("td");
     td.append(...cell);
@@ -82,10 +84,10 @@ function sideBySide(two) {
   const found = make("table"), head = make("tr"), top = make("thead"), body = make("tbody");
   head.append(make("td"), ...two.map((own) => make("th", { scope: "col" }, own.short)));
   top.append(head);
-  for (const name of page.pictures) {
+  for (const name of [...page.pictures, "beside"]) {
     const looks = two.map((own) => own.looks.find((other) => other.name === name));
     if (looks.some(Boolean))
-      body.append(pairRow(name, looks.map((one) => (one ? [shelfPicture(one), say("shelf_says", { says: one.label, share: percent(one.share) })] : [say("shelf_none")]))));
+      body.append(pairRow([...new Set(looks.filter(Boolean).map((one) => one.title))].join(" / "), looks.map((one) => (one ? [shelfPicture(one), say("shelf_says", { says: one.label, share: percent(one.share) })] : [say("shelf_none")]))));
   }
   body.append(pairRow(say("shelf_verdict"), two.map((own) => [own.verdict])));
   const fuller = [...two].sort((one, other) => other.rows.length - one.rows.length);

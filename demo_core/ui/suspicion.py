@@ -56,7 +56,7 @@ def looked_at(photo: str | None, settings: Settings) -> Iterator[Suspicion]:
     if not photo:
         raise PictureError(suspicion_words.NO_PICTURE)
     key = settings.model
-    clip, picture = model_and_photo(photo, key)
+    clip, picture = model_and_photo(photo, key, settings.resize)
     return suspect(clip, picture, settings, profile_of(key), study_of(key), fit_of(key))
 
 

@@ -67,7 +67,11 @@ def theme() -> gr.themes.Base:
 
 
 def _not_there(request: Request, error: Exception) -> Response:
-    """Of a call to a function by a number that the page does not have."""
+    """Of a call to a function by a number that the page does not have. Any other key that is missing is a
+    fault of the program, and told as such."""
+    number = error.args[0] if error.args else None
+    if type(number) is not int or number in request.app.get_blocks().fns:
+        raise error
     return JSONResponse({"detail": "There is no such function here: the page lists its endpoints."}, 404)
 
 

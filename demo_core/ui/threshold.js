@@ -1,5 +1,5 @@
 // The gate's threshold, moved on a finished run: whether the defence would act at another one, which takes the numbers that
-// are there. Joined to stage.js, whose names it knows.
+// are there.
 const PLACES = 200;  // of the slider
 let moved = null, movedOf = null;  // where it was moved to, and on which axes
 

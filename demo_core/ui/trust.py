@@ -12,7 +12,6 @@ from demo_core.defenses.drift import Study
 from demo_core.limits import LIMITS
 from demo_core.models import MODELS, keep_study, profile_of, study_of
 from demo_core.story import trust_words
-from demo_core.story.reel import stored
 from demo_core.ui import visits
 from demo_core.ui.lent import LONGEST, computed
 from demo_core.ui.render import gate_html, no_views
@@ -46,7 +45,6 @@ def measure(key: str) -> Iterator[Changes]:
     for found in steps:
         if isinstance(found, Study):
             keep_study(key, found)
-            stored.cache_clear()  # finished runs have the study behind their signals
         elif time.monotonic() - then >= PAUSE:
             yield at_work(trust_words.measuring(*found))
             then = time.monotonic()

@@ -22,7 +22,8 @@ from demo_core.models import (
     profile_of,
     surrogate_of,
 )
-from demo_core.pictures import PictureError, open_picture, to_photo
+from demo_core.pictures import PictureError, open_picture
+from demo_core.resizes import photo_for
 from demo_core.shelf import Shelf
 from demo_core.story import Run, page_words
 from demo_core.story.race import Races
@@ -35,6 +36,8 @@ Changes = dict[str, object]  # what a part of the page becomes, by its name
 BAD_INPUT = (PictureError, LabelError, ModelUnavailable, InputError, SceneError, NotThere)
 PAUSE = 0.12  # seconds between two frames sent to the page
 TOLD_EVERY = 0.5  # seconds between two words on a model that is on its way
+# What a run is begun with beside the picture.
+MADE_FROM = ("model", "labels", "template", "resize")
 IDLE: Changes = {"stage": {"work": ""}}  # of work that leaves the stage as it is
 
 
@@ -69,7 +72,7 @@ class Visit:
     @property
     def made_from(self) -> tuple:
         """What a run of this visit is begun with."""
-        return (self.photo, *(self.values[name] for name in ("model", "labels", "template")))
+        return (self.photo, *(self.values[name] for name in MADE_FROM))
 
 
 model = Shelf()  # a model of the table by its key, loaded once for all visitors
@@ -90,13 +93,13 @@ def device_name(clip: ZeroShotCLIP) -> str:
     return name_of(clip.device)
 
 
-def model_and_photo(photo: str | None, key: str) -> tuple[ZeroShotCLIP, torch.Tensor]:
-    """A model, and the picture of a file [3,P,P] for it, which is opened first: it is loaded for none that
-    cannot be read. Raises PictureError or ModelUnavailable."""
+def model_and_photo(photo: str | None, key: str, resize: str) -> tuple[ZeroShotCLIP, torch.Tensor]:
+    """A model, and the picture of a file [3,P,P] for it, resized by a row of RESIZES. The picture is opened
+    first: a model is loaded for none that cannot be read. Raises PictureError or ModelUnavailable."""
     if not photo:
         raise PictureError("Choose a picture first: upload one, or press one of the examples.")
     picture, clip = open_picture(photo), model(key)
-    return clip, to_photo(picture, clip.image_size)
+    return clip, photo_for(clip, picture, resize)
 
 
 def brought(path: str | None) -> bool:
@@ -118,7 +121,7 @@ def put_in(path: str) -> object:
 
 def begin(photo: str | None, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
     """The model, and the clean picture before it. Raises one of BAD_INPUT."""
-    clip, picture = model_and_photo(photo, settings.model)
+    clip, picture = model_and_photo(photo, settings.model, settings.resize)
     return clip, story.begin(clip, picture, settings, profile_of(settings.model), fit_of(settings.model))
 
 

@@ -15,7 +15,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import load, profile_of, study_of
 from demo_core.pictures import open_picture, to_photo
 from demo_core.story import words
-from demo_core.story.reel import stored
+from demo_core.story.finished import stored
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.ui import handlers
 from demo_core.ui.files import FILES, run_page

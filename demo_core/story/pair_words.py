@@ -1,0 +1,69 @@
+"""What is said of two defences side by side. Part of words.py, which is all English of a run."""
+
+from __future__ import annotations
+
+from demo_core.adaptive import Attacker
+from demo_core.attacks import ATTACKS
+from demo_core.defenses import DEFENSES, Profile
+from demo_core.stand_in import label_features, stand_ins
+from demo_core.story import words
+from demo_core.story.run import Run
+from demo_core.story.settings import OFF, SETTINGS, Chosen
+
+HELD = {True: "Stands", False: "Fallen"}
+
+
+def stands(run: Run) -> bool | None:
+    """Whether the right label, or where nobody knows it the clean prediction, is the defended answer; None
+    before there is one."""
+    return None if run.defended is None else int(run.defended.argmax()) == run.right
+
+
+def held(run: Run) -> str:
+    """How it ended, in a word; empty before."""
+    stood = stands(run)
+    return "" if stood is None else HELD[stood]
+
+
+def verdict(run: Run) -> str:
+    """Where both rows stand, first what puts that in doubt; empty before both have answered."""
+    if run.beside is None or not run.answered:
+        return ""
+    return " ".join(filter(None, [words.caveat(run), _attacker(run), _standing(run, run.beside)]))
+
+
+def _attacker(run: Run) -> str:
+    if run.control or not run.settings.knows_defence:
+        return ""
+    return f"The attacker knew “{run.defense.title}” alone."
+
+
+def _standing(run: Run, other: Run) -> str:
+    rows = sorted((run, other), key=lambda row: not stands(row))  # the one that stands comes first
+    first, second = (f"“{row.defense.title}”" for row in rows)
+    say, says = (f"“{row.label(row.defended)}”" for row in rows if row.defended is not None)
+    what = "clean" if run.control else "attacked"
+    told = f"of the very same {what} picture they say {say}{f' and {says}' if says != say else ''}."
+    if stands(run) != stands(other):
+        return f"{first} stands, {second} falls: {told}"
+    return f"{first} and {second} both {'stand' if stands(run) else 'fall'}: {told}"
+
+
+def tone(run: Run, other: Run) -> str:
+    """Of both, as `words.tone`: what is true of each, else neither good nor bad."""
+    one, two = words.tone(run), words.tone(other)
+    return one if one == two else "wait" if "wait" in (one, two) else "other"
+
+
+def cost(tuned: bool, profile: Profile, chosen: Chosen) -> str:
+    """Beside the choice of the second row: what it takes on top. tuned: whether the model was fine-tuned from
+    an original."""
+    said = SETTINGS["beside"].help
+    if chosen.beside == OFF:
+        return said
+    row, attack = DEFENSES[chosen.beside], ATTACKS[chosen.attack]
+    if chosen.beside == chosen.defense:
+        return f"{said} “{row.title}” is the first one already: choose another."
+    him = Attacker(stand_ins(tuned)[0], label_features(), row, profile, attack, chosen.steps)
+    passes = f"about {him.answer:,} passes" if him.answer != 1 else "about one pass"
+    return f"{said} “{row.title}” takes {passes} through the image tower on top; Stop ends it too."
