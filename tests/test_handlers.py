@@ -223,12 +223,12 @@ def test_the_page_s_own_pictures_are_no_visitor_s(monkeypatch):
     """What the page puts into a picture's place makes the same event as what a visitor does."""
     page = SimpleNamespace(upload_file_set={"mine.png"})
     monkeypatch.setattr(visits.LocalContext, "blocks", SimpleNamespace(get=lambda default: page))
-    assert choices.choose_picture(EXAMPLES[1].path) == {"behind": {"behind": None}}
-    assert choices.choose_picture(None) == {"behind": {"behind": None}}
-    assert set(suspicion.choose(EXAMPLES[1].path)) == set(suspicion.choose(None)) == {"suspect_photo"}
+    for path in (EXAMPLES[1].path, None):
+        assert choices.choose_picture(path) == {"copy": None, "behind": {"behind": None}}
+        assert suspicion.choose(path) == {"suspect_copy": None}
     monkeypatch.setattr(visits, "clean_copy", lambda path, uploaded: path)
     mine = choices.choose_picture("mine.png")
-    assert mine["photo"] == "mine.png" and mine["title"] is None and mine["behind"] == {"behind": True}
+    assert mine["copy"] == "mine.png" and mine["title"] is None and mine["behind"] == {"behind": True}
 
 
 def test_an_upload_opens_its_labels_and_its_words_are_suggested():

@@ -14,6 +14,7 @@ from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
 
 WORKING = "Working …"
+SOON = "The page is on its way. On a slow line it takes a while."
 NOBODY, KNOWING = "No attack", "knowing the defence"
 BESIDE = " beside "  # all three in a run's settings in short
 

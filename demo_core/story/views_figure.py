@@ -62,7 +62,8 @@ def _draw_study(noise: Axes, views: Axes, study: Study, eps: float) -> None:
 
 def _draw_rules(noise: Axes, views: Axes, profile: Profile) -> None:
     """The line that each defence of the table draws, if any: beyond it, it engages. Those that draw the same
-    one are named beside it together."""
+    one are named together, at the foot, where no picture lies, with a thin line that leads there."""
+    places: dict[Axes, list[float]] = {noise: [], views: []}
     titles: dict[Gate, list[str]] = {}
     for row in DEFENSES.values():
         gate = row.gate(profile)
@@ -78,10 +79,17 @@ def _draw_rules(noise: Axes, views: Axes, profile: Profile) -> None:
         else:
             place = float(_PROBES.index(signal.view))
         axes.plot([place - 0.4, place + 0.4], [drift] * 2, color=PAGE.words, linewidth=1.5)
+        taken = place in places[axes]  # then its words go to the other end
+        end = place + (0.4 if taken else -0.4)
+        thin = {"arrowstyle": "-", "color": PAGE.words, "linewidth": 0.6, "relpos": (1 - taken, 0.5)}
         axes.annotate(
             f"{'; '.join(named)}: {'below' if gate.below else 'above'}",
-            (place - 0.45, drift),
+            (end, drift),
+            (end, 0.12 - 0.07 * len(places[axes])),
+            textcoords=axes.get_xaxis_transform(),
             va="center",
-            ha="right",
+            ha="left" if taken else "right",
+            arrowprops=thin,
             **words_in(PAGE, 8.5),
         )
+        places[axes].append(place)

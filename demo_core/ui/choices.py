@@ -157,8 +157,8 @@ def kept_for_all(scene: Scene, changes: Iterator[Changes]) -> Iterator[Changes]:
 def choose_picture(path: str | None) -> Changes:
     """A picture of the visitor's own; nothing changes where the page itself put one in."""
     if path is None or not brought(path):
-        return {"behind": {"behind": None}}
-    return picture_gone() | {"photo": put_in(path), "label_box": gr.update(open=True)}
+        return {"copy": None, "behind": {"behind": None}}
+    return picture_gone() | {"copy": put_in(path), "label_box": gr.update(open=True)}
 
 
 def picture_gone() -> Changes:

@@ -29,6 +29,7 @@ DESKS: Desks[Session] = Desks()
 NUMBERS = count()
 STALE = """(found) => document.querySelector(".stage")?.dispatchEvent(
   new CustomEvent("stale", { detail: found.behind }))"""
+PUT_IN = "(copy, photo) => (photo && copy ? copy : { __type__: 'update' })"  # else nothing changes
 # How events are listed and shown. Programs have endpoints of their own; warnings need the queue, which holds
 # nobody up: who computes waits in the place's own line.
 STREAMING = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None}
@@ -116,12 +117,14 @@ def _changing(controls: Controls, handler: Callable[..., Changes]) -> Callable:
 
 
 def _wire_picture(
-    photo: gr.Image, chosen: Callable, gone: Callable, outputs: list[Component]
+    photo: gr.Image, copy: gr.Image, chosen: Callable, gone: Callable, outputs: list[Component]
 ) -> tuple[Dependency, Dependency]:
     """A picture that a visitor brings, in whatever way (the webcam's makes no event but `change`), or takes
-    away: then a copy of it that is still on its way does not come. Gives both events."""
-    brought = photo.change(chosen, photo, outputs, **SPEAKING)
-    return brought, photo.clear(gone, None, outputs, cancels=[brought], **QUIET)
+    away. The server's copy comes to a place of its own and from there into the picture's, unless that is
+    empty by then. Gives both events."""
+    brought = photo.change(chosen, photo, [copy, *outputs], **SPEAKING)
+    brought.then(None, [copy, photo], photo, js=PUT_IN, api_visibility="private")
+    return brought, photo.clear(gone, None, outputs, **QUIET)
 
 
 def _at_desk(controls: Controls, handler: Callable[..., Changes]) -> Callable:
@@ -211,7 +214,7 @@ def _wire_suspicion(controls: Controls):
     """The tab that looks at a picture as it is. Gives its event, which Stop and a new choice cancel."""
     found = controls.all_of("suspicion", "suspect_take")
     chosen, gone = (_changing(controls, handler) for handler in (suspicion.choose, suspicion.gone))
-    _wire_picture(controls.suspect_photo, chosen, gone, [controls.suspect_photo, *found])
+    _wire_picture(controls.suspect_photo, controls.suspect_copy, chosen, gone, found)
     inputs = [*controls.all_of("title", "suspect_photo"), *controls.settings.values()]
     return controls.suspect_button.click(
         _pressing(controls, suspicion.look),
@@ -327,8 +330,8 @@ def _wire_settings(controls: Controls) -> None:
         _changing(controls, choices.defense_changed), controls["defense"], controls["defense"], **QUIET
     )
     chosen, gone = (_changing(controls, h) for h in (choices.choose_picture, choices.picture_gone))
-    outputs = controls.all_of("photo", "title", "preset", "label_box", "behind")
-    for event in _wire_picture(controls.photo, chosen, gone, outputs):
+    outputs = controls.all_of("title", "preset", "label_box", "behind")
+    for event in _wire_picture(controls.photo, controls.copy, chosen, gone, outputs):
         event.then(None, controls.behind, None, js=STALE, api_visibility="private")
     _wire_model(controls)
     _wire_behind(controls)

@@ -39,8 +39,9 @@ from demo_core.ui.render import (
 @dataclass(frozen=True)
 class Controls:
     """The page's parts. settings: a control for each line of SETTINGS, by its name; files: a button for each
-    row of FILES; pending: the query of a link whose run did not come with the demo; behind: whether the run
-    on the stage is of other settings than are chosen."""
+    row of FILES; copy, suspect_copy: what the server makes of a picture that is put in; pending: the query of
+    a link whose run did not come with the demo; behind: whether the run on the stage is of other settings
+    than are chosen."""
 
     settings: dict[str, Component]
     files: dict[str, gr.Button]
@@ -54,6 +55,7 @@ class Controls:
     flips: gr.HTML
     flip_button: gr.Button
     photo: gr.Image
+    copy: gr.Image
     examples: gr.HTML
     label_list: gr.Dropdown
     label_box: gr.Accordion
@@ -62,6 +64,7 @@ class Controls:
     seeds_button: gr.Button
     seeds: gr.HTML
     suspect_photo: gr.Image
+    suspect_copy: gr.Image
     suspect_button: gr.Button
     suspicion: gr.HTML
     suspect_take: gr.DownloadButton
@@ -189,6 +192,7 @@ def _steering(first: Scene) -> dict[str, Component]:
         alt_text="the picture to attack",
         buttons=["fullscreen"],
     )
+    parts["copy"] = picture_input(visible="hidden")
     parts["examples"] = gr.HTML(
         examples_html(),
         js_on_load=CHOOSE,

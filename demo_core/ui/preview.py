@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo_core.ui.soon import with_soon
+
 TITLE = "CLIP fights back: test-time counterattacks"
 TEXT = (
     "A change that is hard to see makes CLIP call a picture something else, and CLIP itself can undo it."
@@ -48,7 +50,8 @@ def _address(scope: Scope) -> str:
 
 
 class Preview:
-    """Around the server: the page's tags are replaced, and their picture is there."""
+    """Around the server: the page's tags are replaced, their picture is there, and the page has something to
+    be seen at once."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -73,6 +76,7 @@ class Preview:
             body, headers = b"".join(parts), MutableHeaders(raw=start["headers"])
             if headers.get("content-type", "").startswith("text/html"):
                 body = CARDS.sub(b"", body).replace(b"</head>", card(_address(scope)) + b"</head>", 1)
+                body = with_soon(body, scope["query_string"].decode("latin-1"))
                 headers["content-length"] = str(len(body))
             await send(start)
             await send(message | {"body": body})

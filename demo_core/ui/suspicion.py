@@ -38,6 +38,7 @@ def parts(picture_input: Callable[..., gr.Image]) -> dict[str, Component]:
                 elem_id="suspect-photo",
                 alt_text="the picture to look at",
             )
+            made["suspect_copy"] = picture_input(visible="hidden")
             made["suspect_button"] = gr.Button("Is this picture attacked?", elem_id="suspect")
             made["suspect_take"] = gr.DownloadButton(
                 "Take the defended picture", elem_id="suspect-take", visible=False
@@ -87,8 +88,8 @@ def look(visit: Visit) -> Iterator[Changes]:
 def choose(photo: str | None) -> Changes:
     """Another picture; nothing changes where the page itself put it in."""
     if photo is None or not brought(photo):
-        return {"suspect_photo": gr.skip()}
-    return gone() | {"suspect_photo": put_in(photo)}
+        return {"suspect_copy": None}
+    return gone() | {"suspect_copy": put_in(photo)}
 
 
 def gone() -> Changes:

@@ -109,14 +109,14 @@ def brought(path: str | None) -> bool:
 
 
 def put_in(path: str) -> object:
-    """What a picture input becomes after a visitor's file: a clean copy; where it cannot be read he is told
-    so at once."""
+    """What a visitor's file becomes: a clean copy; where it cannot be read he is told so at once, and it
+    stays."""
     page = LocalContext.blocks.get(None)
     try:
         return clean_copy(path, page.upload_file_set if page else ())
     except PictureError as error:
         gr.Warning(str(error), title="Not yet")
-        return gr.skip()
+        return None
 
 
 def begin(photo: str | None, settings: Settings) -> tuple[ZeroShotCLIP, Run]:
