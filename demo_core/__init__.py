@@ -20,12 +20,12 @@ models          the table MODELS: how each loads, its profile, its study;  weigh
                 alone;  open_clips: how open_clip's are built;  shelf: those that are loaded;  stages:
                 how far one is on its way
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
-story           one picture: settings, play, run (a snapshot a step), words, depths (the same for everyone and
-                in symbols), axes, scenes (the presets, and links), race (the arena: who stands, in which
-                order), flips (the smallest eps), seeds (the same with other seeds), suspicion (is a picture
-                attacked?), trust (which gates can be trusted on a model), suggest (what it could be), strips
-                (embeddings to look at), summary (settings in short), reel (the frames that the page plays),
-                finished (the runs in assets/runs), figures from the numbers that the page draws, takeaway (a
+story           one picture: settings, play, run (a snapshot a step), beside (two rows on it), words,
+                depths (the same for everyone and in symbols), axes, scenes (the presets, and links), race
+                (the arena: who stands, in which order), flips (the smallest eps), seeds (the same with other
+                seeds), suspicion (is a picture attacked?), trust (which gates can be trusted on a model),
+                suggest (what it could be), strips (embeddings to look at), summary (settings in short), reel
+                (the frames that the page plays), finished (the runs in assets/runs), figures from the numbers that the page draws, takeaway (a
                 run as files), lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials; folders, official (the classes), parts, trees, shards, parquets,

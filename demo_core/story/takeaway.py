@@ -61,22 +61,30 @@ def defended_picture(run: Run) -> Image.Image:
 
 
 def numbers(run: Run) -> dict[str, Any]:
-    """Settings, and for every frame the drift, the push and all probabilities; pictures are in the NPZ."""
+    """Settings, and for every frame the drift, the push and all probabilities; pictures are in the NPZ. Of a
+    second row what it made of the same picture, under `beside`."""
     return {
         "settings": as_given(run.settings),
         "profile": asdict(run.profile),
-        "verdict": verdict(run),
         "control": run.control,
         "signals": {
             "clean": asdict(run.clean_signals),
             "attacked": asdict(run.attacked_signals) if run.attacked_signals else None,
         },
-        "engaged": run.engaged,
-        "defended": run.defended.tolist() if run.defended is not None else None,
         "clean": run.clean.tolist(),
         "attack": [_moment(run, m) for m in run.attack],
-        "counterattack": [_moment(run, m) | {"push": run.push(m)} for m in run.counterattack],
+        **_defence(run),
         "map": path_map(run),
+        "beside": {"defense": run.beside.settings.defense} | _defence(run.beside) if run.beside else None,
+    }
+
+
+def _defence(run: Run) -> dict[str, Any]:
+    return {
+        "verdict": verdict(run),
+        "engaged": run.engaged,
+        "defended": run.defended.tolist() if run.defended is not None else None,
+        "counterattack": [_moment(run, m) | {"push": run.push(m)} for m in run.counterattack],
     }
 
 
