@@ -25,8 +25,8 @@ story           one picture: settings, play, run (a snapshot a step), beside (tw
                 (the arena: who stands, in which order), flips (the smallest eps), seeds (the same with other
                 seeds), suspicion (is a picture attacked?), trust (which gates can be trusted on a model),
                 suggest (what it could be), strips (embeddings to look at), summary (settings in short), reel
-                (the frames that the page plays), finished (the runs in assets/runs), figures from the numbers that the page draws, takeaway (a
-                run as files), lesson (a sheet for a class), glossary (notes)
+                (the frames that the page plays), finished (the runs in assets/runs), figures from the numbers
+                that the page draws, takeaway (a run as files), lesson (a sheet for a class), glossary (notes)
 plots           what figures are drawn with, and those of a study and of accuracies
 benchmark       many pictures: trials; folders, official (the classes), parts, trees, shards, parquets,
                 layouts (as they lie on disks); datasets, prompts, piles; records (SQLite), run, answers (the

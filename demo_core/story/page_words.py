@@ -88,7 +88,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "pair": "two defences on the very same picture",
         "pair_apart": "Both defences have the very same picture before them; what each does stands with it.",
         "pair_below": "What stands further down is told of “{row}”.",
-        "defended_by": "defended: {row}",
+        "defended_by": "defended ({row})",
         # what CLIP compares
         "strips": "What CLIP compares",
         "strip_picture": "This picture, in numbers",

@@ -71,7 +71,7 @@ def test_a_link_opens_with_both_and_one_slider_moves_both(tab):
     assert held.all_inner_texts() == ends and not asked
     for side, value in (("left", "defended"), ("right", "beside")):  # and the divider lies between the two
         tab.locator(f".pick-{side}").select_option(value)
-    expect(tab.locator(".compare .right")).to_have_attribute("aria-label", "the defended: TTC picture")
+    expect(tab.locator(".compare .right")).to_have_attribute("aria-label", "the defended (TTC) picture")
     assert painted(tab, ".compare .left") and painted(tab, ".compare .right")
 
 
