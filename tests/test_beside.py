@@ -16,7 +16,7 @@ from demo_core.story.seeds import draws
 from demo_core.story.settings import OFF, Chosen
 from demo_core.story.summary import summary
 from demo_core.story.takeaway import numbers
-from demo_core.ui import arena, handlers, visits
+from demo_core.ui import arena, choices, handlers, visits
 from demo_core.ui.lent import seconds_of
 from tests.conftest import only_rows
 from tests.test_handlers import after, said, visit  # noqa: F401  a fixture among them
@@ -172,6 +172,12 @@ def test_a_lane_is_set_beside_the_one_on_the_stage(monkeypatch, said):  # noqa: 
     refused = after(visits.told(lambda v: arena.beside("default", v), visit(page["session"])))
     assert refused == visits.IDLE
     assert said == ["“Ours” is on the stage already: set another lane beside it."]
+
+
+def test_an_example_keeps_the_second_row_that_is_chosen():
+    found = choices.choose_example("lion", "default", "ttc")
+    assert found["beside"] == "ttc" and "beside=ttc" in found["pending"] and "stage" not in found
+    assert choices.choose_example("lion", "default", "nobody")["stage"]["done"]
 
 
 def test_a_counterattack_takes_the_second_row_that_is_chosen_now():

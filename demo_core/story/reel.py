@@ -134,8 +134,9 @@ class Messages:
         self._frames += len(found["frames"])
         if other := found["beside"]:
             self._beside = other["since"] + len(other["frames"])
-        new = {k: v for k, v in found.items() if k in self.ALWAYS or self._known.get(k) != v}
-        self._known |= {k: v for k, v in new.items() if k not in self.ALWAYS}
+        known = self._known
+        new = {k: v for k, v in found.items() if k in self.ALWAYS or k not in known or known[k] != v}
+        known |= {k: v for k, v in new.items() if k not in self.ALWAYS}
         return new
 
 

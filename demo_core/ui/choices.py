@@ -21,7 +21,7 @@ from demo_core.models import (
 from demo_core.story import page_words
 from demo_core.story.finished import stored
 from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
-from demo_core.story.settings import SETTINGS, Settings, read_settings
+from demo_core.story.settings import OFF, SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.summary import OF_ATTACK, summary
 from demo_core.ui.arena import cost_of_race
@@ -88,10 +88,11 @@ def choose_preset(key: str | None) -> Changes:
     return open_scene(HOST.scene(SCENES[key].scene)) if key else {"stage": gr.skip()}
 
 
-def choose_example(title: str, defense: str) -> Changes:
-    """The scene of an example photograph under the defence that is chosen, with word to make its run where
+def choose_example(title: str, defense: str, beside: str = OFF) -> Changes:
+    """The scene of an example photograph under the defences that are chosen, with word to make its run where
     none came with the demo; what names no example is told so."""
-    kept = {"defense": defense} if defense in DEFENSES else {}
+    given = {"defense": defense, "beside": beside}
+    kept = {name: key for name, key in given.items() if (rows := SETTINGS[name].rows) and key in rows()}
     try:
         scene = replace(HOST.scene(scene_of(title)), **kept)
     except SceneError as error:

@@ -248,8 +248,8 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
     names = ("preset", "gate", "title", "photo", "arena_knows", *controls.settings)
     everything = controls.all_of(*names, "stage", "arena", "link", "views", "seeds", "flips")
 
-    def example(event: gr.EventData, request: gr.Request, defense: str) -> dict:
-        found = choices.choose_example((event._data or {}).get("title"), defense)
+    def example(event: gr.EventData, request: gr.Request, *defences: str) -> dict:
+        found = choices.choose_example((event._data or {}).get("title"), *defences)
         return _by_component(controls, found, request.session_hash)
 
     def link(request: gr.Request) -> dict:
@@ -261,7 +261,9 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
 
     controls.preset.input(preset, controls.preset, everything, cancels=running, **QUIET)
     chosen = [*everything, controls.pending]
-    controls.examples.click(example, controls["defense"], chosen, cancels=running, **SPEAKING)
+    controls.examples.click(
+        example, controls.all_of("defense", "beside"), chosen, cancels=running, **SPEAKING
+    )
     page.load(link, None, [*everything, controls.pending], **SPEAKING)
 
 
