@@ -166,7 +166,7 @@ def test_examples_are_named_rightly_and_by_someone():
 def test_a_run_whose_photograph_is_missing_is_not_there(monkeypatch):
     scene = next(iter(finished_scenes()))
     monkeypatch.setattr(type(scene.example), "present", property(lambda example: False))
-    assert stored.__wrapped__(scene) is None
+    assert stored(scene) is None
 
 
 @pytest.mark.parametrize("key", DEFENSES)
