@@ -11,7 +11,7 @@ from PIL import Image
 
 from demo_core import calibrate
 from demo_core.clip import count_passes
-from demo_core.defenses import LOW_PASS, TAU, VIEW_DRIFT, Profile
+from demo_core.defenses import DEFENSES, LOW_PASS, TAU, VIEW_DRIFT, Profile
 from demo_core.defenses.drift import CLEAN_PILE, LEVELS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import CACHE_VARIABLE, CHECKPOINT, MODELS, cache_of, keep_study, profile_of, study_of
@@ -166,3 +166,10 @@ def test_what_is_expected_of_a_photograph_is_about_what_it_takes(photo_clip):
 
 def test_shares_of_few_photographs_come_with_their_intervals():
     assert words.percent(0.25, 4) == "25 % (5–70)" and words.percent(0, 40) == "0 % (0–9)"
+
+
+@pytest.mark.parametrize("key", ["photo", "photo-fare"])
+def test_the_studies_in_the_box_judge_every_gate_of_the_table(key):
+    judged = {verdict.gate.signal for verdict in verdicts(study_of(key), profile_of(key))}
+    gates = (row.gate(profile_of(key)) for row in DEFENSES.values())
+    assert judged == {gate.signal for gate in gates if gate} and len(judged) >= 7
