@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -62,7 +63,7 @@ from demo_core.story.trust_words import said
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 Measures = dict[tuple[str, float], torch.Tensor]  # (probe, strength) -> [N]
-Steps = Generator[None, None, Study]
+Steps = Generator[Study | None, None, Study]
 ATTACKS = ((1, 10), (4, 10), (8, 10))  # eps in 1/255, steps
 FEW = ATTACKS[:2]  # of somebody who waits for them
 FLIP_GRID = tuple(2.0**k for k in range(-5, 4))  # in 1/255
@@ -109,36 +110,71 @@ def _measured(whole: WholePile, number: int, x: torch.Tensor, encoder: str, prof
     return {key: values.cpu() for key, values in found.items()}
 
 
-def _rows(pile: str, eps: float, encoder: str, clean: Measures | None, found: Measures) -> Iterable[Row]:
-    for (probe, strength), values in found.items():
-        quantiles = [round(q, 5) for q in values.quantile(torch.tensor(LEVELS)).tolist()]
-        higher = round(auc(clean[probe, strength], values), 4) if clean else None
-        yield Row(pile, eps, encoder, probe, strength, quantiles, higher)
-
-
-def median_flip_eps(whole: WholePile, predicted: torch.Tensor) -> Generator[None, None, float]:
-    """Returns the eps, in 1/255, at which PGD-10 (step eps/4, from the picture itself) has changed half the
-    predictions [N]: read off FLIP_GRID, between whose points it is interpolated on the logarithm."""
-    standing = torch.ones(len(predicted), dtype=torch.bool)
-    before = 0.0
-    for k, eps in enumerate(FLIP_GRID):
-        for rows in standing.nonzero()[:, 0].split(whole.batch):
-            standing[rows] = _stand(whole, rows, predicted, eps)
+def _flip_levels(
+    whole: WholePile, rows: torch.Tensor, predicted: torch.Tensor
+) -> Generator[None, None, torch.Tensor]:
+    """Returns for each picture [N] the first place of FLIP_GRID at which PGD-10 (step eps/4, from the picture
+    itself) changes its prediction [N]; the grid's length where none does. rows: of the pile."""
+    levels = torch.full((len(rows),), len(FLIP_GRID))
+    for level, eps in enumerate(FLIP_GRID):
+        standing = (levels > level).nonzero()[:, 0]
+        if len(standing):
+            stand = _stand(whole, rows[standing], predicted[standing], eps)
+            levels[standing[~stand]] = level
             yield
-        flipped = 1 - standing.float().mean().item()
+    return levels
+
+
+def _stand(whole: WholePile, rows: torch.Tensor, predicted: torch.Tensor, eps: float) -> torch.Tensor:
+    x, y = whole.pictures[rows].to(whole.clip.device), predicted.to(whole.clip.device)
+    eps, start = eps / 255, torch.zeros_like(x)
+    steps = pgd(whole.bare, x, y, eps=eps, step_size=eps / 4, steps=10, start=start)
+    with torch.no_grad():
+        return (whole.bare(x + last(steps).delta).argmax(1) == y).cpu()
+
+
+def median_flip_eps(levels: torch.Tensor) -> float:
+    """The eps, in 1/255, at which half the predictions have changed: read off FLIP_GRID, between whose points
+    it is interpolated on the logarithm. levels [N]: see _flip_levels."""
+    before = 0.0
+    for level, eps in enumerate(FLIP_GRID):
+        flipped = (levels <= level).float().mean().item()
         if flipped >= 0.5:
-            part = (0.5 - before) / (flipped - before) if k else 1.0
+            part = (0.5 - before) / (flipped - before) if level else 1.0
             return round(eps * 2 ** (part - 1), 4)
         before = flipped
     return math.inf
 
 
-def _stand(whole: WholePile, rows: torch.Tensor, predicted: torch.Tensor, eps: float) -> torch.Tensor:
-    x, y = whole.pictures[rows].to(whole.clip.device), predicted[rows].to(whole.clip.device)
-    eps, start = eps / 255, torch.zeros_like(x)
-    steps = pgd(whole.bare, x, y, eps=eps, step_size=eps / 4, steps=10, start=start)
-    with torch.no_grad():
-        return (whole.bare(x + last(steps).delta).argmax(1) == y).cpu()
+@dataclass
+class _Gathered:
+    """What was measured of the pictures so far, batch by batch: by encoder and pile, with its eps; and their
+    flip levels."""
+
+    measures: dict[tuple[str, str, float], list[Measures]] = field(default_factory=dict)
+    levels: list[torch.Tensor] = field(default_factory=list)
+
+    def add(self, encoder: str, pile: str, eps: float, found: Measures) -> None:
+        self.measures.setdefault((encoder, pile, eps), []).append(found)
+
+    def study(self, title: str, labels: int) -> Study:
+        rows: list[Row] = []
+        clean: dict[str, Measures] = {}
+        for (encoder, pile, eps), batches in sorted(
+            self.measures.items(), key=lambda item: item[0][0] != OWN
+        ):
+            found = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+            rows += _rows(pile, eps, encoder, clean.get(encoder), found)
+            clean.setdefault(encoder, found)
+        levels = torch.cat(self.levels)
+        return Study(title, len(levels), labels, median_flip_eps(levels), rows)
+
+
+def _rows(pile: str, eps: float, encoder: str, clean: Measures | None, found: Measures) -> Iterable[Row]:
+    for (probe, strength), values in found.items():
+        quantiles = [round(q, 5) for q in values.quantile(torch.tensor(LEVELS)).tolist()]
+        higher = round(auc(clean[probe, strength], values), 4) if clean else None
+        yield Row(pile, eps, encoder, probe, strength, quantiles, higher)
 
 
 def studied(
@@ -147,37 +183,46 @@ def studied(
     profile: Profile = Profile(),
     attacks: tuple[tuple[float, int], ...] = ATTACKS,
 ) -> Steps:
-    """Returns everything that a Study holds, on the pile's pictures; yields after each batch of the work,
-    at most as often as `most_steps` says, so that whoever asked can end it there."""
-    predicted = whole.predict(whole.pictures)
-    yield
-    piles = {CLEAN_PILE: (0.0, whole.pictures)}
+    """The study of the pile's pictures, which is returned too. Yields after each piece of the work, at most
+    as often as `most_steps` says, so that whoever asked can end it there: None, and after each batch the
+    study of the pictures so far."""
+    gathered, found = _Gathered(), None
+    for number, rows in enumerate(torch.arange(len(whole.pictures)).split(whole.batch)):
+        yield from _measure(whole, number, rows, profile, attacks, gathered)
+        found = gathered.study(title, whole.text.shape[0])
+        yield found
+    assert found is not None  # no pile is empty
+    return found
+
+
+def _measure(
+    whole: WholePile,
+    number: int,
+    rows: torch.Tensor,
+    profile: Profile,
+    attacks: tuple[tuple[float, int], ...],
+    gathered: _Gathered,
+) -> Iterator[None]:
+    """A batch of the pile, clean and under each attack."""
+    batch = whole.pile.load(rows)
+    piles = {CLEAN_PILE: (0.0, whole.pictures[rows].to(whole.clip.device))}
     for eps, steps in attacks:
-        parts = []
-        for part in whole.parts_under(Trial("pgd", eps, steps, predicted=True)):
-            parts.append(part)
-            yield
-        piles[f"PGD-{steps}, eps {eps:g}/255"] = (eps, torch.cat(parts))
-    rows: list[Row] = []
+        attacked = whole.attacked(Trial("pgd", eps, steps, predicted=True), batch)
+        piles[f"PGD-{steps}, eps {eps:g}/255"] = (eps, attacked)
+        yield
     for encoder in (OWN, ORIGINAL) if whole.clip.original else (OWN,):
-        clean: Measures | None = None
-        for pile, (eps, pictures) in piles.items():
-            batches: list[Measures] = []
-            for number, x in whole.batches(pictures):
-                batches.append(_measured(whole, number, x, encoder, profile))
-                yield
-            found = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
-            rows += _rows(pile, eps, encoder, clean, found)
-            clean = clean or found
-    flip = yield from median_flip_eps(whole, predicted)
-    return Study(title, len(predicted), whole.text.shape[0], flip, rows)
+        for pile, (eps, x) in piles.items():
+            gathered.add(encoder, pile, eps, _measured(whole, number, x, encoder, profile))
+            yield
+    predicted = whole.predict(whole.pictures[rows])
+    gathered.levels.append((yield from _flip_levels(whole, rows, predicted)))
 
 
 def most_steps(whole: WholePile, attacks: tuple[tuple[float, int], ...] = ATTACKS) -> int:
-    """Of how many batches the work of `studied` is, where the model stands at every eps."""
+    """Of how many pieces the work of `studied` is, where the model stands at every eps."""
     encoders = 2 if whole.clip.original else 1
     batches = math.ceil(len(whole.pictures) / whole.batch)
-    return 1 + batches * (len(attacks) + encoders * (1 + len(attacks)) + len(FLIP_GRID))
+    return batches * (1 + len(attacks) + encoders * (1 + len(attacks)) + len(FLIP_GRID))
 
 
 # ---------------------------------------------------------------- pictures of one's own

@@ -1,17 +1,21 @@
 """A model of one's own measured: its study in the cache, and in words which gates can be trusted on it."""
 
+import re
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from demo_core import calibrate
-from demo_core.defenses import LOW_PASS, TAU, VIEW_DRIFT, Profile
+from demo_core.clip import count_passes
+from demo_core.defenses import DEFENSES, LOW_PASS, TAU, VIEW_DRIFT, Profile
 from demo_core.defenses.drift import CLEAN_PILE, LEVELS, Row, Study
 from demo_core.examples import EXAMPLES
-from demo_core.models import CACHE_VARIABLE, CHECKPOINT, MODELS, cache_of, profile_of, study_of
+from demo_core.models import CACHE_VARIABLE, CHECKPOINT, MODELS, cache_of, keep_study, profile_of, study_of
+from demo_core.moments import exhausted
 from demo_core.story import trust_words as words
 from demo_core.story.trust import verdicts
 from demo_core.ui import trust, visits
@@ -113,10 +117,59 @@ def test_a_checkpoint_s_cache_is_that_of_its_file_as_it_is(monkeypatch, tmp_path
 def test_the_page_s_button_measures_once_and_shows_what_was_found(monkeypatch, clip):
     monkeypatch.setattr(visits, "model", lambda key: clip)
     monkeypatch.setattr(trust, "example_pictures", lambda: [e.path for e in EXAMPLES[:2]])
-    assert words.BUTTON in gate_html(KEY) and "photographs, clean (blue) and under" not in no_views(KEY)
+    quick, whole = words.BUTTONS.values()
+    assert quick in gate_html(KEY) and "photographs, clean (blue) and under" not in no_views(KEY)
     *working, last = visits.told(trust.measure, KEY)
-    assert any("step 1 of at most" in str(new["stage"]) for new in working)
-    assert words.BUTTON not in last["gate"] and "as published" in last["gate"]
+    said = [str(new["stage"]) for new in working if "stage" in new]
+    assert re.search(r"Measuring 2 photographs takes about \d+ s; Stop keeps", said[0])
+    assert "as published" in last["gate"] and "as far as 2 photographs can tell" in last["gate"]
     assert "2 photographs, clean (blue) and under" in last["views"].replace("\n", " ")
     monkeypatch.setattr(visits, "model", None)  # nobody computes it again
-    assert after(visits.told(trust.measure, KEY))["gate"] == last["gate"]
+    assert after(visits.told(partial(trust.measure, photographs=2), KEY))["gate"] == last["gate"]
+
+
+def test_stop_leaves_what_was_measured_until_then(monkeypatch, clip):
+    """From a few photographs on; a study of fewer takes no other's place."""
+    monkeypatch.setattr(visits, "model", lambda key: clip)
+    monkeypatch.setattr(trust, "QUICK", 2)
+    monkeypatch.setattr(trust, "example_pictures", lambda: [e.path for e in EXAMPLES[:3]])
+    measuring = visits.told(trust.measure, KEY)
+    shown = next(new for new in measuring if "gate" in new)
+    measuring.close()
+    assert study_of(KEY).pictures == 2 and "On 2 photographs" in shown["gate"]
+    *_, whole = words.BUTTONS.values()
+    assert whole in gate_html(KEY) and words.FROM_MORE in gate_html(KEY)
+    keep_study(KEY, replace(study_of(KEY), pictures=40))
+    assert words.FROM_MORE not in gate_html(KEY)
+    assert [*trust._kept(KEY, replace(study_of(KEY), pictures=3))] == [] and study_of(KEY).pictures == 40
+
+
+def test_a_study_grows_photograph_by_photograph(clip, folder):
+    """The study of all is that of the parts together, and takes no more steps than was said."""
+    pile = calibrate.whole_pile_of(clip, "a {}", [folder / "one.png", folder / "below/two.png"])
+    steps = [*calibrate.studied(pile, "two", attacks=calibrate.FEW)]
+    first, both = (found for found in steps if found is not None)
+    assert (first.pictures, both.pictures) == (1, 2) and len(steps) <= calibrate.most_steps(
+        pile, calibrate.FEW
+    ) + 2
+    ends = [found.find(TAU)[CLEAN_PILE].quantiles for found in (first, both)]
+    assert set(ends[0]) <= {ends[1][0], ends[1][-1]} and len({(r.probe, r.strength) for r in both.rows}) > 15
+
+
+def test_what_is_expected_of_a_photograph_is_about_what_it_takes(photo_clip):
+    pile = calibrate.whole_pile_of(photo_clip, "a photo of a {}.", [EXAMPLES[1].path])
+    with count_passes() as passes:
+        exhausted(calibrate.studied(pile, "one", profile_of("photo"), calibrate.FEW))
+    assert 0.6 < (trust.PAIRS / passes.backward) < 1.7
+    assert 0.6 < (trust.PAIRS + trust.FORWARD) / passes.forward < 1.7
+
+
+def test_shares_of_few_photographs_come_with_their_intervals():
+    assert words.percent(0.25, 4) == "25 % (5–70)" and words.percent(0, 40) == "0 % (0–9)"
+
+
+@pytest.mark.parametrize("key", ["photo", "photo-fare"])
+def test_the_studies_in_the_box_judge_every_gate_of_the_table(key):
+    judged = {verdict.gate.signal for verdict in verdicts(study_of(key), profile_of(key))}
+    gates = (row.gate(profile_of(key)) for row in DEFENSES.values())
+    assert judged == {gate.signal for gate in gates if gate} and len(judged) >= 7

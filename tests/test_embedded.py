@@ -16,7 +16,7 @@ from demo_core.ascent import last
 from demo_core.attacks import pgd
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.whole import WholePile, auc
-from demo_core.calibrate import ATTACKS, median_flip_eps, studied
+from demo_core.calibrate import ATTACKS, studied
 from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.archives import read_pile
@@ -190,7 +190,7 @@ def test_study_of_a_small_pile(clip, tmp_path):
     names = PRESETS["Animals"]
     whole = WholePile(clip, held(photographs_of(3), torch.zeros(3, dtype=torch.long), names))
     found = exhausted(studied(whole, "three pictures"))
-    found.write(tmp_path / "s.json")
+    (tmp_path / "s.json").write_text(found.text(), encoding="utf-8")
     assert (
         asdict(Study.read(tmp_path / "s.json")) == asdict(found)
         and found.pictures == 3
@@ -211,7 +211,7 @@ def test_flip_eps_is_where_half_the_predictions_change(clip):
     """Just above the median flip eps most predictions change, well below it few do."""
     whole = WholePile(clip, held(photographs_of(8), torch.zeros(8, dtype=torch.long), PRESETS["Everyday"]))
     predicted = whole.predict(whole.pictures)
-    eps = exhausted(median_flip_eps(whole, predicted))
+    eps = exhausted(studied(whole, "eight", attacks=())).median_flip_eps
 
     def share(eps):
         steps = pgd(

@@ -44,12 +44,8 @@ class WholePile(Bench):
 
     def under(self, trial: Trial) -> torch.Tensor:
         """All pictures [N,3,S,S] under this attack."""
-        return torch.cat([*self.parts_under(trial)])
-
-    def parts_under(self, trial: Trial) -> Iterator[torch.Tensor]:
-        """The same, batch by batch."""
-        for part in torch.arange(len(self.labels)).split(self.batch):
-            yield self.attacked(trial, self.pile.load(part)).cpu()
+        parts = torch.arange(len(self.labels)).split(self.batch)
+        return torch.cat([self.attacked(trial, self.pile.load(part)).cpu() for part in parts])
 
     @torch.no_grad()
     def predict(self, pictures: torch.Tensor, config: OwnConfig = OwnConfig()) -> torch.Tensor:

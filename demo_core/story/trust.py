@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scipy.stats import binomtest
+
 from demo_core.counterattack import Gate
 from demo_core.defenses import DEFENSES, Profile
 from demo_core.defenses.drift import Study
 from demo_core.story.suspicion import Known, Pile, known_of
 
+QUICK, ENOUGH = 4, 10  # photographs that tell a little soon, and from which on a judgement stands by itself
 FEW, MOST = 0.1, 0.9  # clean pictures that a good gate opens for at most, attacked ones at least
 
 
@@ -36,6 +39,12 @@ class Verdict:
         """Whether it tells anything: it opens for more of the attacked pictures of each kind than of the
         clean ones, by half of all."""
         return min(self.caught.values()) - self.opens >= 0.5
+
+
+def interval(share: float, pictures: int) -> tuple[float, float]:
+    """Both ends of Wilson's 95 % interval of a share of so many pictures, taken as a whole number of them."""
+    found = binomtest(round(share * pictures), pictures).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def _opened(gate: Gate, pile: Pile) -> float:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from demo_core.defenses import DEFENSES, TAU_HAT
 from demo_core.defenses.drift import Study
+from demo_core.examples import EXAMPLES
 from demo_core.story.gate_words import gate_words, in_percent
-from demo_core.story.trust import Verdict
+from demo_core.story.trust import ENOUGH, QUICK, Verdict, interval
 
-BUTTON = "Measure this model on the example photographs"
+BUTTONS = {  # by how many photographs
+    QUICK: f"Measure this model on {QUICK} photographs, roughly",
+    len(EXAMPLES): f"Measure this model on all {len(EXAMPLES)} example photographs",
+}
 TITLE = "Which gates can be trusted on this model"
 NOT_YET = (
     "Where clean and attacked photographs lie on this model’s signals has not been measured here: the"
-    " thresholds above were published for other models. Measuring it takes a minute or a few."
+    " thresholds above were published for other models. How long it takes to measure is said before it is"
+    " begun; what was measured of each photograph is shown at once, and stays after Stop."
 )
+FROM_MORE = "Of more photographs the shares are less rough."
 UNPRINTED = (TAU_HAT,)  # gates whose source prints no threshold
 TRUSTED, PARTLY, EAGER, UNTRUSTED = (
     "can be trusted here",
@@ -24,9 +31,30 @@ TRUSTED, PARTLY, EAGER, UNTRUSTED = (
 )
 
 
-def measuring(step: int, most: int) -> str:
-    """While it runs."""
-    return f"Measuring this model: step {step} of at most {most}"
+@dataclass(frozen=True)
+class Progress:
+    """How a measurement stands. picture, of pictures: that is being measured; step, of at most `steps`: the
+    last that is done, 0 before the first; seconds: still to go."""
+
+    picture: int
+    pictures: int
+    step: int
+    steps: int
+    seconds: float
+
+
+def buttons(pictures: int) -> dict[int, str]:
+    """What is offered where so many photographs have been measured: more of them."""
+    return {number: words for number, words in BUTTONS.items() if number > pictures}
+
+
+def measuring(stands: Progress) -> str:
+    """While it runs, and before."""
+    left = f"about {max(1, round(stands.seconds))} s"
+    if stands.step == 0:
+        return f"Measuring {stands.pictures} photographs takes {left}; Stop keeps what is measured"
+    photograph = f"Photograph {stands.picture} of {stands.pictures}"
+    return f"{photograph}, step {stands.step} of at most {stands.steps}: {left} to go"
 
 
 def titles(verdict: Verdict) -> str:
@@ -47,23 +75,35 @@ def threshold(verdict: Verdict) -> str:
     return f"It acts where the {gate_words(gate.signal).name} is {side} {gate.threshold:.3g} ({whose})."
 
 
+def percent(share: float, pictures: int) -> str:
+    """A share of so many pictures, with its interval."""
+    low, high = interval(share, pictures)
+    return f"{in_percent(share)} ({100 * low:.0f}–{100 * high:.0f})"
+
+
 def measured(verdict: Verdict) -> str:
     """What was found: the medians, and for whom the gate opens."""
     clean, attacked = (pile.quantile(0.5) for pile in (verdict.known.clean, verdict.known.attacked))
-    caught = ", ".join(f"{in_percent(share)} under {attack}" for attack, share in verdict.caught.items())
+    pictures = verdict.known.pictures
+    caught = ", ".join(
+        f"{percent(share, pictures)} under {attack}" for attack, share in verdict.caught.items()
+    )
     return (
         f"Measured medians: {clean:.3g} clean, {attacked:.3g} attacked. It acts on"
-        f" {in_percent(verdict.opens)} of the clean pictures and on {caught}."
+        f" {percent(verdict.opens, pictures)} of the clean pictures and on {caught}."
     )
 
 
 def judgement(verdict: Verdict) -> str:
     """Whether it can be trusted on this model."""
     if verdict.trusted:
-        return TRUSTED
-    if verdict.tells:
-        return PARTLY
-    return EAGER if verdict.opens > 0.5 else UNTRUSTED
+        said = TRUSTED
+    elif verdict.tells:
+        said = PARTLY
+    else:
+        said = EAGER if verdict.opens > 0.5 else UNTRUSTED
+    few = verdict.known.pictures
+    return said if few >= ENOUGH else f"{said}, as far as {few} photographs can tell"
 
 
 def summary(study: Study, found: Iterable[Verdict]) -> str:
@@ -76,8 +116,8 @@ def summary(study: Study, found: Iterable[Verdict]) -> str:
         first += "no gate kept them apart."
     return (
         f"{first} A gate can be trusted that acts on at most 10 % of the clean pictures and on at least 90 %"
-        " under each attack; of so few pictures the shares are rough, and of an attacker who knows the gate"
-        " they say nothing."
+        " under each attack. In brackets stands the 95 % interval of a share of so few pictures; of an"
+        " attacker who knows the gate they say nothing."
     )
 
 

@@ -192,8 +192,9 @@ def _wire_pieces(controls: Controls) -> list:
             async for changes in found:
                 yield changes
 
-    async def calibrate(request: gr.Request, key: str):
-        steps, longest = visits.told(trust.measure, key), trust.LONGEST_MEASURING
+    async def calibrate(event: gr.EventData, request: gr.Request, key: str):
+        measure = partial(trust.measure, photographs=(event._data or {}).get("photographs"))
+        steps, longest = visits.told(measure, key), trust.LONGEST_MEASURING
         async with aclosing(_computing(controls, request.session_hash, steps, key, longest)) as found:
             async for changes in found:
                 yield changes

@@ -55,7 +55,8 @@ _TEMPLATES = Environment(
 )
 # js_on_load of those that have buttons
 MEASURE = """element.addEventListener("click", (event) => {
-  if (event.target.closest("button.measure")) trigger("click", {});
+  const button = event.target.closest("button.measure");
+  if (button) trigger("click", { photographs: Number(button.dataset.photographs) });
 });"""
 WATCH = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button.watch");
