@@ -9,6 +9,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -17,7 +18,9 @@ from demo_core.attacks import pgd
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.whole import WholePile, auc
 from demo_core.calibrate import ATTACKS, median_flip_eps, studied
+from demo_core.defenses import UNISON
 from demo_core.defenses.drift import NOISE_STRENGTHS, Study
+from demo_core.defenses.own_shift import unison
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.archives import read_pile
 from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
@@ -176,13 +179,25 @@ def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
     monkeypatch.setattr(calibrate, "LOOKED_AT", ((),))
     names = PRESETS["Animals"]
     whole = WholePile(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
-    profile = calibrate.choose_profile(whole)
+    profile = calibrate.choose_profile(whole, calibrate.attacked_piles(whole))
     own, signal = profile.own, profile.own.gate.signal
     assert profile.auc[signal] == max(profile.auc.values()) and own.looks == ()
-    assert profile.shift.gate == own.gate and profile.shift.strength in calibrate.STRENGTHS
     assert (own.budget.eps * 255, own.budget.steps) in ((pytest.approx(2), 2), (pytest.approx(4), 2))
     clean = calibrate.signals(whole, whole.pictures)[signal]
     assert own.gate.engages(clean).float().mean() <= 0.5
+
+
+def test_the_shift_is_chosen_on_photographs_and_on_tiny_ones(clip):
+    """Its gate leaves the clean ones alone, and the tiny ones show no more than their few pixels."""
+    whole = WholePile(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), PRESETS["Animals"]))
+    small = calibrate.tiny(whole)
+    shrunk = [F.interpolate(x.pictures, (32, 32), mode="area") for x in (whole, small)]
+    assert (shrunk[0] - shrunk[1]).abs().mean() < 0.02 < (whole.pictures - small.pictures).abs().mean()
+    chosen = calibrate.choose_shift([(each, calibrate.attacked_piles(each)) for each in (whole, small)])
+    assert chosen.strength in calibrate.STRENGTHS and chosen.calm in calibrate.CALM_SHIFTS
+    for each in (whole, small):
+        score = unison(clip, each.pictures, config=chosen)
+        assert chosen.gate.signal == UNISON and not chosen.gate.engages(score).any()
 
 
 def test_study_of_a_small_pile(clip, tmp_path):
