@@ -4,7 +4,7 @@ made here."""
 import io
 import os
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from demo_core.attacks import pgd
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.whole import WholePile, auc
 from demo_core.calibrate import ATTACKS, median_flip_eps, studied
-from demo_core.defenses import UNISON
+from demo_core.defenses import UNISON, ShiftConfig
 from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.defenses.own_shift import unison
 from demo_core.embedded import calibrate, twin
@@ -194,7 +194,7 @@ def test_the_shift_is_chosen_on_photographs_and_on_tiny_ones(clip):
     shrunk = [F.interpolate(x.pictures, (32, 32), mode="area") for x in (whole, small)]
     assert (shrunk[0] - shrunk[1]).abs().mean() < 0.02 < (whole.pictures - small.pictures).abs().mean()
     chosen = calibrate.choose_shift([(each, calibrate.attacked_piles(each)) for each in (whole, small)])
-    assert chosen.strength in calibrate.STRENGTHS and chosen.calm in calibrate.CALM_SHIFTS
+    assert chosen == replace(ShiftConfig(), gate=chosen.gate, calm=chosen.calm)
     for each in (whole, small):
         score = unison(clip, each.pictures, config=chosen)
         assert chosen.gate.signal == UNISON and not chosen.gate.engages(score).any()

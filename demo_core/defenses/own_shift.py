@@ -37,7 +37,7 @@ SEEN: dict[str, Encode] = {
 @dataclass(frozen=True)
 class ShiftConfig:
     """The settings of our counterattack in feature space. gate: on UNISON; views: names of SEEN; strength:
-    how many times their mean shift is taken where the gate opens; calm: and where it does not."""
+    how many times their mean shift is taken where the gate opens (DBD's); calm: and where it does not."""
 
     gate: Gate = Gate(UNISON, 0.8)
     views: tuple[str, ...] = tuple(SEEN)

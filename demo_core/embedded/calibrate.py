@@ -64,7 +64,7 @@ AIMS = ((), ("one pixel right", "mirrored"))
 BUDGETS = ((4, 4, 1), (4, 2, 2))  # eps, step_size in 1/255, steps
 LOOKED_AT = ((0, 3), (0, 1, 2, 3))  # sets of LOOKS that a counterattacked picture may be answered from
 CALM = ((), (4,))  # and one that the gate left alone
-STRENGTHS, CALM_SHIFTS = (1.5, 2.0, 2.5, 3.0), (0.5, 1.0)  # of the shift in feature space
+CALM_SHIFTS = (0.5, 1.0)  # in feature space, of a picture that the gate left alone
 TINY = 32  # pixels a side of the smallest pictures that are asked for
 CLEAN_LEFT, ATTACKED_CAUGHT = 0.99, 0.99  # of the gap that the threshold is put into the middle of
 OFFERED = 10  # labels beside which a picture's own is left out, or not
@@ -206,8 +206,8 @@ def seen_as(whole: WholePile, pile: torch.Tensor, config: ShiftConfig) -> torch.
 def choose_shift(
     several: Sequence[tuple[WholePile, Piles]], plain: ShiftConfig = ShiftConfig()
 ) -> ShiftConfig:
-    """The threshold, see `between`, against the weakest of ATTACKED; and how far the embedding is shifted,
-    where the gate opens and where it does not: the best mean accuracy over all piles."""
+    """The threshold, see `between`, against the weakest of ATTACKED; and how far the embedding is shifted
+    where the gate does not open: the best mean accuracy over all piles."""
     seen_so: list[tuple[WholePile, str, torch.Tensor]] = [
         (whole, name, seen_as(whole, pile, plain)) for whole, piles in several for name, pile in piles.items()
     ]
@@ -223,14 +223,14 @@ def choose_shift(
         flush=True,
     )
     rows = []
-    for strength, calm in itertools.product(STRENGTHS, CALM_SHIFTS):
-        config = replace(plain, gate=gate, strength=strength, calm=calm)
+    for calm in CALM_SHIFTS:
+        config = replace(plain, gate=gate, calm=calm)
         found = []
         for whole, _, features in seen_so:
             answers = whole.clip.logits(answer_of(features, config)[0], whole.text).argmax(1)
             found.append(percent(answers.cpu() == whole.labels))
         rows.append((statistics.fmean(found), config))
-        print(f"  shifted {strength} and {calm} times: {found}", flush=True)
+        print(f"  shifted {calm} times: {found}", flush=True)
     return max(rows, key=lambda row: row[0])[1]
 
 
