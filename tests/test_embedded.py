@@ -188,7 +188,7 @@ def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
 
 
 def test_the_shift_is_chosen_on_photographs_and_on_tiny_ones(clip):
-    """Its gate tells most attacked from clean ones, and the tiny ones are the photographs without their detail."""
+    """Its gate tells most attacked from clean ones; the tiny ones are the photographs without detail."""
     whole = WholePile(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), PRESETS["Animals"]))
     small = calibrate.tiny(whole)
     coarse, fine = (
