@@ -91,10 +91,10 @@ def test_a_gate_is_judged_by_its_threshold_before_what_was_measured():
     """The paper's model of the paper: tau still on attacked pictures alone."""
     study = made_up(((0.3, 0.9), (0.01, 0.19)), ((0.1, 0.2), (0.5, 0.6)), ((0.8, 0.9), (0.1, 0.8)))
     papers = {verdict.gate.signal: verdict for verdict in verdicts(study, Profile())}
-    assert papers[TAU].trusted and papers[TAU].rows == ("ttc", "shift", "default")
+    assert papers[TAU].trusted and papers[TAU].rows == ("ttc", "default")
     assert papers[LOW_PASS].opens == pytest.approx(0.5, abs=0.05) and VIEW_DRIFT not in papers
     assert words.judgement(papers[LOW_PASS]) == words.PARTLY
-    assert "“TTC”, “Ours, in feature space” and “Ours”" in words.summary(study, papers.values())
+    assert "“TTC” and “Ours”" in words.summary(study, papers.values())
     ours = {verdict.gate.signal: verdict for verdict in verdicts(study, profile_of("photo"))}
     assert ours[VIEW_DRIFT].trusted and "this model’s own" in words.threshold(ours[VIEW_DRIFT])
 

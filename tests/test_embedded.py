@@ -4,11 +4,12 @@ made here."""
 import io
 import os
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -17,7 +18,9 @@ from demo_core.attacks import pgd
 from demo_core.benchmark.piles import held
 from demo_core.benchmark.whole import WholePile, auc
 from demo_core.calibrate import ATTACKS, studied
+from demo_core.defenses import UNISON, ShiftConfig
 from demo_core.defenses.drift import NOISE_STRENGTHS, Study
+from demo_core.defenses.own_shift import unison
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.archives import read_pile
 from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
@@ -176,13 +179,34 @@ def test_a_profile_is_chosen_by_accuracy(clip, monkeypatch):
     monkeypatch.setattr(calibrate, "LOOKED_AT", ((),))
     names = PRESETS["Animals"]
     whole = WholePile(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), names))
-    profile = calibrate.choose_profile(whole)
+    profile = calibrate.choose_profile(whole, calibrate.attacked_piles(whole))
     own, signal = profile.own, profile.own.gate.signal
     assert profile.auc[signal] == max(profile.auc.values()) and own.looks == ()
-    assert profile.shift.gate == own.gate and profile.shift.strength in calibrate.STRENGTHS
     assert (own.budget.eps * 255, own.budget.steps) in ((pytest.approx(2), 2), (pytest.approx(4), 2))
     clean = calibrate.signals(whole, whole.pictures)[signal]
     assert own.gate.engages(clean).float().mean() <= 0.5
+
+
+def test_the_shift_is_chosen_on_photographs_and_on_tiny_ones(clip):
+    """Its gate tells most attacked from clean ones; the tiny ones are the photographs without detail."""
+    whole = WholePile(clip, held(photographs_of(4), torch.tensor([0, 1, 2, 3]), PRESETS["Animals"]))
+    small = calibrate.tiny(whole)
+    coarse, fine = (
+        (change(whole.pictures) - change(small.pictures)).abs().mean()
+        for change in (lambda x: F.avg_pool2d(x, 8), lambda x: x)
+    )
+    assert coarse < 0.01 < fine
+    several = [(each, calibrate.attacked_piles(each)) for each in (whole, small)]
+    chosen = calibrate.choose_shift(several)
+    assert chosen == replace(ShiftConfig(), gate=chosen.gate, calm=chosen.calm)
+    opened = {
+        name: torch.cat(
+            [chosen.gate.engages(unison(clip, piles[name], config=chosen)) for _, piles in several]
+        )
+        for name in several[0][1]
+    }
+    shares = [share.float().mean() for share in opened.values()]
+    assert chosen.gate.signal == UNISON and shares[0] <= 0.25 and min(shares[1:]) >= 0.75
 
 
 def test_study_of_a_small_pile(clip, tmp_path):

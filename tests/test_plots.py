@@ -115,7 +115,7 @@ def test_axes_are_those_of_the_defence_that_is_watched():
     study, photo = study_of("photo"), profile_of("photo")
     for key, row in DEFENSES.items():
         first, second = signal_axes(key, photo, study, 4.0, (1.0, 1.5))
-        decides = key in ("default", "shift", "ttc")
+        decides = key in ("default", "ttc")
         assert (first.threshold is not None) == decides == (first.engages is not None), key
         assert second.threshold is None and "does not decide" in second.title
         assert ("decides for" in first.title) == decides

@@ -15,13 +15,13 @@ from demo_core.defenses import (
     LOW_PASS,
     PADDING,
     RANK,
+    UNISON,
     VIEW_DRIFT,
     Gate,
     OwnConfig,
     Profile,
 )
 from demo_core.defenses.drift import CLEAN_PILE
-from demo_core.defenses.own import ShiftConfig
 from demo_core.models import study_of
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
 from demo_core.story.gate_words import in_percent
@@ -29,7 +29,7 @@ from demo_core.story.page_words import PAGE_WORDS, told, tour
 
 LABELS = ("cat", "dog", "lion")
 OVER = Gate(VIEW_DRIFT, 0.3)
-VIEWS = Profile(OwnConfig(OVER, Budget(eps=3 / 255, steps=2)), ShiftConfig(OVER))
+VIEWS = Profile(OwnConfig(OVER, Budget(eps=3 / 255, steps=2)))
 CAT, DOG, LION = (torch.eye(3)[i] * 0.85 + 0.05 for i in range(3))
 STEADY, UNSTEADY = Signals(0.5, 0.1), Signals(0.1, 0.9)
 
@@ -246,10 +246,12 @@ ROWS = {
         " pixels, that is 0.79/255 each.",
     ),
     "shift": (
-        HIGH,
-        f"Does it hold still? {UNSTEADY_TEST} suspiciously unsteady.",
+        Reading(UNISON, 0.95, 1.0),
+        "Does it hold still? Ours, in feature space looks how well its views agree on where the embedding"
+        " should go, 1 being fully: over 0.8 it is suspiciously united.",
         "",
-        ENGAGED.replace("suspicious, so CLIP fights back", "the embedding is shifted further"),
+        "All views pull the embedding the same way (agreement of views 0.95 > 0.80): the embedding is"
+        " shifted further.",
     ),
     "default": (
         HIGH,
@@ -296,11 +298,10 @@ def test_a_certificate_without_numbers_and_none():
 
 
 def test_a_row_that_moves_no_pixel_speaks_of_no_counterattack():
-    """Whatever its gate measures: tau, where a model has no profile of its own."""
-    start = attacked(replace(clean(defense="shift"), profile=Profile()))
-    rested = fought(start, CAT, Reading("tau", 0.5, 0.0), None)
+    rested = fought(attacked(clean(defense="shift")), CAT, Reading(UNISON, 0.5, 0.0), None)
     assert words.verdict(rested).startswith(
-        "The attack slipped past the test (tau 0.50 > 0.20): the embedding is shifted once."
+        "The attack slipped past the test (agreement of views 0.50 < 0.80): the embedding is shifted"
+        " a little."
     )
 
 

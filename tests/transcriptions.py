@@ -17,6 +17,7 @@ from demo_core.defenses import (
     LOW_PASS,
     PADDING,
     TAU_HAT,
+    UNISON,
     VIEW_DRIFT,
     CSRConfig,
     DBDConfig,
@@ -24,12 +25,12 @@ from demo_core.defenses import (
     Gate,
     MACConfig,
     OwnConfig,
+    ShiftConfig,
     augmented,
     look,
 )
-from demo_core.defenses.own import ShiftConfig
 from demo_core.defenses.padding import PaddingConfig
-from demo_core.defenses.random_views import dbd_views, perspective, resized_crop
+from demo_core.defenses.random_views import dbd_views, jpeg, perspective, resized_crop
 
 SIDE = 12
 DOC_SET = DOCConfig(gate=Gate(TAU_HAT, 0.02, below=True, slope=30.0))
@@ -39,7 +40,7 @@ PADDING_SET = PaddingConfig(gate=Gate(PADDING, 0.5, below=True))
 CSR_SET = CSRConfig(gate=Gate(LOW_PASS, 0.85, below=True))
 DBD_SET = DBDConfig(gate=Gate(AGREEMENT, 0.6))
 OWN_GATE = Gate(VIEW_DRIFT, 0.8)
-SHIFT_SET = ShiftConfig(OWN_GATE, looks=(4, 5), strength=2.5, calm=1.0)
+SHIFT_SET = ShiftConfig(Gate(UNISON, 0.7), strength=2.5, calm=0.5)
 OWN_SET = OwnConfig(
     OWN_GATE, Budget(4 / 255, 4 / 255, 1), beta=None, aim=("one pixel right", "mirrored"), looks=(0, 3)
 )
@@ -291,11 +292,27 @@ def naive_default(clip, x, words, die):
     return clip.logits(mean[None], words)[0]
 
 
+def farther(x):
+    """The picture at nine tenths of its size, its reflection around it: bilinear, row by row."""
+    weights = torch.zeros(SIDE, SIDE)
+    for i in range(SIDE):
+        place = abs(10 / 9 * (i + 0.5 - SIDE / 2) + SIDE / 2)  # from the upper border
+        place = min(max(min(place, 2 * SIDE - place) - 0.5, 0), SIDE - 1)
+        weights[i, int(place)] += 1 - place % 1
+        weights[i, min(int(place) + 1, SIDE - 1)] += place % 1
+    return weights @ x @ weights.T
+
+
 def naive_shift(clip, x, words, die):
-    engaged, _ = suspected(clip, x)
-    z = F.normalize(clip.encode(x[None])[0], dim=0)
-    mean = (looked(clip, x, 4) + looked(clip, x, 5)) / 2
-    return clip.logits((z + (2.5 if engaged else 1) * (mean - z))[None], words)[0]
+    stored = jpeg(x[None], 60)[0]
+    edged = F.pad(x.flip(-1)[None], [3, 0, 3, 0], mode="replicate")[0][:, :SIDE, :SIDE]
+    z, jpeg_z, moved_z, far_z = (
+        F.normalize(clip.encode(view[None])[0], dim=0) for view in (x, stored, edged, farther(x))
+    )
+    shifts = [v - z for v in (jpeg_z, moved_z, looked(clip, x, 4), far_z)]
+    mean = sum(shifts) / 4
+    score = sum(F.cosine_similarity(each, mean, dim=0) for each in shifts) / 4
+    return clip.logits((z + (2.5 if score > SHIFT_SET.gate.threshold else 0.5) * mean)[None], words)[0]
 
 
 NAIVE = {

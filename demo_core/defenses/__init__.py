@@ -7,6 +7,7 @@ from demo_core.defenses.doc import DOCConfig, doc
 from demo_core.defenses.lowpass import CSRConfig, csr_purify, low_passed
 from demo_core.defenses.mac import MACConfig, mac, mac_delta
 from demo_core.defenses.own import OwnConfig, closer_looks, default, judging, pushed
+from demo_core.defenses.own_shift import ShiftConfig
 from demo_core.defenses.profile import Profile
 from demo_core.defenses.published import ttc
 from demo_core.defenses.random_views import augmented
@@ -22,6 +23,7 @@ from demo_core.defenses.signals import (
     RANK,
     SIGNALS,
     TAU_HAT,
+    UNISON,
     VIEW_DRIFT,
 )
 from demo_core.defenses.smoothing import SmoothingConfig, certified, linf_within
@@ -63,6 +65,7 @@ __all__ = [
     "SIGNALS",
     "TAU",
     "TAU_HAT",
+    "UNISON",
     "VIEWS",
     "VIEW_DRIFT",
     "Budget",
@@ -73,6 +76,7 @@ __all__ = [
     "MACConfig",
     "OwnConfig",
     "Profile",
+    "ShiftConfig",
     "augmented",
     "closer_looks",
     "default",

@@ -67,7 +67,7 @@ def own_signal(
     clip: ZeroShotCLIP,
     pixels: torch.Tensor,
     dice: Dice = None,
-    config: OwnConfig | ShiftConfig = OwnConfig(),
+    config: OwnConfig = OwnConfig(),
 ) -> torch.Tensor:
     """The same, with noise of its own."""
     return gate_signal(clip.probe, pixels, _probe(pixels.detach(), dice, config.gate), config.gate)
@@ -178,38 +178,3 @@ def never_engaged(
     """What is left of our own defence for an attacker who takes only the counterattack out of his way: the
     looks alone, or the bare model where there are none."""
     return (yield from judging(clip, pixels, text, config, everyone(pixels)))
-
-
-@dataclass(frozen=True)
-class ShiftConfig:
-    """The settings of our counterattack in feature space. gate: as in OwnConfig; looks: numbers of LOOKS;
-    strength: how many times their mean shift is taken where the gate opens; calm: and where it does not."""
-
-    gate: Gate = TTCConfig().gate
-    looks: tuple[int, ...] = (4, 5)
-    strength: float = 2.5
-    calm: float = 1.0
-
-
-def shifted(
-    clip: ZeroShotCLIP,
-    pixels: torch.Tensor,
-    text: torch.Tensor,
-    dice: Dice = None,
-    config: ShiftConfig = ShiftConfig(),
-) -> Defending:
-    """The counterattack without a gradient: the unit embedding z is answered as z + s (m - z), m being the
-    mean unit embedding of a few closer looks. Where the gate opens, s goes past m, away from where the
-    attacker left the picture. What DBD does with 31 random views, from a few exact ones and another gate."""
-    given = pixels.detach()
-    with torch.no_grad():
-        signal = gate_signal(clip.probe, given, _probe(given, dice, config.gate), config.gate)
-    engaged = config.gate.engages(signal)
-    yield Measured(config.gate.signal, signal, engaged.float())
-    views = torch.cat([pixels[None], closer_looks(pixels, config.looks)])
-    features = unit_features(clip, views)
-    yield Looked(views, stacked_logits(clip, features, text))
-    times = torch.where(engaged, config.strength, config.calm).unsqueeze(-1)
-    answered = features[0] + times * (mean_of(features[1:]) - features[0])
-    signals = {config.gate.signal: signal, ENGAGED: engaged}
-    return Defended(pixels, clip.logits(answered, text), signals)

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from demo_core.defenses.doc import DOCConfig
-from demo_core.defenses.own import OwnConfig, ShiftConfig
+from demo_core.defenses.own import OwnConfig
+from demo_core.defenses.own_shift import ShiftConfig
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,18 @@ class DBDConfig:
     strength: float = 2.5
 
 
-def _shifts(features: torch.Tensor, logits: torch.Tensor, kept: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The shifts [kept,B,D] of the views of least entropy from the picture, item 0, and their mean [B,D]."""
+def together(shifts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean [B,D] of shifts [V,B,D], and how well they agree [B]: their mean cosine with it."""
+    mean = mean_of(shifts)
+    return mean, mean_of(F.cosine_similarity(shifts, mean[None], dim=-1))
+
+
+def _shifts(features: torch.Tensor, logits: torch.Tensor, kept: int) -> torch.Tensor:
+    """The shifts [kept,B,D] of the views of least entropy from the picture, item 0."""
     log = logits[1:].log_softmax(-1)
     entropy = -(log.exp() * log).sum(-1)
     order = entropy.argsort(stable=True, dim=0)[:kept].unsqueeze(-1).expand(-1, -1, features.shape[-1])
-    shifts = features[1:].gather(0, order) - features[:1]
-    return shifts, mean_of(shifts)
+    return features[1:].gather(0, order) - features[:1]
 
 
 def dbd_feature(
@@ -47,8 +52,7 @@ def dbd_feature(
     shift, which is added `strength` times where the score is over the threshold, else once. Which views are
     kept and how strongly counts as constant to one who differentiates.
     """
-    shifts, mean = _shifts(features, logits.detach(), kept)
-    score = mean_of(F.cosine_similarity(shifts, mean[None], dim=-1))
+    mean, score = together(_shifts(features, logits.detach(), kept))
     amplified = torch.where(Gate(AGREEMENT, threshold).engages(score.detach()), strength, 1.0)
     return features[0] + mean * amplified.unsqueeze(-1), score
 
@@ -100,8 +104,7 @@ def agreement(
     """How well the shifts of all of DBD's views agree [B]: its score where no labels choose among them;
     differentiable."""
     features = unit_features(clip, torch.cat([pixels[None], dbd_views(pixels, dice)]))
-    shifts = features[1:] - features[:1]
-    return mean_of(F.cosine_similarity(shifts, mean_of(shifts)[None], dim=-1))
+    return together(features[1:] - features[:1])[1]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ CORRUPTION = "corruption degree"
 LOW_PASS = "low-pass cosine"
 PADDING = "padding cosine"
 AGREEMENT = "agreement of shifts"
+UNISON = "agreement of views"
 MAC_VIEW = "random view of MAC"
 # What rows without a gate measure: it decides nothing.
 CERTIFIED = "certified radius"
@@ -40,4 +41,5 @@ SIGNALS: dict[str, Signal] = {
     LOW_PASS: Signal(),
     PADDING: Signal(),
     AGREEMENT: Signal(),
+    UNISON: Signal(),
 }

@@ -12,7 +12,7 @@ import torch
 from demo_core.ascent import Budget, Dice
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import Gate, TTCConfig
-from demo_core.defenses import own, published
+from demo_core.defenses import own, own_shift, published
 from demo_core.defenses.doc import doc, doc_signal
 from demo_core.defenses.lowpass import CSRConfig, LowPassConfig, csr, csr_signal, low_pass
 from demo_core.defenses.mac import MACConfig, mac, mac_signal
@@ -226,10 +226,12 @@ DEFENSES: dict[str, Defense] = {
     ),
     "shift": Defense(
         "Ours, in feature space",
-        own.shifted,
-        "Where small views disagree, the embedding is pushed away without moving a pixel.",
+        own_shift.shifted,
+        "Where a few views agree that the embedding belongs elsewhere, it is pushed there and past it.",
         config=lambda profile: profile.shift,
-        signal=own.own_signal,
+        signal=own_shift.unison,
+        ungated=own_shift.shifted_calmly,
+        exact=True,
         shifts=True,
     ),
     "default": Defense(

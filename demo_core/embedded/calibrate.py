@@ -14,6 +14,7 @@ import argparse
 import itertools
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +24,13 @@ import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
 
 from demo_core.ascent import Budget, random_start
+from demo_core.benchmark.piles import held
 from demo_core.benchmark.trials import Trial
 from demo_core.benchmark.whole import WholePile, auc, percent
 from demo_core.counterattack import TTCConfig, stability
 from demo_core.defenses import (
     TAU,
+    UNISON,
     VIEW_DRIFT,
     DOCConfig,
     Gate,
@@ -38,7 +41,8 @@ from demo_core.defenses import (
     view_features,
 )
 from demo_core.defenses.doc import doc_delta, doc_signal
-from demo_core.defenses.own import ShiftConfig, shifted
+from demo_core.defenses.own_shift import ShiftConfig, answer_of, seen
+from demo_core.defenses.shifts import together, unit_features
 from demo_core.embedded.archives import read_pile
 from demo_core.fit import Fit
 from demo_core.models import (
@@ -60,7 +64,8 @@ AIMS = ((), ("one pixel right", "mirrored"))
 BUDGETS = ((4, 4, 1), (4, 2, 2))  # eps, step_size in 1/255, steps
 LOOKED_AT = ((0, 3), (0, 1, 2, 3))  # sets of LOOKS that a counterattacked picture may be answered from
 CALM = ((), (4,))  # and one that the gate left alone
-STRENGTHS, CALM_SHIFTS = (1.5, 2.0, 2.5), (0.0, 1.0)  # of the shift in feature space
+CALM_SHIFTS = (0.5, 1.0)  # in feature space, of a picture that the gate left alone
+TINY = 32  # pixels a side of the smallest pictures that are asked for
 CLEAN_LEFT, ATTACKED_CAUGHT = 0.99, 0.99  # of the gap that the threshold is put into the middle of
 OFFERED = 10  # labels beside which a picture's own is left out, or not
 
@@ -127,40 +132,37 @@ def between(clean: torch.Tensor, attacked: torch.Tensor) -> float:
     return round(max(left, (left + caught) / 2), 4)
 
 
-def choose_profile(whole: WholePile) -> Profile:
+Piles = dict[str, torch.Tensor]
+
+
+def attacked_piles(whole: WholePile) -> Piles:
+    """The pictures [N,3,S,S], clean and under each of ATTACKED."""
+    return {"clean": whole.pictures} | {str(trial): whole.under(trial) for trial in ATTACKED}
+
+
+def choose_profile(whole: WholePile, piles: Piles) -> Profile:
     """Gate: the signal that tells clean from attacked pictures better; threshold: see `between`, against the
-    weakest of ATTACKED. For the rest see choose_own and choose_shift, over ATTACKED and the clean
-    pictures."""
-    clean = signals(whole, whole.pictures)
-    piles = {trial: whole.under(trial) for trial in ATTACKED}
-    attacked = {trial: signals(whole, pile) for trial, pile in piles.items()}
-    every = {name: torch.cat([found[name] for found in attacked.values()]) for name in clean}
+    weakest of ATTACKED. For the rest see choose_own. piles: see attacked_piles."""
+    found = {name: signals(whole, pile) for name, pile in piles.items()}
+    clean, attacked = found["clean"], [found[str(trial)] for trial in ATTACKED]
+    every = {name: torch.cat([each[name] for each in attacked]) for name in clean}
     separation = {TAU: auc(clean[TAU], every[TAU]), VIEW_DRIFT: auc(every[VIEW_DRIFT], clean[VIEW_DRIFT])}
     gate = max(separation, key=separation.get)
-    weakest = attacked[ATTACKED[0]][gate]
+    weakest = attacked[0][gate]
     threshold = -between(-clean[gate], -weakest) if gate == TAU else between(clean[gate], weakest)
     plain = OwnConfig(Gate(gate, threshold, below=gate == TAU))
+    opened = {name: plain.gate.engages(each[gate]) for name, each in found.items()}
     print(
         f"AUC: tau low on attacked {separation[TAU]:.3f}, view drift high {separation[VIEW_DRIFT]:.3f};"
-        f" gate {gate} at {threshold}: opens for {plain.gate.engages(clean[gate]).float().mean():.1%}"
-        " of clean pictures, "
-        + ", ".join(
-            f"{plain.gate.engages(attacked[t][gate]).float().mean():.1%} under {t}" for t in ATTACKED
-        ),
+        f" gate {gate} at {threshold} opens for "
+        + ", ".join(f"{each.float().mean():.1%} of {name}" for name, each in opened.items()),
         flush=True,
     )
-    everything = {"clean": whole.pictures} | {str(trial): pile for trial, pile in piles.items()}
-    opened = {"clean": plain.gate.engages(clean[gate])}
-    opened |= {str(trial): plain.gate.engages(found[gate]) for trial, found in attacked.items()}
     return Profile(
-        choose_own(whole, plain, everything, opened),
-        choose_shift(whole, plain.gate, everything),
+        choose_own(whole, plain, piles, opened),
         auc={name: round(value, 3) for name, value in separation.items()},
         note=f"Chosen on {len(whole.labels):,} training photographs; none that it is judged on was used.",
     )
-
-
-Piles = dict[str, torch.Tensor]
 
 
 def choose_own(whole: WholePile, plain: OwnConfig, piles: Piles, opened: Piles) -> OwnConfig:
@@ -185,21 +187,50 @@ def choose_own(whole: WholePile, plain: OwnConfig, piles: Piles, opened: Piles) 
     return max(rows, key=lambda row: row[0])[1]
 
 
-def choose_shift(whole: WholePile, gate: Gate, piles: Piles) -> ShiftConfig:
-    """How far the embedding is shifted, where the gate opens and where it does not: the best mean accuracy
-    over the piles."""
+def tiny(whole: WholePile) -> WholePile:
+    """The same photographs, as they would come from a set of pictures of so few pixels a side as TINY."""
+    side = whole.pictures.shape[-1]
+    small = F.interpolate(whole.pictures, (TINY, TINY), mode="bilinear", antialias=True)
+    large = F.interpolate((small * 255).round() / 255, (side, side), mode="bicubic").clamp(0, 1)
+    levels = (large * 255).round().to(torch.uint8)
+    return WholePile(whole.clip, held(levels, whole.labels, whole.pile.names, template=whole.pile.template))
+
+
+@torch.no_grad()
+def seen_as(whole: WholePile, pile: torch.Tensor, config: ShiftConfig) -> torch.Tensor:
+    """The unit features [1 + V,N,D] of pictures [N,3,S,S] and of the views of them that are shifted to."""
+    parts = [unit_features(whole.clip, seen(x, config.views)) for _, x in whole.batches(pile, "looking")]
+    return torch.cat(parts, 1)
+
+
+def choose_shift(
+    several: Sequence[tuple[WholePile, Piles]], plain: ShiftConfig = ShiftConfig()
+) -> ShiftConfig:
+    """The threshold, see `between`, against the weakest of ATTACKED; and how far the embedding is shifted
+    where the gate does not open: the best mean accuracy over all piles."""
+    seen_so: list[tuple[WholePile, str, torch.Tensor]] = [
+        (whole, name, seen_as(whole, pile, plain)) for whole, piles in several for name, pile in piles.items()
+    ]
+    score = [together(features[1:] - features[:1])[1].cpu() for _, _, features in seen_so]
+    clean, weakest = (
+        torch.cat([found for found, (_, name, _) in zip(score, seen_so) if name == wanted])
+        for wanted in ("clean", str(ATTACKED[0]))
+    )
+    gate = Gate(UNISON, between(clean, weakest))
+    print(
+        f"gate {UNISON} at {gate.threshold} opens for {gate.engages(clean).float().mean():.1%} of clean"
+        f" pictures, {gate.engages(weakest).float().mean():.1%} under {ATTACKED[0]}",
+        flush=True,
+    )
     rows = []
-    for strength, calm in itertools.product(STRENGTHS, CALM_SHIFTS):
-        config = ShiftConfig(gate, strength=strength, calm=calm)
+    for calm in CALM_SHIFTS:
+        config = replace(plain, gate=gate, calm=calm)
         found = []
-        for pile in piles.values():
-            answers = [
-                exhausted(shifted(whole.clip, x, whole.text, config=config)).logits.argmax(1).cpu()
-                for _, x in whole.batches(pile, "shifting")
-            ]
-            found.append(percent(torch.cat(answers) == whole.labels))
+        for whole, _, features in seen_so:
+            answers = whole.clip.logits(answer_of(features, config)[0], whole.text).argmax(1)
+            found.append(percent(answers.cpu() == whole.labels))
         rows.append((statistics.fmean(found), config))
-        print(f"  shifted {strength} and {calm} times: {found}", flush=True)
+        print(f"  shifted {calm} times: {found}", flush=True)
     return max(rows, key=lambda row: row[0])[1]
 
 
@@ -268,9 +299,10 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        default=["scale", "profile"],
-        choices=["scale", "profile"],
-        help="what to calibrate: logit scale and fit (of `photo` alone), or the defence (default: both)",
+        default=["scale", "profile", "shift"],
+        choices=["scale", "profile", "shift"],
+        help="what to calibrate: logit scale and fit (of `photo` alone), the gate and counterattack, or the"
+        " shift in feature space (default: all)",
     )
     parser.add_argument("--doc", action="store_true", help="choose DOC's constants anew too")
     parser.add_argument(
@@ -286,11 +318,19 @@ def main() -> None:
         (EMBEDDED / SHARED_FILE).write_text(json.dumps({"logit_scale": scale}) + "\n", encoding="utf-8")
         fit.write(folder / FIT_FILE)
         print(f"logit scale {scale}; {fit}", flush=True)
-    if "profile" not in args.parts:
+    if not {"profile", "shift"} & set(args.parts):
         return
     whole = WholePile(load(args.model), read_pile(args.photographs, args.limit))
-    doc = choose_doc(whole) if args.doc else profile_of(args.model).doc
-    profile = replace(choose_profile(whole), doc=doc)
+    piles = attacked_piles(whole)
+    profile = profile_of(args.model)
+    if "profile" in args.parts:
+        profile = replace(choose_profile(whole, piles), shift=profile.shift, doc=profile.doc)
+    if "shift" in args.parts:
+        small = tiny(whole)
+        shift = choose_shift([(whole, piles), (small, attacked_piles(small))])
+        profile = replace(profile, shift=shift)
+    if args.doc:
+        profile = replace(profile, doc=choose_doc(whole))
     profile.write(folder / PROFILE_FILE)
     print(profile)
 

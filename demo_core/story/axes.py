@@ -15,6 +15,7 @@ from demo_core.defenses import (
     LOW_PASS,
     PADDING,
     TAU,
+    UNISON,
     VIEW_DRIFT,
     Defense,
     Gate,
@@ -31,7 +32,15 @@ PLACES = {
 }
 ROWS = {"clean": 1, "attacked": 0}  # the height at which the signal plot shows a picture's point
 SIGNAL_NAMES = {TAU: "tau: drift under noise", VIEW_DRIFT: "drift under small views"}
-_SIGNAL_TOP = {TAU: 1.0, VIEW_DRIFT: 1.5, CORRUPTION: 1.5, LOW_PASS: 1.0, PADDING: 1.0, AGREEMENT: 1.0}
+_SIGNAL_TOP = {
+    TAU: 1.0,
+    VIEW_DRIFT: 1.5,
+    CORRUPTION: 1.5,
+    LOW_PASS: 1.0,
+    PADDING: 1.0,
+    AGREEMENT: 1.0,
+    UNISON: 1.0,
+}
 _SIGNAL_HEIGHTS = (-0.6, 1.7)
 _WORDS_AT = 1.36  # the height of what is said about the side that engages
 _BINS = 80  # of a density

@@ -15,6 +15,7 @@ from demo_core.defenses import (
     RANK,
     TAU,
     TAU_HAT,
+    UNISON,
     VIEW_DRIFT,
     Gate,
     linf_within,
@@ -37,6 +38,11 @@ class GateWords:
 
 
 _STILL = ("A little noise hardly moves CLIP’s view of it", "still")
+_UNITED = (
+    "All views pull the embedding the same way",
+    "{} looks how well its views agree on where the embedding should go, 1 being fully",
+    "united",
+)
 _UNSTEADY = ("Nudge the picture by one pixel, and CLIP’s view of it jumps", "unsteady")
 GATES = {
     TAU: GateWords(
@@ -73,16 +79,12 @@ GATES = {
         "the bordered picture is judged",
         "it is judged as it is",
     ),
-    AGREEMENT: GateWords(
-        "agreement of shifts",
-        "All views pull the embedding the same way",
-        "{} looks how well its views agree on where the embedding should go, 1 being fully",
-        "united",
-    ),
+    AGREEMENT: GateWords("agreement of shifts", *_UNITED),
+    UNISON: GateWords("agreement of views", *_UNITED),
 }
 HARDLY = 0.005  # a share of the counterattack that rounds to none
 # What comes of the gate of a row that moves no pixel, whatever it measures.
-SHIFTED = ("the embedding is shifted further", "the embedding is shifted once")
+SHIFTED = ("the embedding is shifted further", "the embedding is shifted a little")
 
 
 def _certificate(run: Run, radius: float, numbers: bool) -> str:
