@@ -33,7 +33,7 @@ from demo_core.benchmark.datasets import DATASETS, OF_THE_APP
 from demo_core.benchmark.files import write
 from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
-from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
+from demo_core.benchmark.pace import affordable, cost_of, forecast, shared_out, spent
 from demo_core.benchmark.piles import PAPER, DatasetUnavailable, Pile, Resize, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import tables_of
@@ -52,6 +52,7 @@ from demo_core.models import (
     load,
     surrogate_of,
 )
+from demo_core.stages import lasting
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,14 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeGuard
 
 from demo_core.attacks import ATTACKS
-from demo_core.stages import LOADING, Stage
+from demo_core.stages import LOADING, Stage, lasting
 from demo_core.story import words
 from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
 
 WORKING = "Working …"
+LONG = 5.0  # seconds: what takes longer is told before it begins
 NOBODY, KNOWING = "No attack", "knowing the defence"  # in a run's settings in short
 
 PAGE_WORDS: Mapping[str, str] = MappingProxyType(
@@ -292,6 +294,39 @@ def loading(title: str, stage: Stage | None) -> str:
     return f"Loading {title}: {megabytes}, {stage.speed / 1e6:.0f} MB/s"
 
 
-def waiting(before: int) -> str:
-    """Of one before whom so many come; where nobody does, his work is under way."""
-    return f"Waiting: {before} before you" if before else WORKING
+def waiting(before: int, seconds: float | None = None, own: float | None = None) -> str:
+    """Of one before whom so many come, for about so many seconds where that is known; where nobody does, his
+    work is under way. own: seconds that it takes."""
+    if not before:
+        return working(own)
+    return f"Waiting: {before} before you{'' if seconds is None else f', about {lasting(max(seconds, 1))}'}"
+
+
+def working(seconds: float | None = None) -> str:
+    """Of one whose turn it is; seconds: that his work takes."""
+    return f"Working: about {lasting(seconds)} …" if is_long(seconds) else WORKING
+
+
+def is_long(seconds: float | None) -> TypeGuard[float]:
+    """Whether one is told how long a work takes, before it begins."""
+    return seconds is not None and seconds >= LONG
+
+
+def takes(seconds: float | None, longest: float) -> str:
+    """Beside a button; longest: seconds that are given."""
+    if not is_long(seconds):
+        return ""
+    if seconds > longest:
+        return (
+            f"Would take about {lasting(seconds)} here, and {lasting(longest)} are given: choose fewer steps."
+        )
+    return f"Takes about {lasting(seconds)} here."
+
+
+def too_long(seconds: float, longest: float, steps: int) -> str:
+    """Of work that is not begun. steps: of the attack, with which it would fit; 0 where none would."""
+    fits = f"at most {steps} step{'s' * (steps > 1)}" if steps else "another attack, or a smaller model"
+    return (
+        f"This would take about {lasting(seconds)} of computing, and {lasting(longest)} are given here:"
+        f" choose {fits}, or run the demo on a machine of your own."
+    )
