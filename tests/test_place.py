@@ -192,7 +192,8 @@ def test_who_waits_is_told_about_as_long_as_it_takes(monkeypatch):
     assert len(told) >= 15
     for name, when, seconds in told:
         if name != "long" or when < begun["long"]:
-            assert begun[name] - when == pytest.approx(seconds, abs=1.5), (name, when, seconds)
+            took = begun[name] - when  # with a step of the long one between two stories
+            assert took == pytest.approx(seconds, abs=1 + 0.2 * seconds), (name, when, seconds)
 
 
 def test_nobody_guesses_where_one_before_him_is_unknown():

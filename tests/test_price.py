@@ -11,7 +11,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.models import profile_of
 from demo_core.stages import lasting
 from demo_core.stand_in import label_features, stand_ins
-from demo_core.story import flips, page_words, price, seeds, suspicion
+from demo_core.story import flips, page_words, seeds, suspicion
 from demo_core.story.price import passes_of, steps_that_fit
 from demo_core.story.settings import Chosen, InputError, read_settings
 from demo_core.ui import costs, tempo
@@ -47,7 +47,7 @@ def wild(monkeypatch):
 def test_works_take_about_as_many_passes_as_is_said_before(wild, monkeypatch, changes):
     """Never more, as gates may stay shut, nor much fewer."""
     rows = only_rows(monkeypatch, "none", "rn", "default")
-    monkeypatch.setattr(price, "DEFENSES", rows)
+    monkeypatch.setattr("demo_core.story.suspicion.DEFENSES", rows)
     monkeypatch.setattr(seeds, "DRAWS", 2)
     chosen = replace(CHOSEN, **changes)
     clip = twin = wild
@@ -76,9 +76,12 @@ def test_works_take_about_as_many_passes_as_is_said_before(wild, monkeypatch, ch
 
 def test_the_most_steps_that_fit_are_named():
     for work in ("run", "arena"):
-        chosen = replace(CHOSEN, steps=200, adaptive=True)
-        most = passes_of(work, replace(chosen, steps=37))
-        assert steps_that_fit(work, chosen, most) == 37
+        chosen = replace(CHOSEN, steps=200)
+        assert steps_that_fit(work, chosen, passes_of(work, replace(chosen, steps=37))) == 37
+        knows = replace(chosen, adaptive=True)  # with more steps he may try fewer ways
+        most = passes_of(work, replace(knows, steps=37))
+        found = steps_that_fit(work, knows, most)
+        assert found >= 37 and passes_of(work, replace(knows, steps=found)) <= most
     assert steps_that_fit("arena", CHOSEN, 10) == 0
 
 

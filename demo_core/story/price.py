@@ -59,7 +59,7 @@ class Price:
     def defence(self) -> int:
         """The chosen one, as the stage shows it: each of its steps, and the end, is looked at."""
         him = self._attacker(self.chosen.defense)
-        return him.answer + him.row.steps(him.profile) + 1
+        return him.answer + max(1, him.row.steps(him.profile)) + 1
 
     def run(self) -> int:
         """The picture as it is, the attack, the defence."""
