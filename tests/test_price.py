@@ -134,13 +134,15 @@ def test_what_is_too_long_is_refused_and_what_would_fit_is_said(slow):
     with pytest.raises(Refused) as refused:
         allowed("run", lambda: chosen, longest=100)
     fit = steps_that_fit("run", chosen, 100)
-    assert 0 < fit < 200 and str(refused.value) == page_words.too_long(passes, 100, fit)
+    assert 0 < fit < 200 and str(refused.value) == page_words.too_long(passes, 100, fit, False)
     assert (
         f"about {lasting(passes)} of computing, and 2 min are given here: choose at most {fit} steps"
         in str(refused.value)
     )
     with pytest.raises(Refused, match="choose another attack, or a smaller model"):
         allowed("flips", lambda: chosen, longest=1)
+    with pytest.raises(Refused, match="choose an attacker who does not know the defence"):
+        allowed("arena", lambda: replace(chosen, adaptive=True), longest=1)
 
 
 def test_settings_that_cannot_be_used_and_models_that_nobody_knows_are_let_on(slow):
@@ -163,4 +165,5 @@ def test_what_is_long_is_said_beside_its_button(slow):
     assert costs.told(*values)["takes_run"].strip() == ""
     assert page_words.waiting(2, 30.4) == "Waiting: 2 before you, about 30 s"
     assert page_words.waiting(0, 0.0, 40.0) == "Working: about 40 s …"
+    assert page_words.waiting(0, 0.0, float("inf")) == page_words.WORKING
     assert page_words.waiting(0, 0.0, 1.0) == page_words.WORKING and len(DEFENSES) > 3

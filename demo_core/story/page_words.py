@@ -3,6 +3,7 @@ for what the script puts there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -308,8 +309,8 @@ def working(seconds: float | None = None) -> str:
 
 
 def is_long(seconds: float | None) -> TypeGuard[float]:
-    """Whether one is told how long a work takes, before it begins."""
-    return seconds is not None and seconds >= LONG
+    """Whether one is told how long a work takes, before it begins; what has no end known tells it itself."""
+    return seconds is not None and LONG <= seconds < math.inf
 
 
 def takes(seconds: float | None, longest: float) -> str:
@@ -323,9 +324,12 @@ def takes(seconds: float | None, longest: float) -> str:
     return f"Takes about {lasting(seconds)} here."
 
 
-def too_long(seconds: float, longest: float, steps: int) -> str:
-    """Of work that is not begun. steps: of the attack, with which it would fit; 0 where none would."""
-    fits = f"at most {steps} step{'s' * (steps > 1)}" if steps else "another attack, or a smaller model"
+def too_long(seconds: float, longest: float, steps: int, knows: bool) -> str:
+    """Of work that is not begun. steps: of the attack, with which it would fit, 0 where none would; knows:
+    whether the attacker knows the defence."""
+    fits = "an attacker who does not know the defence" if knows else "another attack, or a smaller model"
+    if steps:
+        fits = f"at most {steps} step{'s' * (steps > 1)}"
     return (
         f"This would take about {lasting(seconds)} of computing, and {lasting(longest)} are given here:"
         f" choose {fits}, or run the demo on a machine of your own."

@@ -221,7 +221,8 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
                 yield nothing_yet  # a place to end it at
             read, work = partial(choose, **chosen), WORKS[answer]
             seconds = await run_in_threadpool(tempo.allowed, work, read)
-            progress(None, desc=page_words.working(seconds))
+            if page_words.is_long(seconds):
+                progress(None, desc=page_words.working(seconds))
             steps = computed(
                 partial(answer, picture, **chosen),
                 seconds=lambda: seconds_of(work, read()),

@@ -85,5 +85,6 @@ def allowed(work: str, read: Callable[[], Chosen], longest: float = LIMITS.secon
     seconds = expected(work, chosen)
     if seconds is not None and seconds > ROOM * longest:
         fit = steps_that_fit(work, chosen, passes_of(work, chosen) * longest / seconds)
-        raise Refused(page_words.too_long(seconds, longest, fit if fit < chosen.steps else 0))
+        steps = fit if fit < chosen.steps else 0
+        raise Refused(page_words.too_long(seconds, longest, steps, chosen.adaptive))
     return seconds
