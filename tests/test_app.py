@@ -354,6 +354,7 @@ LOST, LABELS = "The picture did not arrive", "two different labels"
         *((GOOD, {"steps": value}, "Set steps to a whole number") for value in (2.5, 10**30, None, "x")),
         *((GOOD, {"attack": value}, "There is no attack “") for value in ("foo", ["pgd"], None, {})),
         (GOOD, {"model": "nope"}, "There is no model “nope”: choose one of photo, "),
+        (GOOD, {"model": ["photo"]}, "There is no model “['photo']”: choose one of photo, "),
         (GOOD, {"labels": ["cat"]}, LABELS),
         (GOOD, {"labels": "cat\nca\u200bt"}, LABELS),
         (GOOD, {"labels": 5}, "Set labels to a text."),

@@ -158,7 +158,7 @@ def test_what_is_long_is_said_beside_its_button(slow):
     told = costs.told(*values)
     assert set(told) == set(costs.TOLD)
     assert f"Takes about {lasting(passes_of('run', CHOSEN))} here." in told["takes_run"]
-    assert "Every defence: Would take about" in told["takes_arena"]
+    assert "Every defence: would take about" in told["takes_arena"]
     assert "The smallest eps of each:" in told["takes_arena"]
     assert f"{passes_of('arena', replace(CHOSEN, adaptive=True)):,} passes" in told["arena_knows"]["info"]
     tempo.TEMPO._seen["photo"] = (0.001,)

@@ -44,7 +44,13 @@ def beside(place: str, chosen: Chosen) -> str:
         title: page_words.takes(expected(work, chosen), LIMITS.seconds)
         for work, title in PLACES[place].items()
     }
-    return takes_html([f"{title} {words}".strip() for title, words in said.items() if words])
+    return takes_html(
+        [
+            f"{title} {words[0].lower()}{words[1:]}" if title else words
+            for title, words in said.items()
+            if words
+        ]
+    )
 
 
 def of_knowing(chosen: Chosen) -> str:

@@ -88,7 +88,8 @@ model = Shelf(_loaded)  # a model of the table by its key, loaded once for all v
 async def arriving(key: str) -> AsyncIterator[str]:
     """What is said while a model is on its way, until it is here. It comes on a thread of its own, so that
     nobody's turn is taken by it. Raises ModelUnavailable."""
-    arrival = model.bring(key) if key in MODELS else None  # of another key, whoever reads it says so
+    known = isinstance(key, str) and key in MODELS  # of another key, whoever reads it says so
+    arrival = model.bring(key) if known else None
     while arrival and not arrival.model.done():
         yield page_words.loading(MODELS[key].title, arrival.stage)
         await asyncio.wait({asyncio.wrap_future(arrival.model)}, timeout=TOLD_EVERY)
