@@ -23,7 +23,8 @@ photo, texts    the model in the box: its locked image tower and its text tower;
 story           one picture: settings, play, run (a snapshot a step), beside (two rows on it), words,
                 depths (the same for everyone and in symbols), axes, scenes (the presets, and links), race
                 (the arena: who stands, in which order), flips (the smallest eps), seeds (the same with other
-                seeds), suspicion (is a picture attacked?), trust (which gates can be trusted on a model),
+                seeds), price (what each of these takes, before it begins), suspicion (is a picture
+                attacked?), trust (which gates can be trusted on a model),
                 suggest (what it could be), strips (embeddings to look at), summary (settings in short), reel
                 (the frames that the page plays), finished (the runs in assets/runs), figures from the numbers
                 that the page draws, takeaway (a run as files), lesson (a sheet for a class), glossary (notes)
@@ -41,10 +42,11 @@ ui              the page: layout lays it out, lab wires it; visits (what comes w
                 plays a reel, in the page or in a file of its own (files), with frames.js, pictures.js and
                 plots.js; guide.js leads through it, threshold.js moves its gate, and shelf.js keeps the last
                 ones; api serves programs, bench is the hidden tab. place: whose turn
-                it is to compute;  lent: work on a GPU that is lent;  host: the model that a host chose for
+                it is to compute;  tempo: how long passes take here, and costs: what that says beside the
+                buttons;  lent: work on a GPU that is lent;  host: the model that a host chose for
                 all;  desks: what is kept of each visitor between two clicks;  inputs: what comes in, as it
-                was sent;  uploads: files, headers;  preview: what a link shows elsewhere;  soon: what stands
-                there before the page does
+                was sent;  fetching: pictures by their addresses;  uploads: files, headers;  preview: what
+                a link shows elsewhere;  soon: what stands there before the page does
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """

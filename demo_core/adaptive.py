@@ -112,12 +112,15 @@ class Attacker:
         """The most passes, forward and backward together, that he spends on a picture."""
         return sum(map(self.cost_of, self.ways))
 
-    def cost_of(self, way: str) -> int:
-        """Of one way and the judging of what comes of it: from passes counted before models that stand in."""
+    def made(self, way: str) -> int:
+        """Of one way alone: from passes counted before models that stand in."""
         steps = 1 if self.attack.single_step else self.steps
         each = self._counted(way, gradient=not self.attack.rule.black_box)
-        judged = self.row.rerolls(DRAWS) * self._counted(THROUGH, gradient=False).total
-        return steps * each.total + judged + (each.forward if way == GATE else 0)
+        return steps * each.total + (each.forward if way == GATE else 0)
+
+    def cost_of(self, way: str) -> int:
+        """Of one way and the judging of what comes of it."""
+        return self.made(way) + self.row.rerolls(DRAWS) * self.answer
 
     @property
     def answer(self) -> int:
@@ -161,11 +164,10 @@ class Attacker:
         """What he makes the attack on, pixels [B,3,H,W] -> logits [B,K]; for GATE see `_unsuspected`."""
         if way == PLAIN:
             return lambda pixels: self.clip.logits(self.clip.encode(pixels), self.text)
-        on, samples = self.row.on(self.profile), self.samples if way == EOT else 1
+        on = self.row.on(self.profile)
         if way.startswith(SURROGATE):
             on = self.row.surrogates_on(self.profile)[int(way.split()[-1]) - 1]
-            samples = 1 if self.row.exact else self.samples
-        return through(on, self.clip, self.text, dice, samples)
+        return through(on, self.clip, self.text, dice, self._draws(way))
 
     def _unsuspected(self, dice: Dice) -> Unsuspected:
         gate, signal = self.row.gate(self.profile), self.row.signal
@@ -195,12 +197,18 @@ class Attacker:
     def _counted(self, way: str, gradient: bool = True) -> Passes:
         """The most passes of one step of a way, or of one answer without a gradient."""
         tuned = self.clip.original is not None
-        key = (self.row, str(self.row.config(self.profile)), self.attack, way, self.samples, gradient, tuned)
+        key = (self.row, str(self.row.config(self.profile)), self.attack, way, gradient, tuned)
         if key not in _COUNTED:
-            text = label_features()
-            found = [replace(self, clip=clip, text=text)._spent(way, gradient) for clip in stand_ins(tuned)]
+            him, text = replace(self, samples=1), label_features()
+            found = [replace(him, clip=clip, text=text)._spent(way, gradient) for clip in stand_ins(tuned)]
             _COUNTED[key] = Passes(max(p.forward for p in found), max(p.backward for p in found))
-        return _COUNTED[key]
+        once, draws = _COUNTED[key], self._draws(way)
+        return Passes(once.forward * draws, once.backward * draws)
+
+    def _draws(self, way: str) -> int:
+        """Of one step of a way."""
+        many = way == EOT or (way.startswith(SURROGATE) and not self.row.exact)
+        return self.samples if many else 1
 
     def _spent(self, way: str, gradient: bool) -> Passes:
         """The passes of one step of a way on a picture of noise; gradient: with those back."""

@@ -78,9 +78,15 @@ def _meanwhile(variable: ContextVar[Any], value: Value) -> Iterator[Value]:
         variable.reset(token)
 
 
-def count_passes() -> AbstractContextManager[Passes]:
-    """Counts the passes through any image tower meanwhile."""
-    return _meanwhile(_counted, Passes())
+@contextmanager
+def count_passes() -> Iterator[Passes]:
+    """Counts the passes through any image tower meanwhile; who counts around this counts them too."""
+    outer = _counted.get()
+    with _meanwhile(_counted, Passes()) as passes:
+        yield passes
+    if outer:
+        outer.forward += passes.forward
+        outer.backward += passes.backward
 
 
 def in_bf16(on: bool = True) -> AbstractContextManager[bool]:

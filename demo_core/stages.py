@@ -1,4 +1,4 @@
-"""How far a model is on its way, for whoever waits for it."""
+"""How far a model is on its way, for whoever waits for it; and a time in words."""
 
 from __future__ import annotations
 
@@ -65,3 +65,11 @@ def _bar(tell: Tell) -> type[tqdm]:
             return super().update(n)
 
     return Told
+
+
+def lasting(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

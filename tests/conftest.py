@@ -74,7 +74,7 @@ def dice(n: int, seed: int = 0, first: int = 0) -> list[torch.Generator]:
 def only_rows(monkeypatch, *keys: str) -> dict[str, Defense]:
     """Only these rows of DEFENSES race in the arena meanwhile."""
     rows = {key: DEFENSES[key] for key in keys}
-    for module in ("story.play", "story.race", "story.flips", "ui.render"):
+    for module in ("story.play", "story.race", "story.flips", "story.price", "ui.render"):
         monkeypatch.setattr(f"demo_core.{module}.DEFENSES", rows)
     return rows
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from demo_core.examples import EXAMPLES
-from demo_core.story import arena_words, page_words
+from demo_core.story import page_words
 from demo_core.story.flips import Flip
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene, on_model, scene_of
@@ -103,7 +103,6 @@ def test_both_races_stay_side_by_side_and_a_watched_lane_keeps_them(monkeypatch)
     found = after(visits.told(race.compare, visit(session)))
     session = found["session"]
     assert len(session.races.static) == 4 and not session.races.adaptive
-    assert "about" in found["arena_knows"]["info"] and "passes" in found["arena_knows"]["info"]
     found = after(visits.told(race.compare, visit(session, adaptive=True)))
     races = found["session"].races
     assert races.static == session.races.static and len(races.adaptive) == 4
@@ -130,21 +129,6 @@ def test_a_lane_is_watched_under_the_attacker_of_the_switch(monkeypatch):
     assert not back.settings.knows_defence and torch.equal(back.attack_delta, plain.run.attack_delta)
     static = after(visits.told(race.compare, visit(Session(knows, plain.made_from))))
     torch.testing.assert_close(static["session"].races.static[0].attacked, plain.run.attacked)
-
-
-def test_the_switch_says_what_it_costs():
-    found = race.knows_changed(None, True)
-    assert found["adaptive"] is True and "after an attack" in found["arena_knows"]["info"]
-
-
-def test_what_the_race_costs_is_said_of_the_attack_that_was_made():
-    """Also where another is chosen, which is said, and after that one was made."""
-    first = after(visits.told(handlers.attack_only, visit(steps=2)))["session"]
-    said = [race.cost_of_race(first, attack)["arena_knows"]["info"] for attack in ("pgd", "fgsm")]
-    assert "with PGD, as the run above was" in said[0] and said[1] == f"{said[0]} {arena_words.OTHER_ATTACK}"
-    then = after(visits.told(handlers.attack_only, visit(attack="fgsm")))["session"]
-    assert "with FGSM" in race.cost_of_race(then, "fgsm")["arena_knows"]["info"]
-    assert race.cost_of_race(None, "fgsm")["arena_knows"]["info"] == arena_words.COST_UNKNOWN
 
 
 def test_an_arena_asks_for_an_attack_only_where_the_page_has_none():

@@ -57,8 +57,8 @@ def space(monkeypatch):
     monkeypatch.setattr(lent, "IS_LENT", True)
 
 
-def there(handler, given):
-    return after(visits.told(partial(lab._there, handler), given))
+def there(handler, given, work="run"):
+    return after(visits.told(partial(lab._there, work, handler), given))
 
 
 def test_a_story_is_the_same_where_its_gpu_is_lent(space):
@@ -76,7 +76,7 @@ def test_a_story_is_the_same_where_its_gpu_is_lent(space):
 def test_the_whole_arena_and_a_look_at_a_picture_cross(space, monkeypatch):
     only_rows(monkeypatch, "none", "low_pass", "default")
     session = there(handlers.attack_only, visit())["session"]
-    found = there(race.compare, visit(session))
+    found = there(race.compare, visit(session), "arena")
     assert len(found["session"].races.static) == 3 and asked[1] > asked[0]
     look = after(visits.told(suspicion.look, visit()))
     assert "tabby cat" in look["suspicion"] and len(asked) == 3
@@ -124,9 +124,9 @@ def test_what_lies_on_a_gpu_does_not_leave_its_process():
 
 
 def test_a_gpu_is_asked_for_as_long_as_the_steps_take(space):
-    short, long = seconds_of(Chosen(steps=10)), seconds_of(Chosen(steps=100))
+    short, long = seconds_of("run", Chosen(steps=10)), seconds_of("run", Chosen(steps=100))
     assert 10 < short < 20 and long - short == pytest.approx(90 * 2 * lent.PASS_SECONDS)
-    assert seconds_of(Chosen(adaptive=True)) > 1.5 * short
+    assert seconds_of("run", Chosen(adaptive=True)) > 1.5 * short
     list(lent.computed(iter, (), seconds=lambda: 1e6))
     assert asked[-1] == LONGEST
 

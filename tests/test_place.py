@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,8 +46,8 @@ def test_one_story_after_the_other_in_the_order_of_their_clicks_and_on_one_threa
     found = asyncio.run(three())
     assert names_of(log) == list("aaabbbccc") and len({thread for *_, thread in log}) == 1
     assert found[0] == [("a", 0), ("a", 1), ("a", 2)]
-    assert found[1] == [Waiting(1), Waiting(0), ("b", 0), ("b", 1), ("b", 2)]
-    assert found[2][:3] == [Waiting(2), Waiting(1), Waiting(0)] and len(found[2]) == 6
+    assert found[1] == [Waiting(1), Waiting(0, 0.0), ("b", 0), ("b", 1), ("b", 2)]
+    assert found[2][:3] == [Waiting(2), Waiting(1), Waiting(0, 0.0)] and len(found[2]) == 6
 
 
 def test_long_work_gives_way_to_a_story_at_its_next_step_and_ends_although_more_stories_come():
@@ -119,7 +120,7 @@ def test_one_who_leaves_while_he_waits_never_computes():
 
     found = asyncio.run(visits())
     assert "second" not in names_of(log)
-    assert found[:3] == [Waiting(2), Waiting(1), Waiting(0)]
+    assert found[:3] == [Waiting(2), Waiting(1), Waiting(0, 0.0)]
 
 
 def test_a_full_line_and_too_much_computing_are_refused_in_a_sentence():
@@ -162,3 +163,45 @@ def test_an_error_reaches_its_visitor_alone():
 
     failed, other = asyncio.run(visits())
     assert isinstance(failed, ValueError) and other[-1] == ("other", 2)
+
+
+def test_who_waits_is_told_about_as_long_as_it_takes(monkeypatch):
+    """By a clock that goes with the steps alone: stories, and a long work that gives way, each as long as it
+    was expected to be; the first word that each gets, and every later one."""
+    now = [0.0]
+    monkeypatch.setattr("demo_core.ui.place.time", SimpleNamespace(monotonic=lambda: now[0]))
+    told, begun = [], {}
+
+    def lasts(name, seconds):
+        for step in range(seconds):
+            begun.setdefault(name, now[0])
+            now[0] += 1
+            yield step
+
+    async def visit(place, name, seconds):
+        async for item in place.turns(lasts(name, seconds), expected=float(seconds)):
+            if isinstance(item, Waiting) and item.before:
+                told.append((name, now[0], item.seconds))
+
+    async def crowd():
+        place = Place(quantum=10.0)
+        works = {"a": 4, "long": 40, "b": 6, "c": 3, "d": 8, "e": 5}
+        await asyncio.gather(*(visit(place, name, seconds) for name, seconds in works.items()))
+
+    asyncio.run(crowd())
+    assert len(told) >= 15
+    for name, when, seconds in told:
+        if name != "long" or when < begun["long"]:
+            took = begun[name] - when  # with a step of the long one between two stories
+            assert took == pytest.approx(seconds, abs=1 + 0.2 * seconds), (name, when, seconds)
+
+
+def test_nobody_guesses_where_one_before_him_is_unknown():
+    async def visits():
+        place = Place()
+        both = (
+            all_of(place, work(name, []), expected=seconds) for name, seconds in (("a", None), ("b", 1.0))
+        )
+        return await asyncio.gather(*both)
+
+    assert asyncio.run(visits())[1][0] == Waiting(1, None)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -118,3 +118,30 @@ def test_uploads_stop_where_their_room_is_full(server, folder, monkeypatch):
     refused = server.post("/gradio_api/upload")
     assert refused.status_code == 507 and "try again in an hour" in refused.text
     assert server.get("/").status_code == 200
+
+
+def test_an_uploaded_file_is_stripped_before_its_path_is_told(folder, tmp_path):
+    """GPS and all, whoever uploaded it; what is no picture goes in a minute."""
+    photo, text = folder / "at home.jpg", folder / "notes.png"
+    elsewhere = photograph(tmp_path / "of another.jpg", (100, 80))
+    before = elsewhere.read_bytes()
+
+    async def upload(request):
+        photograph(photo)
+        text.write_text("no picture")
+        return JSONResponse([str(photo), str(text), str(elsewhere)])
+
+    routes = [Route("/gradio_api/upload", upload, methods=["POST"])]
+    uploads._leaving.clear()
+    told = TestClient(Starlette(routes=routes, middleware=[Middleware(uploads.Guard)])).post(
+        "/gradio_api/upload"
+    )
+    assert told.json()[0] == str(photo)
+    found = Image.open(photo)
+    assert found.format == "PNG" and found.size == (1195, 896) and not found.info and not found.getexif()
+    assert b"a camera" not in photo.read_bytes() and [path for _, path in uploads._leaving] == [text]
+    assert elsewhere.read_bytes() == before  # it is no visitor's
+    kept = photo.stat().st_mtime_ns
+    uploads.strip(photo)
+    assert photo.stat().st_mtime_ns == kept  # once is enough
+    uploads._leaving.clear()

@@ -32,7 +32,7 @@ from demo_core.benchmark.datasets import DATASETS, OF_THE_APP
 from demo_core.benchmark.files import write
 from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import parser
-from demo_core.benchmark.pace import affordable, cost_of, forecast, lasting, shared_out, spent
+from demo_core.benchmark.pace import affordable, cost_of, forecast, shared_out, spent
 from demo_core.benchmark.piles import DatasetUnavailable, Pile, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import tables_of
@@ -51,6 +51,7 @@ from demo_core.models import (
     surrogate_of,
 )
 from demo_core.resizes import resize_for
+from demo_core.stages import lasting
 from demo_core.surroundings import keep_large_blocks
 
 

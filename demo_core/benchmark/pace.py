@@ -21,6 +21,7 @@ from demo_core.benchmark.tables import dataset_title, interval
 from demo_core.benchmark.trials import CLEAN, BenchmarkError
 from demo_core.clip import in_bf16, in_tiles
 from demo_core.defenses import title_of
+from demo_core.stages import lasting
 
 ROUNDS = 3  # of which the fastest counts
 
@@ -99,14 +100,6 @@ def spent(tally: Tally, setup: Setup) -> str:
         return f"{said}."
     bare = forward * (tally.forward - tally.backward) + both * tally.backward
     return f"{said}; {min(1.0, bare / tally.seconds):.0%} of that time is what the passes alone take."
-
-
-def lasting(seconds: float) -> str:
-    """A time in words."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def affordable(cost: Cost, seconds: float, processes: int = 1) -> int:

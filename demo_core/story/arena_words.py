@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 
 from demo_core.adaptive import EOT, GATE, PLAIN, SURROGATE, THROUGH, Attacker
 from demo_core.attacks import ATTACKS
-from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES, Profile
 from demo_core.stand_in import label_features, stand_ins
 from demo_core.story.flips import Flip
@@ -16,7 +15,6 @@ from demo_core.story.play import MOST_PASSES, Bout
 from demo_core.story.race import (
     CONTROL,
     Races,
-    adaptive_cost,
     always,
     keeps,
     stands,
@@ -48,11 +46,6 @@ ATTACKERS = {"static": "attack that knows no defence", "adaptive": "attack that 
 
 STATES = {held: f"{word}:" for held, word in HELD.items()}
 CLEAN = {True: "Clean picture:", False: "⚠ Changes the clean picture:"}  # whether its answer is kept
-COST_UNKNOWN = (
-    "Each defence is attacked through itself, step by step. What that costs is said when this is ticked"
-    " after an attack that was computed here, not beforehand."
-)
-OTHER_ATTACK = "For the attack that is chosen now, press Attack first."
 NOT_YET = {  # before a race; whether the run on the page has an attacked picture
     True: "Every defence answers here on the attacked picture of the run above and, as a control, on the"
     " clean one: press “{button}”.",
@@ -120,19 +113,16 @@ def _but(run: Run, races: Races) -> Iterator[str]:
         yield "This attacker knew none of them: try the one who knows each."
 
 
-def cost(clip: ZeroShotCLIP | None, run: Run | None, races: Races, longest: float = float("inf")) -> str:
-    """Before the race against the attacker who knows each defence. longest: seconds that it may take."""
-    if clip is None or run is None:
-        return COST_UNKNOWN
-    if not run.settings.attack_can_know:
-        title = ATTACKS[run.settings.attack].title
-        return f"{title} cannot be made through a defence: the race is the one that knows none."
-    found = adaptive_cost(clip, run, races)
-    limit = f" It is stopped after {longest / 60:.0f} minutes." if found.seconds > longest else ""
+EVERY_DEFENCE, SMALLEST_OF_EACH = "Every defence:", "The smallest eps of each:"  # before what each takes
+
+
+def cost(chosen: Chosen, passes: int) -> str:
+    """Beside the switch of the attacker who knows each defence; passes: of that race."""
+    attack = ATTACKS[chosen.attack]
+    if not attack.adaptable:
+        return f"{attack.title} cannot be made through a defence: the race is the one that knows none."
     return (
-        f"Each defence is attacked through itself with {ATTACKS[run.settings.attack].title}, as the run above"
-        f" was: at most {found.passes:,} passes through the image tower, by what this picture took so far"
-        f" about {max(found.seconds, 1):.0f} s. Stop ends it.{limit}"
+        f"Each defence is attacked through itself, at most {passes:,} passes through the image tower in all."
     )
 
 

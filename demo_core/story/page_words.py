@@ -3,18 +3,21 @@ for what the script puts there; a key that ends with a depth’s name is what th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeGuard
 
 from demo_core.attacks import ATTACKS
-from demo_core.stages import LOADING, Stage
+from demo_core.stages import LOADING, Stage, lasting
 from demo_core.story import words
 from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
 
 WORKING = "Working …"
 SOON = "The page is on its way. On a slow line it takes a while."
+LONG = 5.0  # seconds: what takes longer is told before it begins
 NOBODY, KNOWING = "No attack", "knowing the defence"
 BESIDE = " beside "  # all three in a run's settings in short
 
@@ -308,6 +311,42 @@ def loading(title: str, stage: Stage | None) -> str:
     return f"Loading {title}: {megabytes}, {stage.speed / 1e6:.0f} MB/s"
 
 
-def waiting(before: int) -> str:
-    """Of one before whom so many come; where nobody does, his work is under way."""
-    return f"Waiting: {before} before you" if before else WORKING
+def waiting(before: int, seconds: float | None = None, own: float | None = None) -> str:
+    """Of one before whom so many come, for about so many seconds where that is known; where nobody does, his
+    work is under way. own: seconds that it takes."""
+    if not before:
+        return working(own)
+    return f"Waiting: {before} before you{'' if seconds is None else f', about {lasting(max(seconds, 1))}'}"
+
+
+def working(seconds: float | None = None) -> str:
+    """Of one whose turn it is; seconds: that his work takes."""
+    return f"Working: about {lasting(seconds)} …" if is_long(seconds) else WORKING
+
+
+def is_long(seconds: float | None) -> TypeGuard[float]:
+    """Whether one is told how long a work takes, before it begins; what has no end known tells it itself."""
+    return seconds is not None and LONG <= seconds < math.inf
+
+
+def takes(seconds: float | None, longest: float) -> str:
+    """Beside a button; longest: seconds that are given."""
+    if not is_long(seconds):
+        return ""
+    if seconds > longest:
+        return (
+            f"Would take about {lasting(seconds)} here, and {lasting(longest)} are given: choose fewer steps."
+        )
+    return f"Takes about {lasting(seconds)} here."
+
+
+def too_long(seconds: float, longest: float, steps: int, knows: bool) -> str:
+    """Of work that is not begun. steps: of the attack, with which it would fit, 0 where none would; knows:
+    whether the attacker knows the defence."""
+    fits = "an attacker who does not know the defence" if knows else "another attack, or a smaller model"
+    if steps:
+        fits = f"at most {steps} step{'s' * (steps > 1)}"
+    return (
+        f"This would take about {lasting(seconds)} of computing, and {lasting(longest)} are given here:"
+        f" choose {fits}, or run the demo on a machine of your own."
+    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES
 from demo_core.story.flips import Flip
-from demo_core.story.play import DRAWS, Bout, attacker
+from demo_core.story.play import Bout
 from demo_core.story.run import Run
 
 CONTROL = "none"  # the bare model's row, which is no defence
@@ -92,28 +91,3 @@ def trusted(run: Run, races: Races) -> list[str]:
         and under_all(run, races, bout.key)
         and all(always(found) and keeps(run, found) for found in races.met(bout.key).values())
     ]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """About what a race costs. passes: through the image tower, forward and backward; seconds."""
-
-    passes: int
-    seconds: float
-
-
-def adaptive_cost(clip: ZeroShotCLIP, run: Run, races: Races) -> Cost:
-    """Of the race against the attacker who knows each defence: all that he may spend, and what the rows' own
-    answers and re-rolls cost. Passes take as long as in the static race, or before that as in the attack."""
-    passes = sum(attacker(clip, run, row).cost for row in DEFENSES.values())
-    passes += sum((2 + (DRAWS - 1) * bout.random) * _passes(bout) for bout in races.static)
-    if races.static:
-        each = sum(b.milliseconds for b in races.static) / sum(map(_passes, races.static))
-    else:
-        steps = [moment.milliseconds for moment in run.attack[:-1]]
-        each = sum(steps) / max(1, 2 * len(steps))
-    return Cost(passes, passes * each / 1000)
-
-
-def _passes(bout: Bout) -> int:
-    return bout.forward + bout.backward

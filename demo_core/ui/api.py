@@ -10,6 +10,7 @@ from functools import partial
 
 import gradio as gr
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 
 from demo_core import story
 from demo_core.defenses import DEFENSES
@@ -18,10 +19,10 @@ from demo_core.story import Run, page_words, suspicion_words, words
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
-from demo_core.ui import suspicion, visits
+from demo_core.ui import suspicion, tempo, visits
 from demo_core.ui.inputs import as_sent, picture_input
 from demo_core.ui.lent import computed, seconds_of
-from demo_core.ui.place import Refused, in_turn
+from demo_core.ui.place import Refused, Waiting, in_turn
 
 OF_AN_ATTACK = tuple(name for name in SETTINGS if name != "beside")  # which is the stage's alone
 OF_ALL_DEFENCES = tuple(name for name in OF_AN_ATTACK if name != "defense")
@@ -66,8 +67,8 @@ def attack(picture: str, **given) -> Iterator[tuple[dict, Image.Image] | None]:
 
     Returns:
         A report with the probabilities before and after, the chance that any of the labels fits, the drift of
-        the embedding step by step, and the stability signals; and the attacked picture as a PNG that still
-        fools the model when it is given back.
+        the embedding step by step, the stability signals, and the seconds that this was expected to take; and
+        the attacked picture as a PNG that still fools the model when it is given back.
     """
     _, run = yield from _attacked(picture, given)
     yield (
@@ -197,31 +198,48 @@ def _test(sign: Sign) -> dict[str, str | float | bool | None]:
     }
 
 
+WORKS = {attack: "run", counterattack: "defence", arena: "arena", suspect: "suspicion"}  # what each costs
+
+
+def _priced(found: tuple | list, seconds: float | None) -> tuple | list:
+    """An answer, whose report has the seconds that it was expected to take."""
+    if isinstance(found, list):
+        return found
+    report, picture = found
+    return report | {"expected_seconds": None if seconds is None else round(seconds, 1)}, picture
+
+
 def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable:
     """One of the above as gradio calls it: by position, and with the settings of these names as arguments,
     typed and documented; what cannot be used comes back as one sentence. At each None that it yields gradio
-    can end it; a program is sent nothing, but is told as progress how many come before it."""
+    can end it; a program is sent nothing, but is told as progress how long its work takes, and how many come
+    before it."""
     nothing_yet = gr.skip() if outputs == 1 else (gr.skip(),) * outputs
 
     async def answered(picture, *given):
         *values, progress, request = given
 
-        def waiting(before: int) -> None:
-            progress(None, desc=page_words.waiting(before))
+        def waiting(word: Waiting) -> None:
+            progress(None, desc=page_words.waiting(word.before, word.seconds, seconds))
 
         try:
             chosen = dict(zip(names, values, strict=True))
             async for words in visits.arriving(chosen["model"]):
                 progress(None, desc=words)
                 yield nothing_yet  # a place to end it at
+            read, work = partial(choose, **chosen), WORKS[answer]
+            seconds = await run_in_threadpool(tempo.allowed, work, read)
+            if page_words.is_long(seconds):
+                progress(None, desc=page_words.working(seconds))
             steps = computed(
                 partial(answer, picture, **chosen),
-                seconds=lambda: seconds_of(choose(**chosen), everyone=answer is arena),
+                seconds=lambda: seconds_of(work, read()),
                 refusals=visits.BAD_INPUT,
             )
-            async with aclosing(in_turn(steps, waiting, request.session_hash)) as items:
+            steps = tempo.TEMPO.watching(chosen["model"], steps)
+            async with aclosing(in_turn(steps, waiting, request.session_hash, expected=seconds)) as items:
                 async for found in items:
-                    yield nothing_yet if found is None else found
+                    yield nothing_yet if found is None else _priced(found, seconds)
         except (*visits.BAD_INPUT, Refused) as error:
             raise gr.Error(str(error), print_exception=False) from None
 

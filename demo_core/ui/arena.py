@@ -10,19 +10,14 @@ import gradio as gr
 from demo_core import story
 from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
-from demo_core.limits import LIMITS
-from demo_core.models import MODELS, profile_of
 from demo_core.moments import step_by_step
-from demo_core.story import Run, arena_words, pair_words
+from demo_core.story import Run
 from demo_core.story.flips import flips
 from demo_core.story.race import CONTROL, Races
-from demo_core.story.settings import Chosen, InputError
+from demo_core.story.settings import InputError
 from demo_core.ui.handlers import attack_before, attacked_before, keeping, streamed
 from demo_core.ui.render import arena_html, flips_html
 from demo_core.ui.visits import IDLE, Changes, Session, Visit, attacked, model, surrogate_for
-
-COSTS = ("attack", "defense", "model", "steps", "eot")  # settings that decide what knowing costs
-COSTS_OF_SECOND = ("defense", "beside", "model")  # and what a second row does
 
 
 def compare(visit: Visit) -> Iterator[Changes]:
@@ -36,8 +31,8 @@ def compare(visit: Visit) -> Iterator[Changes]:
         run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
     run = run.under(adaptive=adaptive)
     side = "adaptive" if adaptive else "static"
-    races = yield from _lane_by_lane(session, run, side, story.arena(clip, run))
-    yield {"arena_knows": gr.update(info=arena_words.cost(clip, run, races, LIMITS.seconds))} | IDLE
+    yield from _lane_by_lane(session, run, side, story.arena(clip, run))
+    yield IDLE
 
 
 def _lane_by_lane(
@@ -78,44 +73,8 @@ def beside(key: str, visit: Visit) -> Iterator[Changes]:
     clip, run, before = model(session.run.settings.model), session.run, visit.session
     answered = run.defended is not None and not run.control and before.run.settings.defense == first
     runs = story.second(clip, run) if answered else story.both(clip, run)
-    yield {"beside": gr.update(value=key, info=second(replace(visit.chosen, beside=key)))}
+    yield {"beside": key}
     yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
-
-
-def knows_changed(session: Session | None, adaptive: bool) -> Changes:
-    """The arena's switch is the setting, and says what it costs."""
-    return {"adaptive": adaptive} | cost_of_race(session)
-
-
-def cost_of_race(session: Session | None, attack: str | None = None) -> Changes:
-    """What the race costs against an attacker who knows each defence, at its switch. attack: the one that is
-    chosen, which need not be the run's."""
-    session = session or Session()
-    clip = model(session.run.settings.model) if session.run else None
-    info = arena_words.cost(clip, session.run, session.races, LIMITS.seconds)
-    other = session.run and attack not in (None, session.run.settings.attack)
-    return {"arena_knows": gr.update(info=f"{info} {arena_words.OTHER_ATTACK}" if other else info)}
-
-
-def cost_of_knowing(*values: object) -> Changes:
-    """What an attacker who knows the chosen defence may spend, beside his tick; values: of COSTS."""
-    return {"adaptive": gr.update(info=knowing(replace(Chosen(), **dict(zip(COSTS, values, strict=True)))))}
-
-
-def cost_of_second(*values: object) -> Changes:
-    """What a second row costs, beside its choice; values: of COSTS, and the choice."""
-    chosen = replace(Chosen(), **dict(zip(COSTS_OF_SECOND, values, strict=True)))
-    return {"beside": gr.update(info=second(chosen))}
-
-
-def second(chosen: Chosen) -> str:
-    tuned = bool(MODELS[chosen.model].original)
-    return pair_words.cost(tuned, profile_of(chosen.model), chosen)
-
-
-def knowing(chosen: Chosen) -> str:
-    tuned = bool(MODELS[chosen.model].original)
-    return arena_words.cost_of_knowing(tuned, profile_of(chosen.model), chosen)
 
 
 def flip_point(visit: Visit) -> Iterator[Changes]:

@@ -44,7 +44,7 @@ from demo_core.ui.measuring import (
     made_of,
     opened,
 )
-from demo_core.ui.place import Refused, in_turn
+from demo_core.ui.place import Refused, Waiting, in_turn
 
 SECRET = "BENCHMARK_SECRET"
 PAUSE = 3.0  # seconds between two tables, or ten times what one takes: each is made of all records
@@ -189,9 +189,9 @@ def again(name: str | None, request: gr.Request) -> Iterator[tuple]:
         yield *astuple(chosen), status(words), made.table, made.charts, made, *written
 
 
-def waiting(before: int) -> tuple:
-    """Word for one before whom so many come."""
-    return status(page_words.waiting(before)), *SAME
+def waiting(word: Waiting) -> tuple:
+    """Word for one who waits."""
+    return status(page_words.waiting(word.before, word.seconds)), *SAME
 
 
 def status(words: str) -> str:
@@ -301,7 +301,7 @@ def _build_run(model: Callable) -> None:
     async def started(key, datasets, attacks, defenses, limit, seed, request: gr.Request):
         steps = go(model, request, key, datasets, attacks, defenses, limit, seed)
         try:
-            async with aclosing(in_turn(steps, waiting, longest=math.inf)) as items:
+            async with aclosing(in_turn(steps, waiting, longest=math.inf, expected=math.inf)) as items:
                 async for found in items:
                     yield found
         except Refused as error:

@@ -24,7 +24,6 @@ from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, s
 from demo_core.story.settings import OFF, SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.summary import OF_ATTACK, summary
-from demo_core.ui.arena import cost_of_race
 from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
 from demo_core.ui.render import (
@@ -78,7 +77,7 @@ def _help_of(preset: str | None, model: str) -> str:
 
 def open_scene(scene: Scene) -> Changes:
     """Controls and stage of a scene, at once where it has a finished run."""
-    known, changes = stored(scene), controls_of(scene) | cost_of_race(None)
+    known, changes = stored(scene), controls_of(scene)
     if known is None:
         return changes | {"session": Session()}
     return changes | {"session": Session(scene=scene), "stage": known | {"query": scene.query()}}

@@ -247,7 +247,7 @@ def take(key: str, visit: Visit) -> Iterator[Changes]:
     run = session.run
     if run is None:
         scene = session.scene
-        *_, run = computed(made_anew, scene, seconds=lambda: seconds_of(scene), refusals=BAD_INPUT)
+        *_, run = computed(made_anew, scene, seconds=lambda: seconds_of("run", scene), refusals=BAD_INPUT)
     picture, row = session.scene.picture if session.scene else visit.title, FILES[key]
     with written(run, picture, row) as path:
         yield {"file": path}

@@ -7,6 +7,12 @@ from collections.abc import Callable
 
 import gradio as gr
 from gradio.components import Component
+from gradio_client.utils import is_http_url_like
+from starlette.concurrency import run_in_threadpool
+
+from demo_core.pictures import PictureError
+from demo_core.ui.fetching import fetched
+from demo_core.ui.uploads import strip
 
 PICTURE_LOST = (
     "The picture did not arrive: upload a file, or give an address that can be reached (https://…), or a data"
@@ -19,10 +25,16 @@ def as_sent(component: Component) -> Component:
     return _handing_over(component, lambda payload: payload)
 
 
-def _handing_over(component: Component, hand_over: Callable) -> Component:
+def _handing_over(component: Component, hand_over: Callable, **ways: Callable) -> Component:
     """The component, whose values come this way. Gradio makes another of it for each session that changes
-    one of its properties, and Page gives it the way again."""
-    component.preprocess = component.hand_over = hand_over
+    one of its properties, and Page gives it the way again. ways: other methods of it in their place."""
+    component.ways = {"preprocess": hand_over, **ways}
+    return _on_its_ways(component, component.ways)
+
+
+def _on_its_ways(component: Component, ways: dict[str, Callable]) -> Component:
+    for name, way in ways.items():
+        setattr(component, name, way)
     return component
 
 
@@ -30,14 +42,25 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
     """A picture input that hands over the uploaded file as it is: what cannot be read gets our own
     sentence. (A subclass would do too, but for each of these Gradio writes a file beside the source.)"""
     photo = gr.Image(value, type="filepath", image_mode=None, format="png", **options)
-    as_gradio_does = photo.preprocess
+    as_gradio_does, as_gradio_keeps = photo.preprocess, photo.async_move_resource_to_block_cache
 
     def file_as_it_is(payload) -> str | None:
-        if payload is None or (payload.url and payload.url.startswith("data:")):
-            return as_gradio_does(payload)
-        return payload.path
+        if payload is None:
+            return None
+        if not (payload.url and payload.url.startswith("data:")):
+            return payload.path
+        path = as_gradio_does(payload)
+        strip(path)
+        return path
 
-    return _handing_over(photo, file_as_it_is)
+    async def kept(source: str | None) -> str | None:
+        if is_http_url_like(str(source)):
+            source = str(await fetched(str(source), photo.GRADIO_CACHE))
+        if path := await as_gradio_keeps(source):  # whose files gradio deletes within the hour
+            await run_in_threadpool(strip, path)
+        return path
+
+    return _handing_over(photo, file_as_it_is, async_move_resource_to_block_cache=kept)
 
 
 class Page(gr.Blocks):
@@ -55,12 +78,14 @@ class Page(gr.Blocks):
 
     async def preprocess_data(self, block_fn, inputs: list, state, explicit_call: bool = False) -> list:
         for block in block_fn.inputs:
-            if state and hasattr(block, "hand_over") and block._id in state:
-                state[block._id].preprocess = block.hand_over
+            if state and hasattr(block, "ways") and block._id in state:
+                _on_its_ways(state[block._id], block.ways)
         try:
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error:
             raise
+        except PictureError as error:
+            raise gr.Error(str(error), print_exception=False) from None
         except Exception as error:  # of paths, addresses, encodings and types, a kind each
             if not any(isinstance(block, gr.Image) for block in block_fn.inputs):
                 raise gr.Error(f"This cannot be used: {error}", print_exception=False) from None

@@ -5,6 +5,7 @@ Here its parts (layout.py) are wired to what they do (handlers.py, choices.py, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
@@ -13,16 +14,32 @@ from itertools import count
 import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
+from starlette.concurrency import run_in_threadpool
 
 from demo_core.models import ModelUnavailable
+from demo_core.story import page_words
 from demo_core.story.scenes import FIRST, SCENES, Scene
-from demo_core.ui import api, arena, bench, choices, handlers, suspicion, trust, uploads, visits
+from demo_core.story.settings import choose
+from demo_core.ui import (
+    api,
+    arena,
+    bench,
+    choices,
+    costs,
+    handlers,
+    suspicion,
+    tempo,
+    trust,
+    uploads,
+    visits,
+)
 from demo_core.ui.desks import Desks
 from demo_core.ui.inputs import Page
 from demo_core.ui.layout import Controls, layout
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
 from demo_core.ui.preview import TITLE
+from demo_core.ui.tempo import TEMPO
 from demo_core.ui.visits import Changes, Session, Visit
 
 DESKS: Desks[Session] = Desks()
@@ -52,15 +69,25 @@ def _by_component(
 
 
 async def _computing(
-    controls: Controls, visitor: str | None, steps: Iterator[Changes], key: str, longest: float | None = None
+    controls: Controls,
+    visitor: str | None,
+    steps: Iterator[Changes],
+    key: str,
+    longest: float | None = None,
+    price: Callable[[], float | None] = lambda: math.inf,
 ) -> AsyncIterator[dict[Component, object]]:
     """The same changes on the page, computed when it is the visitor's turn and the model is here; key: its
-    own; longest: as `in_turn` takes it. A frame that comes after he has chosen another run is left out."""
+    own; longest: as `in_turn` takes it; price: the seconds that it takes, where that is known; raises Refused
+    where they are too many. A frame that comes after he has chosen another run is left out."""
     begun = False
     try:
         async for words in visits.arriving(key):
             yield _by_component(controls, visits.at_work(words))
-        async with aclosing(in_turn(steps, visits.waiting, visitor, longest)) as found:
+        seconds = await run_in_threadpool(price)
+        if page_words.is_long(seconds):
+            yield _by_component(controls, visits.at_work(page_words.working(seconds)))
+        while_waiting, steps = partial(visits.waiting, own=seconds), TEMPO.watching(key, steps)
+        async with aclosing(in_turn(steps, while_waiting, visitor, longest, seconds)) as found:
             async for changes in found:
                 there = DESKS.of(visitor)
                 if begun and there and there.scene:
@@ -72,35 +99,33 @@ async def _computing(
         yield _by_component(controls, visits.IDLE)
 
 
-def _there(handler: Callable[[Visit], Iterator[Changes]], visit: Visit) -> Iterator[Changes]:
-    """What the handler changes, computed where the GPU is, if one is lent."""
-    everyone = handler in (arena.compare, arena.smallest_eps)
-    seconds = partial(_seconds, visit, everyone)
-    return computed(handler, visit, seconds=seconds, refusals=visits.BAD_INPUT)
-
-
-def _seconds(visit: Visit, everyone: bool) -> float:
-    return seconds_of(visit.chosen, everyone)
+def _there(work: str, handler: Callable[[Visit], Iterator[Changes]], visit: Visit) -> Iterator[Changes]:
+    """What the handler changes, computed where the GPU is, if one is lent. work: of price.WORKS, which it
+    costs as much as."""
+    return computed(handler, visit, seconds=lambda: seconds_of(work, visit.chosen), refusals=visits.BAD_INPUT)
 
 
 def _link_there(scene: Scene) -> Iterator[Changes]:
     """The same for the run that a link asks for."""
-    seconds = partial(seconds_of, scene)
+    seconds = partial(seconds_of, "run", scene)
     steps = computed(choices.run_link, scene, seconds=seconds, refusals=visits.BAD_INPUT)
     return choices.kept_for_all(scene, steps)
 
 
-def _pressing(controls: Controls, handler: Callable[[Visit], Iterator[Changes]]) -> Callable:
-    """The handler as gradio calls it: with the values of `_visit_parts`, in their order."""
+def _pressing(controls: Controls, work: str, handler: Callable[[Visit], Iterator[Changes]]) -> Callable:
+    """The handler as gradio calls it: with the values of `_visit_parts`, in their order. work: as `_there`
+    takes it."""
 
     async def pressed(request: gr.Request, title, photo, *values):
+        chosen = dict(zip(controls.settings, values, strict=True))
+
         def visited() -> Iterator[Changes]:
             """With what is on the desk when the turn comes: what was pressed before has ended by then."""
-            chosen = dict(zip(controls.settings, values, strict=True))
             yield from visits.told(handler, Visit(DESKS.of(request.session_hash), title, photo, chosen))
 
-        key = values[list(controls.settings).index("model")]
-        async with aclosing(_computing(controls, request.session_hash, visited(), key)) as found:
+        price = partial(tempo.allowed, work, partial(choose, **chosen))
+        steps = _computing(controls, request.session_hash, visited(), chosen["model"], price=price)
+        async with aclosing(steps) as found:
             async for changes in found:
                 yield changes
 
@@ -142,33 +167,29 @@ def _wire_runs(controls: Controls) -> list:
     buttons' events, which Stop and a new choice cancel."""
     run = ("stage", "arena", "link", "views", "seeds", "flips")
     wires = (
-        ("both", handlers.attack_and_counterattack, "lab_both", run),
-        ("attack_button", handlers.attack_only, "lab_attack", run),
-        ("defend_button", handlers.counterattack, "lab_counterattack", run),
-        ("control_button", handlers.clean_control, "lab_control", run),
-        ("arena_button", arena.compare, "lab_arena", ("stage", "arena", "arena_knows")),
-        ("eps_button", arena.smallest_eps, "lab_smallest_eps", ("stage", "arena", "flips")),
-        ("flip_button", arena.flip_point, "lab_flip", ("stage", "arena", "flips")),
-        ("seeds_button", handlers.other_seeds, "lab_seeds", ("stage", "seeds")),
-        ("suggest", choices.suggest, "lab_suggest", ("stage", "labels")),
-        ("views_button", handlers.measure, "lab_views", ("stage", "views")),
+        ("both", "run", handlers.attack_and_counterattack, "lab_both", run),
+        ("attack_button", "run", handlers.attack_only, "lab_attack", run),
+        ("defend_button", "defence", handlers.counterattack, "lab_counterattack", run),
+        ("control_button", "defence", handlers.clean_control, "lab_control", run),
+        ("arena_button", "arena", arena.compare, "lab_arena", ("stage", "arena")),
+        ("eps_button", "flips", arena.smallest_eps, "lab_smallest_eps", ("stage", "arena", "flips")),
+        ("flip_button", "flip", arena.flip_point, "lab_flip", ("stage", "arena", "flips")),
+        ("seeds_button", "seeds", handlers.other_seeds, "lab_seeds", ("stage", "seeds")),
+        ("suggest", "look", choices.suggest, "lab_suggest", ("stage", "labels")),
+        ("views_button", "look", handlers.measure, "lab_views", ("stage", "views")),
     )
     inputs = _visit_parts(controls)
-    running = {
-        button: controls[button].click(
-            _pressing(controls, partial(_there, handler)),
+    running = [
+        controls[button].click(
+            _pressing(controls, work, partial(_there, work, handler)),
             inputs,
             controls.all_of(*outputs),
             api_name=name,
             **STREAMING,
         )
-        for button, handler, name, outputs in wires
-    }
-    pieces, cost = _wire_pieces(controls), _at_desk(controls, arena.cost_of_race)
-    made = (running["both"], running["attack_button"], pieces[0])
-    for event in (controls["attack"].change, *(run.then for run in made)):
-        event(cost, controls["attack"], controls.arena_knows, **QUIET)
-    return [*running.values(), *pieces]
+        for button, work, handler, name, outputs in wires
+    ]
+    return [*running, *_wire_pieces(controls)]
 
 
 def _wire_pieces(controls: Controls) -> list:
@@ -179,16 +200,17 @@ def _wire_pieces(controls: Controls) -> list:
         scene = Scene.read(query)
         if scene is None:
             return
-        steps = visits.told(_link_there, scene)
-        async with aclosing(_computing(controls, request.session_hash, steps, scene.model)) as found:
+        steps, price = visits.told(_link_there, scene), partial(tempo.allowed, "run", lambda: scene)
+        steps = _computing(controls, request.session_hash, steps, scene.model, price=price)
+        async with aclosing(steps) as found:
             async for changes in found:
                 yield changes
 
     async def watch(event: gr.EventData, request: gr.Request, title, photo, *values):
         said = event._data or {}
         shown = arena.beside if said.get("beside") else arena.watch
-        handler = partial(_there, partial(shown, said.get("key")))
-        async with aclosing(_pressing(controls, handler)(request, title, photo, *values)) as found:
+        handler = partial(_there, "run", partial(shown, said.get("key")))
+        async with aclosing(_pressing(controls, "run", handler)(request, title, photo, *values)) as found:
             async for changes in found:
                 yield changes
 
@@ -218,7 +240,7 @@ def _wire_suspicion(controls: Controls):
     _wire_picture(controls.suspect_photo, controls.suspect_copy, chosen, gone, found)
     inputs = [*controls.all_of("title", "suspect_photo"), *controls.settings.values()]
     return controls.suspect_button.click(
-        _pressing(controls, suspicion.look),
+        _pressing(controls, "suspicion", suspicion.look),
         inputs,
         [controls.stage, *found],
         api_name="lab_suspect",
@@ -229,7 +251,7 @@ def _wire_suspicion(controls: Controls):
 def _wire_files(controls: Controls) -> None:
     for key, button in controls.files.items():
         handed = button.click(
-            _pressing(controls, partial(handlers.take, key)),
+            _pressing(controls, "run", partial(handlers.take, key)),
             _visit_parts(controls),
             controls.all_of("stage", "file"),
             api_name=f"lab_take_{key}",
@@ -246,7 +268,7 @@ def _wire_files(controls: Controls) -> None:
 
 def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
     """Presets, examples and links: what brings a whole scene."""
-    names = ("preset", "gate", "title", "photo", "arena_knows", *controls.settings)
+    names = ("preset", "gate", "title", "photo", *controls.settings)
     everything = controls.all_of(*names, "stage", "arena", "link", "views", "seeds", "flips")
 
     def example(event: gr.EventData, request: gr.Request, *defences: str) -> dict:
@@ -268,11 +290,12 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
     page.load(link, None, [*everything, controls.pending], **SPEAKING)
 
 
-def _wire_model(controls: Controls) -> None:
-    """A model that is chosen comes while the page goes on with the last one."""
+def _wire_model(page: gr.Blocks, controls: Controls) -> None:
+    """A model that is chosen comes while the page goes on with the last one; what work takes with it is said
+    once it is here."""
     chosen: dict[str | None, object] = {}  # each visitor's last choice that has not come yet
 
-    async def choose(request: gr.Request, key: str, template: str):
+    async def arrive(request: gr.Request, key: str, template: str):
         visitor, mine = request.session_hash, object()
         chosen[visitor] = mine
         try:
@@ -282,13 +305,15 @@ def _wire_model(controls: Controls) -> None:
             if chosen.get(visitor) is mine:
                 del chosen[visitor]
 
+    told = (_changing(controls, costs.told), controls.all_of(*costs.OF), controls.all_of(*costs.TOLD))
     controls["model"].select(
-        choose,
+        arrive,
         controls.all_of("model", "template"),
         controls.all_of("model", "template", "gate", "views", "arena", "seeds", "flips", "stage"),
         trigger_mode="multiple",
         **SPEAKING,
-    )
+    ).then(*told, **QUIET)
+    page.load(*told, **QUIET)
 
 
 def _wire_settings(controls: Controls) -> None:
@@ -308,11 +333,7 @@ def _wire_settings(controls: Controls) -> None:
             ("attack", "target", "step_size", "steps", "eps", "patch"),
         ),
     )
-    for names, cost, told in (
-        (arena.COSTS, arena.cost_of_knowing, "adaptive"),
-        (arena.COSTS_OF_SECOND, arena.cost_of_second, "beside"),
-    ):
-        wires += tuple((controls[name].change, cost, names, (told,)) for name in names)
+    wires += tuple((controls[name].change, costs.told, costs.OF, costs.TOLD) for name in costs.OF)
     for event, handler, inputs, outputs in wires:
         event(_changing(controls, handler), controls.all_of(*inputs), controls.all_of(*outputs), **QUIET)
     controls["adaptive"].change(
@@ -324,10 +345,7 @@ def _wire_settings(controls: Controls) -> None:
         show_progress="hidden",
     )
     controls.arena_knows.input(
-        _at_desk(controls, arena.knows_changed),
-        controls.arena_knows,
-        controls.all_of("adaptive", "arena_knows"),
-        **QUIET,
+        None, controls.arena_knows, controls["adaptive"], js="value => value", api_visibility="private"
     )
     controls["defense"].change(
         _changing(controls, choices.defense_changed), controls["defense"], controls["defense"], **QUIET
@@ -336,7 +354,6 @@ def _wire_settings(controls: Controls) -> None:
     outputs = controls.all_of("title", "preset", "label_box", "behind")
     for event in _wire_picture(controls.photo, controls.copy, chosen, gone, outputs):
         event.then(None, controls.behind, None, js=STALE, api_visibility="private")
-    _wire_model(controls)
     _wire_behind(controls)
 
 
@@ -396,6 +413,7 @@ def build() -> gr.Blocks:
         _wire_files(controls)
         _wire_scenes(page, controls, running)
         _wire_settings(controls)
+        _wire_model(page, controls)
         api.add()
         bench.add(visits.model)
     return page

@@ -14,7 +14,7 @@ from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.story import arena_words, reel, seed_words
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
-from demo_core.ui import arena, choices, suspicion
+from demo_core.ui import choices, costs, suspicion
 from demo_core.ui.files import FILES, stage_parts
 from demo_core.ui.inputs import as_sent, picture_input
 from demo_core.ui.render import (
@@ -61,6 +61,10 @@ class Controls:
     label_box: gr.Accordion
     suggest: gr.Button
     stage: gr.HTML
+    takes_run: gr.HTML
+    takes_flip: gr.HTML
+    takes_seeds: gr.HTML
+    takes_arena: gr.HTML
     seeds_button: gr.Button
     seeds: gr.HTML
     suspect_photo: gr.Image
@@ -113,7 +117,7 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
         "template": {"value": first.template, "elem_id": "template"},
         "attack": {"info": ATTACKS[SETTINGS["attack"].default].help, "elem_id": "attack-kind"},
         "patch": {"visible": ATTACKS[SETTINGS["attack"].default].visible},
-        "adaptive": {"elem_id": "adaptive", "info": arena.knowing(Chosen())},
+        "adaptive": {"elem_id": "adaptive", "info": costs.of_knowing(Chosen())},
         "model": {"info": MODELS[DEFAULT_MODEL].summary, "elem_id": "model"},
         "defense": {"info": DEFENSES[SETTINGS["defense"].default].help, "elem_id": "defense"},
         "beside": {"elem_id": "beside"},
@@ -174,9 +178,11 @@ def _steering(first: Scene) -> dict[str, Component]:
         )
     with gr.Row(elem_classes="essential"):
         parts["both"] = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
+    parts["takes_run"] = _takes("the run")
     parts["eps"] = setting_control(SETTINGS["eps"], elem_id="eps")
     parts["flips"] = gr.HTML(flips_html(), elem_id="flips", apply_default_css=False, label="where it flips")
     parts["flip_button"] = gr.Button(arena_words.FLIP_BUTTON, elem_id="find-flip", size="sm")
+    parts["takes_flip"] = _takes("the smallest eps")
     with gr.Row():
         parts["attack_button"] = gr.Button("Attack", elem_id="attack", **small)
         parts["defend_button"] = gr.Button("Counterattack", elem_id="counterattack", **small)
@@ -219,6 +225,7 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
         parts["seeds_button"] = gr.Button(
             seed_words.BUTTON, elem_id="try-seeds", elem_classes="seeds-button", size="sm"
         )
+        parts["takes_seeds"] = _takes("several seeds")
         parts["seeds"] = gr.HTML(
             seeds_html(), elem_id="seeds", apply_default_css=False, label="several seeds"
         )
@@ -251,16 +258,22 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
     return parts
 
 
+def _takes(of: str) -> gr.HTML:
+    """Where it is said how long work takes, once that is known."""
+    return gr.HTML("", elem_classes="takes", apply_default_css=False, label=f"how long {of} takes")
+
+
 def _arena() -> dict[str, Component]:
     """The race: its switch, its buttons, its lanes."""
     parts: dict[str, Component] = {}
     parts["arena_knows"] = gr.Checkbox(
-        label="The attacker knows each defence", info=arena_words.COST_UNKNOWN, elem_id="arena-knows"
+        label="The attacker knows each defence", info=costs.of_knowing_each(Chosen()), elem_id="arena-knows"
     )
     with gr.Row():
         parts["arena_button"] = gr.Button(arena_words.BUTTON, elem_id="run-arena", min_width=180)
         parts["eps_button"] = gr.Button("Find the smallest eps of each", elem_id="find-eps", min_width=180)
         parts["arena_stop"] = gr.Button("Stop", variant="stop", elem_id="stop-arena", min_width=80, scale=0)
+    parts["takes_arena"] = _takes("the arena")
     parts["arena"] = gr.HTML(
         no_arena(attacked=True),
         js_on_load=WATCH,

@@ -10,18 +10,12 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from demo_core.adaptive import PLAIN, Attacker
-from demo_core.attacks import ATTACKS
-from demo_core.defenses import DEFENSES
-from demo_core.models import MODELS, profile_of
-from demo_core.stand_in import label_features, stand_ins
-from demo_core.story.play import MOST_PASSES
+from demo_core.story.price import passes_of
 from demo_core.story.settings import Chosen
 from demo_core.ui.place import Refused
 
@@ -129,16 +123,6 @@ def computed(
         yield item
 
 
-def seconds_of(chosen: Chosen, everyone: bool = False) -> float:
-    """About how long a run with these settings takes where a GPU is lent; everyone: through every row of the
-    table instead of the chosen one."""
-    rows = DEFENSES.values() if everyone else [DEFENSES[chosen.defense]]
-    attack, profile = ATTACKS[chosen.attack], profile_of(chosen.model)
-    clip, text = stand_ins(bool(MODELS[chosen.model].original))[0], label_features()
-    passes, knows = 0, chosen.adaptive and attack.adaptable
-    for row in rows:
-        him = Attacker(clip, text, row, profile, attack, chosen.steps, chosen.eot, MOST_PASSES)
-        passes += him.cost if knows else him.cost_of(PLAIN)
-    if chosen.beside in DEFENSES and not everyone:
-        passes += replace(him, row=DEFENSES[chosen.beside]).answer
-    return START + PASS_SECONDS * passes
+def seconds_of(work: str, chosen: Chosen) -> float:
+    """About how long a work of price.WORKS takes where a GPU is lent."""
+    return START + PASS_SECONDS * passes_of(work, chosen)

@@ -22,7 +22,6 @@ from demo_core.benchmark.charts import CAPTIONS, charts
 from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.files import REPORT, page_of
 from demo_core.benchmark.folders import hidden
-from demo_core.benchmark.pace import lasting
 from demo_core.benchmark.piles import cause, pile_of
 from demo_core.benchmark.records import Records, Settings, alone_in, read_records, settings_of
 from demo_core.benchmark.report import heading, tables_of
@@ -32,6 +31,7 @@ from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import BenchmarkError, Trial
 from demo_core.models import MODELS, surrogate_of
 from demo_core.plots import PAGE, to_svg
+from demo_core.stages import lasting
 from demo_core.ui.lent import IS_LENT
 
 DATA, RUNS = "CLIP_DATA_DIR", "CLIP_RUNS_DIR"

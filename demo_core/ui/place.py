@@ -33,17 +33,20 @@ class Refused(RuntimeError):
 
 @dataclass(frozen=True)
 class Waiting:
-    """Word for one who waits. before: how many come first."""
+    """Word for one who waits. before: how many come first; seconds: about how long they compute until his
+    turn, None where nobody knows of one of them."""
 
     before: int
+    seconds: float | None = None
 
 
 class Ticket:
-    """One's stand in the line. order: the smaller, the earlier; spent: seconds computed, of which `quantum`
-    since he last went to the back; told: set whenever the line has changed."""
+    """One's stand in the line. order: the smaller, the earlier; expected: seconds that his work takes in all,
+    None where nobody knows; spent: seconds computed, of which `quantum` since he last went to the back; told:
+    set whenever the line has changed."""
 
-    def __init__(self, order: int, visitor: str | None):
-        self.order, self.visitor, self.long = order, visitor, False
+    def __init__(self, order: int, visitor: str | None, expected: float | None = None):
+        self.order, self.visitor, self.expected, self.long = order, visitor, expected, False
         self.spent = self.quantum = 0.0
         self.told = asyncio.Event()
 
@@ -61,21 +64,25 @@ class Place:
         self._thread = ThreadPoolExecutor(1, "place")
 
     async def turns(
-        self, steps: Iterator[Item], visitor: str | None = None, longest: float | None = None
+        self,
+        steps: Iterator[Item],
+        visitor: str | None = None,
+        longest: float | None = None,
+        expected: float | None = None,
     ) -> AsyncIterator[Item | Waiting]:
         """The same items, each computed when it is one's turn, and Waiting each time that one waits for
         another number of others, in the end for none. visitor: whose they are, where that is known; longest:
-        seconds of computing, the limits' own where none are given. Raises Refused; whatever happens, `steps`
-        is closed."""
+        seconds of computing, the limits' own where none are given; expected: those that it will take, where
+        that is known. Raises Refused; whatever happens, `steps` is closed."""
         longest = self.limits.seconds if longest is None else longest
         ticket, step = None, None
         try:
-            ticket = self._enter(visitor)
+            ticket = self._enter(visitor, expected)
             while True:
                 told = 0
                 while (before := self._before(ticket)) != told or before or self._computing:
                     if before != told:
-                        yield Waiting(before)
+                        yield Waiting(before, self._seconds_before(ticket))
                         told = before  # and the line may have moved on meanwhile
                     else:
                         ticket.told.clear()
@@ -98,14 +105,14 @@ class Place:
             else:
                 self._leave(ticket, steps)
 
-    def _enter(self, visitor: str | None) -> Ticket:
+    def _enter(self, visitor: str | None, expected: float | None) -> Ticket:
         if len(self._tickets) > self.limits.waiting:
             raise Refused(
                 f"As many as can wait ({self.limits.waiting}) do so already: try again in a few minutes."
             )
         if visitor and sum(ticket.visitor == visitor for ticket in self._tickets) > self.limits.waiting_each:
             raise Refused("You have asked for enough at once: wait for an answer first.")
-        self._tickets.append(ticket := Ticket(next(self._orders), visitor))
+        self._tickets.append(ticket := Ticket(next(self._orders), visitor, expected))
         return ticket
 
     async def _step(self, ticket: Ticket, steps: Iterator[Item]) -> Item | object:
@@ -146,18 +153,28 @@ class Place:
     def _before(self, ticket: Ticket) -> int:
         return self._in_order().index(ticket)
 
+    def _seconds_before(self, ticket: Ticket) -> float | None:
+        """Each of those before him computes to his end, or until he goes to the back."""
+        total = 0.0
+        for other in self._in_order()[: self._before(ticket)]:
+            if other.expected is None:
+                return None
+            total += max(0.0, min(other.expected - other.spent, self.quantum - other.quantum))
+        return total
+
 
 PLACE = Place()
 
 
 async def in_turn(
     steps: Iterator[Item],
-    while_waiting: Callable[[int], Item],
+    while_waiting: Callable[[Waiting], Item],
     visitor: str | None = None,
     longest: float | None = None,
+    expected: float | None = None,
 ) -> AsyncIterator[Item]:
-    """The same items, computed in the place. while_waiting: what is said to one before whom so many come.
+    """The same items, computed in the place; see Place.turns. while_waiting: what is said to one who waits.
     Raises Refused."""
-    async with aclosing(PLACE.turns(steps, visitor, longest)) as items:
+    async with aclosing(PLACE.turns(steps, visitor, longest, expected)) as items:
         async for item in items:
-            yield while_waiting(item.before) if isinstance(item, Waiting) else item
+            yield while_waiting(item) if isinstance(item, Waiting) else item

@@ -253,6 +253,11 @@ def nothing_found(key: str, attacked: bool) -> dict[str, str]:
     }
 
 
+def takes_html(sentences: Sequence[str]) -> str:
+    """How long work takes, beside its button; nothing where nothing is to be said."""
+    return _filled("takes", sentences=sentences)
+
+
 def no_views(key: str) -> str:
     """The plot of drifts before any was measured."""
     return _no_views(key, study_of(key))

@@ -69,7 +69,7 @@ def look(visit: Visit) -> Iterator[Changes]:
         looked_at,
         visit.photo,
         read_settings(visit.chosen),
-        seconds=lambda: seconds_of(visit.chosen),
+        seconds=lambda: seconds_of("suspicion", visit.chosen),
         refusals=BAD_INPUT,
     )
     for found in steps:

@@ -92,8 +92,8 @@ def launch_options() -> dict:
         "mcp_server": True,
         "app_kwargs": {
             "middleware": [
-                Middleware(Guard),
                 Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6),
+                Middleware(Guard),
                 Middleware(Preview),
             ],
             "exception_handlers": {KeyError: _not_there},

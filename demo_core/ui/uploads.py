@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Collection
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from PIL import Image
@@ -18,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo_core.limits import LIMITS
-from demo_core.pictures import open_picture
+from demo_core.pictures import PictureError, open_picture
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 SHARP = 896  # pixels of the shorter side: twice what is shown
@@ -77,14 +79,43 @@ def clean_copy(path: str, uploaded: Collection[str] = ()) -> Image.Image:
     its name and whatever else the file said (place, camera, time); the file goes in a minute, for a button
     may have been pressed already. uploaded: the files that visitors have put here; no other goes. An attacked
     picture of the page's own stays what it is, bit by bit. Raises PictureError."""
+    picture = _pixels_of(path)
+    if path in uploaded:
+        _leaving.append((time.monotonic() + GRACE, Path(path)))
+    return picture
+
+
+def _pixels_of(path: str | Path) -> Image.Image:
     picture = open_picture(path)
     if (shorter := min(picture.size)) > SHARP:
         size = tuple(round(side * SHARP / shorter) for side in picture.size)
         picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-    picture = Image.fromarray(np.asarray(picture))  # nothing but pixels
-    if path in uploaded:
-        _leaving.append((time.monotonic() + GRACE, Path(path)))
-    return picture
+    return Image.fromarray(np.asarray(picture))  # nothing but pixels
+
+
+def strip(path: str | Path) -> None:
+    """Put a clean copy, as PNG, in the place of a visitor's file that is no such one, under its name. What
+    cannot be read as a picture stays for a minute, so that whoever sent it hears so."""
+    path = Path(path)
+    if folder().resolve() not in path.resolve().parents or _is_clean(path):
+        return
+    clean = path.with_name(f".{uuid4().hex}")
+    try:
+        _pixels_of(path).save(clean, "png", compress_level=1)
+        os.replace(clean, path)
+    except PictureError:
+        _leaving.append((time.monotonic() + GRACE, path))
+    except OSError:  # the disk is full
+        clean.unlink(missing_ok=True)
+
+
+def _is_clean(path: Path) -> bool:
+    """Whether a file has the form of a clean copy: a small PNG that says nothing but its pixels."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return picture.mode == "RGB" and not picture.info and min(picture.size) <= SHARP
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def let_go() -> None:
@@ -128,4 +159,28 @@ class Guard:
         if uploads and await run_in_threadpool(taken) > LIMITS.uploads_megabytes * 1_000_000:
             full = PlainTextResponse("There is no room for more pictures now: try again in an hour.", 507)
             return await full(scope, receive, with_headers)
-        await self.app(scope, receive, with_headers)
+        await self.app(scope, receive, _stripped_first(with_headers) if uploads else with_headers)
+
+
+def _stripped_first(send: Send) -> Send:
+    """Whoever has uploaded files is told their paths once each of them is stripped."""
+    answer = bytearray()
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            answer.extend(message.get("body", b""))
+            if not message.get("more_body"):
+                await run_in_threadpool(_strip_all, bytes(answer))
+        await send(message)
+
+    return sent
+
+
+def _strip_all(answer: bytes) -> None:
+    """answer: a list of paths as JSON; of anything else, a refusal, there is nothing to do."""
+    try:
+        paths = json.loads(answer)
+    except ValueError:
+        return
+    for path in paths if isinstance(paths, list) else ():
+        strip(path)

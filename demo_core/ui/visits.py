@@ -19,6 +19,7 @@ from demo_core.models import (
     MODELS,
     ModelUnavailable,
     fit_of,
+    load,
     profile_of,
     surrogate_of,
 )
@@ -30,6 +31,8 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import Scene, SceneError
 from demo_core.story.settings import Chosen, InputError, Settings, choose
 from demo_core.story.takeaway import NotThere
+from demo_core.ui.place import Waiting
+from demo_core.ui.tempo import TEMPO
 from demo_core.ui.uploads import clean_copy
 
 Changes = dict[str, object]  # what a part of the page becomes, by its name
@@ -75,13 +78,21 @@ class Visit:
         return (self.photo, *(self.values[name] for name in MADE_FROM))
 
 
-model = Shelf()  # a model of the table by its key, loaded once for all visitors
+def _loaded(key: str) -> ZeroShotCLIP:
+    """A model of the table, whose tempo is known from then on. Raises KeyError or ModelUnavailable."""
+    clip = load(key)
+    TEMPO.try_out(key, clip)
+    return clip
+
+
+model = Shelf(_loaded)  # a model of the table by its key, loaded once for all visitors
 
 
 async def arriving(key: str) -> AsyncIterator[str]:
     """What is said while a model is on its way, until it is here. It comes on a thread of its own, so that
     nobody's turn is taken by it. Raises ModelUnavailable."""
-    arrival = model.bring(key) if key in MODELS else None  # of another key, whoever reads it says so
+    known = isinstance(key, str) and key in MODELS  # of another key, whoever reads it says so
+    arrival = model.bring(key) if known else None
     while arrival and not arrival.model.done():
         yield page_words.loading(MODELS[key].title, arrival.stage)
         await asyncio.wait({asyncio.wrap_future(arrival.model)}, timeout=TOLD_EVERY)
@@ -140,9 +151,9 @@ def at_work(words: str) -> Changes:
     return {"stage": {"work": words}}
 
 
-def waiting(before: int) -> Changes:
-    """Word for one before whom so many come."""
-    return at_work(page_words.waiting(before))
+def waiting(word: Waiting, own: float | None = None) -> Changes:
+    """Word for one who waits; own: seconds that his work takes."""
+    return at_work(page_words.waiting(word.before, word.seconds, own))
 
 
 def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:

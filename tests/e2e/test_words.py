@@ -5,7 +5,6 @@ import re
 import pytest
 from PIL import Image
 
-from demo_core.story import arena_words
 from demo_core.ui.choices import NO_PRESET
 from tests.e2e import CHROMIUM, started
 
@@ -115,8 +114,10 @@ def test_an_example_keeps_the_defence_and_a_setting_ends_its_preset(tabs):
     expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)  # made for it
     expect(tab.locator("#defense input")).to_have_value("TTE")
     tab.get_by_role("tab", name="Arena", exact=True).click()
-    expect(tab.locator("#arena-knows")).to_contain_text("with PGD, as the run above was", timeout=PATIENCE)
-    tab.locator("#preset input").click()
-    tab.get_by_role("option", name="A strong attack").click()
-    expect(tab.locator("#arena-knows")).to_contain_text(arena_words.COST_UNKNOWN, timeout=PATIENCE)
+    expect(tab.locator("#arena-knows")).to_contain_text(
+        "Each defence is attacked through itself", timeout=PATIENCE
+    )
+    tab.locator("#attack input").click()
+    tab.get_by_role("option", name="Transfer", exact=False).click()
+    expect(tab.locator("#arena-knows")).to_contain_text("cannot be made through a defence", timeout=PATIENCE)
     tab.close()

@@ -1,0 +1,70 @@
+"""How long work takes here, said beside its buttons before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gradio as gr
+
+from demo_core.limits import LIMITS
+from demo_core.models import MODELS, profile_of
+from demo_core.story import arena_words, page_words, pair_words
+from demo_core.story.price import passes_of
+from demo_core.story.settings import Chosen, InputError, choose
+from demo_core.ui.render import takes_html
+from demo_core.ui.tempo import expected
+from demo_core.ui.visits import Changes
+
+OF = ("attack", "defense", "model", "steps", "eot", "adaptive", "beside")  # settings that decide it
+# The places where it is said: of which works, and what each is called where there are several.
+PLACES: dict[str, dict[str, str]] = {
+    "takes_run": {"run": ""},
+    "takes_flip": {"flip": ""},
+    "takes_seeds": {"seeds": ""},
+    "takes_arena": {"arena": arena_words.EVERY_DEFENCE, "flips": arena_words.SMALLEST_OF_EACH},
+}
+TOLD = ("adaptive", "beside", "arena_knows", *PLACES)  # what says it
+
+
+def told(*values: object) -> Changes:
+    """What is said of settings, values of OF, in each of TOLD."""
+    try:
+        chosen = choose(**dict(zip(OF, values, strict=True)))
+    except InputError:  # said where it is used
+        return {name: gr.skip() for name in TOLD}
+    return {
+        "adaptive": gr.update(info=of_knowing(chosen)),
+        "beside": gr.update(info=of_second(chosen)),
+        "arena_knows": gr.update(info=of_knowing_each(chosen)),
+    } | {place: beside(place, chosen) for place in PLACES}
+
+
+def beside(place: str, chosen: Chosen) -> str:
+    """What one of PLACES says, as HTML."""
+    said = {
+        title: page_words.takes(expected(work, chosen), LIMITS.seconds)
+        for work, title in PLACES[place].items()
+    }
+    return takes_html(
+        [
+            f"{title} {words[0].lower()}{words[1:]}" if title else words
+            for title, words in said.items()
+            if words
+        ]
+    )
+
+
+def of_knowing(chosen: Chosen) -> str:
+    """What an attacker who knows the chosen defence may try and spend."""
+    tuned = bool(MODELS[chosen.model].original)
+    return arena_words.cost_of_knowing(tuned, profile_of(chosen.model), chosen)
+
+
+def of_second(chosen: Chosen) -> str:
+    """What a second row takes on top."""
+    return pair_words.cost(bool(MODELS[chosen.model].original), profile_of(chosen.model), chosen)
+
+
+def of_knowing_each(chosen: Chosen) -> str:
+    """What the race costs against the attacker who knows each."""
+    return arena_words.cost(chosen, passes_of("arena", replace(chosen, adaptive=True)))

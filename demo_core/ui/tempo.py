@@ -1,0 +1,90 @@
+"""How long passes through an image tower take here, and what that says of work before it begins."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+
+from demo_core.clip import ZeroShotCLIP, count_passes
+from demo_core.limits import LIMITS
+from demo_core.story import page_words
+from demo_core.story.price import passes_of, steps_that_fit
+from demo_core.story.settings import Chosen, InputError
+from demo_core.ui.lent import IS_LENT, PASS_SECONDS
+from demo_core.ui.place import Refused
+
+Item = TypeVar("Item")
+LAST = 32  # steps by which a model's tempo is told
+ROOM = 1.5  # prices count every gate as open: what seems to take so many times the limit may just end
+
+
+class Tempo:
+    """Seconds a pass, by a model's key, in the middle one of its last steps: with all that goes with a step,
+    and beside all else that this machine does."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, ...]] = {}
+
+    def saw(self, key: str, passes: int, seconds: float) -> None:
+        """A step; one without a pass says nothing."""
+        if passes:
+            self._seen[key] = (*self._seen.get(key, ())[1 - LAST :], seconds / passes)
+
+    def of(self, key: str) -> float | None:
+        """None where nobody knows yet."""
+        seen = self._seen.get(key)
+        return statistics.median(seen) if seen else None
+
+    def try_out(self, key: str, clip: ZeroShotCLIP) -> None:
+        """A first pass, forward and back; what comes before it is slow."""
+        pixels = torch.zeros(1, 3, clip.image_size, clip.image_size, device=clip.device)
+        with torch.no_grad():
+            clip.encode(pixels)
+        then, leaf = time.monotonic(), pixels.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(clip.encode(leaf).sum(), leaf)
+        gradient.sum().item()  # a GPU has ended only now
+        self.saw(key, 2, time.monotonic() - then)
+
+    def watching(self, key: str, steps: Iterator[Item]) -> Iterator[Item]:
+        """The same steps, each of which is seen."""
+        try:
+            while True:
+                then = time.monotonic()
+                with count_passes() as passes:
+                    try:
+                        item = next(steps)
+                    except StopIteration:
+                        return
+                self.saw(key, passes.total, time.monotonic() - then)
+                yield item
+        finally:
+            steps.close()
+
+
+TEMPO = Tempo()
+
+
+def expected(work: str, chosen: Chosen) -> float | None:
+    """About how many seconds of computing a work of price.WORKS takes here; None where nobody knows yet."""
+    each = PASS_SECONDS if IS_LENT else TEMPO.of(chosen.model)
+    return None if each is None else each * passes_of(work, chosen)
+
+
+def allowed(work: str, read: Callable[[], Chosen], longest: float = LIMITS.seconds) -> float | None:
+    """The same before it begins; None also of settings that cannot be used, which whoever reads them says.
+    read: gives the settings, or raises InputError. Raises Refused where it is too long, and says what would
+    fit into `longest`."""
+    try:
+        chosen = read()
+    except InputError:
+        return None
+    seconds = expected(work, chosen)
+    if seconds is not None and seconds > ROOM * longest:
+        fit = steps_that_fit(work, chosen, passes_of(work, chosen) * longest / seconds)
+        steps = fit if fit < chosen.steps else 0
+        raise Refused(page_words.too_long(seconds, longest, steps, chosen.adaptive))
+    return seconds

@@ -1,0 +1,169 @@
+"""What work costs is known before it begins, and said, and what costs too much is not begun."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from demo_core import story
+from demo_core.clip import count_passes
+from demo_core.defenses import DEFENSES
+from demo_core.models import profile_of
+from demo_core.stages import lasting
+from demo_core.stand_in import label_features, stand_ins
+from demo_core.story import flips, page_words, seeds, suspicion
+from demo_core.story.price import passes_of, steps_that_fit
+from demo_core.story.settings import Chosen, InputError, read_settings
+from demo_core.ui import costs, tempo
+from demo_core.ui.place import Refused
+from demo_core.ui.tempo import Tempo, allowed
+from tests.conftest import only_rows
+
+CHOSEN = Chosen(labels="tabby cat\ndog", steps=3)
+WAYS = {
+    "plain": {},
+    "who knows": {"adaptive": True, "defense": "default"},
+    "who averages": {"adaptive": True, "eot": 3, "defense": "rn"},
+    "black box": {"attack": "square"},
+    "carried over": {"attack": "transfer"},
+    "one step": {"attack": "fgsm", "steps": 50},
+}
+
+
+def last(items):
+    *_, end = items
+    return end
+
+
+@pytest.fixture
+def wild(monkeypatch):
+    """A model that costs nothing, and before which gates open."""
+    clip = stand_ins(tuned=False)[1]
+    monkeypatch.setattr(clip, "text_features", lambda labels, template: label_features()[: len(labels)])
+    return clip
+
+
+@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
+def test_works_take_about_as_many_passes_as_is_said_before(wild, monkeypatch, changes):
+    """Never more, as gates may stay shut, nor much fewer."""
+    rows = only_rows(monkeypatch, "none", "rn", "default")
+    monkeypatch.setattr("demo_core.story.suspicion.DEFENSES", rows)
+    monkeypatch.setattr(seeds, "DRAWS", 2)
+    chosen = replace(CHOSEN, **changes)
+    clip = twin = wild
+    photo, settings = torch.rand(3, 448, 448), read_settings(chosen)
+    begin = story.begin(clip, photo, settings, profile_of("photo"))
+    run = last(story.whole(clip, begin, twin))
+    works = {
+        "run": lambda: (
+            story.begin(clip, photo, settings, profile_of("photo")),
+            last(story.whole(clip, begin, twin)),
+        ),
+        "arena": lambda: (
+            last(story.attack(clip, begin.under(adaptive=False), twin)),
+            last(story.arena(clip, run)),
+        ),
+        "flip": lambda: last(flips.flips(clip, run, twin, dict.fromkeys(("none", chosen.defense)))),
+        "seeds": lambda: last(seeds.draws(clip, begin, twin)),
+        "suspicion": lambda: last(suspicion.suspect(clip, photo, settings, profile_of("photo"))),
+    }
+    for work, compute in works.items():
+        with count_passes() as passes:
+            compute()
+        said = passes_of(work, chosen)
+        assert 0.5 * said <= passes.total <= said, (work, passes.total, said)
+
+
+def test_the_most_steps_that_fit_are_named():
+    for work in ("run", "arena"):
+        chosen = replace(CHOSEN, steps=200)
+        assert steps_that_fit(work, chosen, passes_of(work, replace(chosen, steps=37))) == 37
+        knows = replace(chosen, adaptive=True)  # with more steps he may try fewer ways
+        most = passes_of(work, replace(knows, steps=37))
+        found = steps_that_fit(work, knows, most)
+        assert found >= 37 and passes_of(work, replace(knows, steps=found)) <= most
+    assert steps_that_fit("arena", CHOSEN, 10) == 0
+
+
+def test_a_tempo_is_the_middle_one_of_the_last_steps():
+    found = Tempo()
+    assert found.of("photo") is None
+    for seconds in (9.0, *[0.2] * 20, 9.0):
+        found.saw("photo", 2, seconds)
+    found.saw("photo", 0, 5.0)
+    assert found.of("photo") == 0.1
+    for _ in range(40):  # the machine is busy now
+        found.saw("photo", 1, 1.0)
+    assert found.of("photo") == 1.0
+
+
+def test_a_models_first_tempo_and_each_of_its_steps_are_seen(clip):
+    found = Tempo()
+    found.try_out("photo", clip)
+    assert 0 < found.of("photo") < 10
+    closed = []
+
+    def steps():
+        try:
+            with count_passes():  # as the arena counts, whoever counts around it
+                clip.encode(clip.mean.expand(4, 3, 64, 64))
+            yield 1
+            yield 2
+        finally:
+            closed.append(True)
+
+    watched = Tempo()
+    watching = watched.watching("photo", steps())
+    assert next(watching) == 1 and watched.of("photo") > 0
+    watching.close()
+    assert closed
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A machine on which a pass takes a second."""
+    found = Tempo()
+    found.saw("photo", 1, 1.0)
+    monkeypatch.setattr(tempo, "TEMPO", found)
+
+
+def test_what_is_too_long_is_refused_and_what_would_fit_is_said(slow):
+    chosen = replace(CHOSEN, steps=200)
+    passes = passes_of("run", chosen)
+    assert allowed("run", lambda: chosen, longest=passes) == passes
+    with pytest.raises(Refused) as refused:
+        allowed("run", lambda: chosen, longest=100)
+    fit = steps_that_fit("run", chosen, 100)
+    assert 0 < fit < 200 and str(refused.value) == page_words.too_long(passes, 100, fit, False)
+    assert (
+        f"about {lasting(passes)} of computing, and 2 min are given here: choose at most {fit} steps"
+        in str(refused.value)
+    )
+    with pytest.raises(Refused, match="choose another attack, or a smaller model"):
+        allowed("flips", lambda: chosen, longest=1)
+    with pytest.raises(Refused, match="choose an attacker who does not know the defence"):
+        allowed("arena", lambda: replace(chosen, adaptive=True), longest=1)
+
+
+def test_settings_that_cannot_be_used_and_models_that_nobody_knows_are_let_on(slow):
+    def wrong():
+        raise InputError("Set steps to a whole number.")
+
+    assert allowed("run", wrong) is None
+    assert allowed("run", lambda: replace(CHOSEN, model="photo-fare")) is None
+
+
+def test_what_is_long_is_said_beside_its_button(slow):
+    values = [getattr(CHOSEN, name) for name in costs.OF]
+    told = costs.told(*values)
+    assert set(told) == set(costs.TOLD)
+    assert f"Takes about {lasting(passes_of('run', CHOSEN))} here." in told["takes_run"]
+    assert "Every defence: would take about" in told["takes_arena"]
+    assert "The smallest eps of each:" in told["takes_arena"]
+    assert f"{passes_of('arena', replace(CHOSEN, adaptive=True)):,} passes" in told["arena_knows"]["info"]
+    tempo.TEMPO._seen["photo"] = (0.001,)
+    assert costs.told(*values)["takes_run"].strip() == ""
+    assert page_words.waiting(2, 30.4) == "Waiting: 2 before you, about 30 s"
+    assert page_words.waiting(0, 0.0, 40.0) == "Working: about 40 s …"
+    assert page_words.waiting(0, 0.0, float("inf")) == page_words.WORKING
+    assert page_words.waiting(0, 0.0, 1.0) == page_words.WORKING and len(DEFENSES) > 3
