@@ -71,7 +71,8 @@ def test_works_take_about_as_many_passes_as_is_said_before(wild, monkeypatch, ch
         with count_passes() as passes:
             compute()
         said = passes_of(work, chosen)
-        assert 0.5 * said <= passes.total <= said, (work, passes.total, said)
+        least = 0.25 if work == "flip" else 0.5  # rows that turn at the same eps share all their attacks
+        assert least * said <= passes.total <= said, (work, passes.total, said)
 
 
 def test_the_most_steps_that_fit_are_named():

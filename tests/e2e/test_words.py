@@ -119,5 +119,5 @@ def test_an_example_keeps_the_defence_and_a_setting_ends_its_preset(tabs):
     )
     tab.locator("#attack input").click()
     tab.get_by_role("option", name="Transfer", exact=False).click()
-    expect(tab.locator("#arena-knows")).to_contain_text("cannot be made through a defence", timeout=PATIENCE)
+    expect(cost).to_contain_text("cannot be made through a defence", timeout=PATIENCE)
     tab.close()
