@@ -114,9 +114,8 @@ def test_an_example_keeps_the_defence_and_a_setting_ends_its_preset(tabs):
     expect(tab.locator(".note")).to_contain_text("ms a step", timeout=PATIENCE)  # made for it
     expect(tab.locator("#defense input")).to_have_value("TTE")
     tab.get_by_role("tab", name="Arena", exact=True).click()
-    expect(tab.locator("#arena-knows")).to_contain_text(
-        "Each defence is attacked through itself", timeout=PATIENCE
-    )
+    cost = tab.locator("#arena-knows")
+    expect(cost).to_contain_text("Each defence is attacked through itself", timeout=PATIENCE)
     tab.locator("#attack input").click()
     tab.get_by_role("option", name="Transfer", exact=False).click()
     expect(cost).to_contain_text("cannot be made through a defence", timeout=PATIENCE)
