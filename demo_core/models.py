@@ -42,6 +42,9 @@ EMBEDDED = ASSETS / "embedded"  # what the models in the box share; each has a f
 TOWER_FILE, PROFILE_FILE, STUDY_FILE, FIT_FILE = "image.safetensors", "profile.json", "study.json", "fit.json"
 SHARED_FILE = "model.json"
 RECORDS_FILE = "records.sqlite"
+ATTACKERS_FILE = (
+    "attackers.sqlite"  # records of attackers who know the defences, and of other sizes of attack
+)
 CACHE_VARIABLE = "CLIP_CACHE_DIR"
 CHECKPOINT, CHECKPOINT_VARIABLE = "checkpoint", "CLIP_CHECKPOINT"  # a key of MODELS, and who names its file
 

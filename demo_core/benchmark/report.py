@@ -16,9 +16,10 @@ from demo_core.benchmark.summary import BARE, Summary
 from demo_core.benchmark.tables import UNIT, WORST, dataset_title, datasets_of, in_table_order
 from demo_core.benchmark.trials import attack_title
 from demo_core.defenses import in_order, title_of
-from demo_core.models import MODELS, RECORDS_FILE, folder_of
+from demo_core.models import ATTACKERS_FILE, MODELS, RECORDS_FILE, folder_of
 
 CHECKED = "Signs of masked gradients; empty where the records do not tell:"
+FEWER = "On fewer pictures: attackers who know the defence, and other sizes of attack."
 PAIRED = (
     "Differences in points, on the pictures that both defences met (in brackets the 95 % interval of a paired"
     " difference, by Newcombe):"
@@ -154,17 +155,21 @@ def marks(key: str) -> dict[str, Finding]:
     }
 
 
-def shipped(key: str) -> pd.DataFrame | None:
-    """The records that come with a model of the table."""
-    path = folder_of(key) / RECORDS_FILE
+def shipped(key: str, file: str = RECORDS_FILE) -> pd.DataFrame | None:
+    """The records that come with a model of the table; file: RECORDS_FILE or ATTACKERS_FILE."""
+    path = folder_of(key) / file
     return read_records(path) if path.exists() else None
 
 
 @lru_cache
 def shipped_markdown(key: str) -> str:
     """Their tables; empty where there are none."""
-    records = shipped(key)
-    return "" if records is None else markdown(records)
+    parts = [
+        markdown(records)
+        for file in (RECORDS_FILE, ATTACKERS_FILE)
+        if (records := shipped(key, file)) is not None
+    ]
+    return f"\n\n{FEWER}\n\n".join(parts)
 
 
 def published_markdown(beside: pd.DataFrame) -> str:

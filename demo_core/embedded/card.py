@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from demo_core.benchmark.charts import drawn
+from demo_core.benchmark.charts import CAPTIONS, charts, drawn
 from demo_core.benchmark.report import shipped, shipped_markdown
+from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import UNIT, table
 from demo_core.benchmark.trials import CLEAN, attack_title
 from demo_core.defenses import VIEW_DRIFT, title_of
@@ -25,7 +26,7 @@ from demo_core.defenses.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import NO_DOUBT, NO_LABEL_FITS, SENSIBLE, UNSURE, UPLOADS_FILE, WRONG
-from demo_core.models import ASSETS, EMBEDDED, MODELS, folder_of, profile_of, study_of
+from demo_core.models import ASSETS, ATTACKERS_FILE, EMBEDDED, MODELS, folder_of, profile_of, study_of
 
 KEYS = [key for key, row in MODELS.items() if row.embedded]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -149,9 +150,9 @@ def uploads_markdown(key: str) -> str:
     )
 
 
-def chart(key: str) -> Path:
-    """Where the chart of a model's records lies."""
-    return folder_of(key) / "accuracy.png"
+def chart(key: str, name: str = "accuracy") -> Path:
+    """Where a chart of a model's records lies, by its name in charts.CAPTIONS."""
+    return folder_of(key) / f"{name}.png"
 
 
 def model_markdown(key: str) -> str:
@@ -179,6 +180,8 @@ def model_markdown(key: str) -> str:
             "",
             shipped_markdown(key),
             "",
+            f"![{CAPTIONS['curves']}]({chart(key, 'curves').relative_to(EMBEDDED).as_posix()})",
+            "",
             "AUC, the chance that a clean picture’s embedding drifts further than an attacked one’s (under"
             f" 0.5: attacked ones drift further; {study.pictures:,} pictures, attacked from the predicted"
             f" label; PGD-10 flips half of them at an eps of {study.median_flip_eps:.2f}/255). Growth: the"
@@ -191,6 +194,7 @@ def model_markdown(key: str) -> str:
     ).rstrip()
 
 
+UNKNOWING, KNOWING = "pgd@1+predicted", "pgd@1+predicted+adaptive"
 JUDGED_ON, JUDGED_BY = "ImageNet", (CLEAN, "pgd@1+predicted", "pgd@4+predicted")
 
 
@@ -234,6 +238,32 @@ def overview() -> str:
     return "\n".join(lines)
 
 
+def knowing() -> str:
+    """The project's README: what an attacker who knows each defence leaves of it, beside what one does who
+    knows none, on the same pictures."""
+    found = {key: table(shipped(key, ATTACKERS_FILE)) for key in KEYS}
+    accuracy = {key: frame["accuracy"].droplevel("dataset").unstack("attack") for key, frame in found.items()}
+    asked = {
+        key: frame.dropna(subset=[KNOWING]).loc[:, [CLEAN, UNKNOWING, KNOWING]]
+        for key, frame in accuracy.items()
+    }
+    pictures = int(found[KEYS[0]]["pictures"].min())
+    lines = [
+        f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(UNKNOWING)} / the"
+        " same by one who knows the defence, and for each picture keeps of all his ways what does most.",
+        "",
+        "| defence | " + " | ".join(MODELS[key].title for key in KEYS) + " |",
+        "|---" * (1 + len(KEYS)) + "|",
+    ]
+    for defense in asked[KEYS[0]].sort_values([KNOWING, UNKNOWING], ascending=False).index:
+        cells = [
+            " / ".join(f"{v:.0f}" for v in asked[key].loc[defense]) if defense in asked[key].index else ""
+            for key in KEYS
+        ]
+        lines.append(f"| {title_of(defense)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def card() -> str:
     """The models' card."""
     return "\n\n".join([recognition_markdown(), *map(model_markdown, KEYS)])
@@ -248,12 +278,13 @@ def insert(document: Path, text: str) -> None:
 
 def documents() -> dict[Path, str]:
     """Every document that holds figures, and what stands between its marks."""
-    return dict(zip(DOCUMENTS, (card(), overview()), strict=True))
+    return dict(zip(DOCUMENTS, (card(), f"{overview()}\n\n{knowing()}"), strict=True))
 
 
 def main() -> None:
     for key in KEYS:
         drawn(table(shipped(key))).savefig(chart(key))
+        charts(Summary(shipped(key, ATTACKERS_FILE)))["curves"].figure.savefig(chart(key, "curves"))
     for document, text in documents().items():
         insert(document, text)
 
