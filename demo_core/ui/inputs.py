@@ -51,6 +51,7 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
             return payload.path
         need_room()
         path = as_gradio_does(payload)
+        photo.temp_files.add(path)  # which gradio deletes within the hour
         strip(path)
         return path
 
