@@ -5,7 +5,7 @@
 
 pictures        bytes -> a safe RGB photo -> pixels, and back to a picture that is exactly what the model
                 sees: the perturbation lives on the model's own grid, and the means of the blocks of the
-                448 px on the screen are the model's input
+                448 px on the screen are the model's input;  resizes: how any shape comes to that grid
 limits          what a visitor may ask of a host;  surroundings: a home, and letters that can be printed
 labels          what a person typed -> labels;  examples: the photographs that come with the demo
 ascent          the one loop: signed gradient ascent in the eps-ball and the pixel range
@@ -20,7 +20,8 @@ models          the table MODELS: how each loads, its profile, its study;  weigh
                 alone;  open_clips: how open_clip's are built;  shelf: those that are loaded;  stages:
                 how far one is on its way
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
-story           one picture: settings, play, run (a snapshot a step), beside (two rows on it), words,
+story           one picture: settings, play, run (a snapshot a step), beside (two rows on it), words
+                (pair_words: of such two),
                 depths (the same for everyone and in symbols), axes, scenes (the presets, and links), race
                 (the arena: who stands, in which order), flips (the smallest eps), seeds (the same with other
                 seeds), price (what each of these takes, before it begins), suspicion (is a picture

@@ -1,11 +1,16 @@
 """What comes in is handed over as it was sent, also once the page has changed the parts of a session."""
 
 import asyncio
+import base64
+from pathlib import Path
 
 import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
 
+from demo_core.examples import EXAMPLES
+from demo_core.limits import Limits
+from demo_core.ui import uploads
 from demo_core.ui.inputs import PICTURE_LOST, Page, as_sent, picture_input
 
 
@@ -37,3 +42,35 @@ def test_what_no_file_belongs_to_gets_a_sentence(page):
     assert refused.value.message == PICTURE_LOST
     with pytest.raises(gr.Error, match="1 values came and 3 are needed"):
         handed(page, (None,), SessionState(page))
+
+
+CODED = "data:image/png;base64," + base64.b64encode(Path(EXAMPLES[1].path).read_bytes()).decode()
+
+
+def simple():
+    with Page() as page:
+        parts = [picture_input(), gr.Slider(0, 16), gr.Textbox()]
+        gr.Button().click(lambda *given: given, parts, None)
+    return page
+
+
+def test_the_file_of_a_data_address_is_one_of_those_that_go_within_the_hour(tmp_path, monkeypatch):
+    monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(tmp_path))
+    page = simple()
+    picture = {"path": None, "url": CODED, "meta": {"_type": "gradio.FileData"}}
+    path, *_ = handed(page, (picture, 1, "a"), SessionState(page))
+    assert Path(path).exists() and any(path in files for files in page.temp_file_sets)
+
+
+@pytest.mark.parametrize(
+    "sent", [{"path": "https://pictures.example/cat.png"}, {"path": None, "url": CODED}], ids=["http", "data"]
+)
+def test_files_that_come_by_address_need_room_too(sent, tmp_path, monkeypatch):
+    monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(uploads, "LIMITS", Limits(uploads_megabytes=1))
+    (tmp_path / "of others").write_bytes(bytes(1_000_001))
+    page = simple()
+    picture = sent | {"meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(gr.Error, match="There is no room for more pictures now: try again in an hour"):
+        handed(page, (picture, 1, "a"), SessionState(page))
+    assert [path.name for path in tmp_path.iterdir()] == ["of others"]

@@ -1,7 +1,11 @@
-"""The README's Python runs as written."""
+"""The README's Python runs as written, with what requirements.txt names."""
 
+import ast
 import re
 import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -40,6 +44,29 @@ def test_the_head_that_a_space_reads_is_whole():
 def test_every_limit_is_in_the_readme_with_its_default():
     text = " ".join((ROOT / "README.md").read_text().split())
     assert all(f"`{name}` ({default:,}: {meaning})" in text for name, (meaning, default) in MEANINGS.items())
+
+
+BROUGHT = {"gradio_client", "huggingface_hub", "markupsafe", "pydantic"}  # by what they are a part of
+ELSEWHERE = {"spaces", "transformers"}  # on a ZeroGPU Space, and where a model in the box is made
+
+
+def imported(source: Path) -> Iterator[str]:
+    """The packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+
+
+def test_whatever_is_imported_is_named_in_the_requirements():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    named = {re.match(r"[\w-]+", line)[0].replace("_", "-") for line in lines if line[0] != "#"}
+    needed = {name for path in (ROOT / "demo_core").rglob("*.py") for name in imported(path)}
+    needed -= BROUGHT | ELSEWHERE | set(sys.stdlib_module_names) | {"demo_core"}
+    known = packages_distributions()
+    brings = {name: {dist.lower().replace("_", "-") for dist in known.get(name, ())} for name in needed}
+    assert len(needed) > 20 and [name for name in needed if not brings[name] & named] == []
 
 
 def test_the_library_snippet(capsys):

@@ -90,6 +90,20 @@ def test_what_a_killed_process_left_goes_at_the_next_start(folder, tmp_path, mon
     assert not folder.exists()
 
 
+def test_what_is_no_picture_goes_also_where_nobody_asks_for_anything(folder, monkeypatch):
+    monkeypatch.setattr(uploads, "GRACE", 0.1)
+    uploads._leaving.clear()
+    for name in ("notes.png", "more.png"):
+        (folder / name).write_text("no picture")
+        uploads.strip(folder / name)
+        time.sleep(0.05)
+    assert (folder / "more.png").exists()  # whoever sent it is told
+    until = time.monotonic() + 5
+    while any(folder.iterdir()) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not any(folder.iterdir()) and not uploads._leaving
+
+
 def test_a_folder_that_the_host_has_named_is_left_to_him(folder):
     (folder / "of another program").write_text("")
     uploads.clear()

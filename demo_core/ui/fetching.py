@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 from pathlib import Path
 from urllib.parse import urljoin
+from weakref import WeakKeyDictionary
 
 import httpx
 import safehttpx
 from gradio.processing_utils import PUBLIC_HOSTNAME_WHITELIST
+from starlette.concurrency import run_in_threadpool
 
 from demo_core.limits import LIMITS
 from demo_core.pictures import PictureError
+from demo_core.ui.uploads import NO_ROOM, need_room, put
 
-SECONDS, REDIRECTS = 20.0, 5
+SECONDS, REDIRECTS, AT_ONCE = 20.0, 5, 4
 MOST = LIMITS.upload_megabytes * 1_000_000  # bytes
 REDIRECTED = (301, 302, 303, 307, 308)
+AS_IT_IS = "identity"  # not compressed: a few bytes can unpack to more than fits in memory
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def fetched(address: str, folder: str | Path) -> Path:
-    """The file at an address, in a folder of its own in this one. Raises PictureError where it is too large,
-    takes too long, leads on too often, or is not there."""
+    """The file at an address, in a folder of its own in this one; all who name the address have the same one.
+    Raises PictureError where it is too large, comes compressed, takes too long (with the wait for a turn, of
+    which there are AT_ONCE), leads on too often, or is not there, and where there is no room."""
     target = Path(folder) / hashlib.sha256(address.encode()).hexdigest() / "picture"
     try:
-        found = await asyncio.wait_for(_read(address), SECONDS)
+        await asyncio.wait_for(_in_turn(address, target), SECONDS)
     except (TimeoutError, asyncio.TimeoutError, httpx.TimeoutException):
         raise PictureError(
             f"The picture at this address did not come within {SECONDS:.0f} seconds: upload it as a file."
@@ -35,16 +42,28 @@ async def fetched(address: str, folder: str | Path) -> Path:
         raise PictureError(
             "This address cannot be reached from here: upload the picture as a file."
         ) from None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(found)
     return target
+
+
+async def _in_turn(address: str, target: Path) -> None:
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)):
+        await run_in_threadpool(need_room)
+        await run_in_threadpool(_keep, await _read(address), target)
+
+
+def _keep(found: bytes, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        put(target, lambda fresh: fresh.write_bytes(found))
+    except OSError:  # the disk is full
+        raise PictureError(NO_ROOM) from None
 
 
 async def _read(address: str) -> bytes:
     for _ in range(REDIRECTS + 1):
         async with (
             httpx.AsyncClient(transport=await _transport_to(address)) as client,
-            client.stream("GET", address, follow_redirects=False) as answer,
+            client.stream("GET", address, headers={"Accept-Encoding": AS_IT_IS}) as answer,
         ):
             if answer.status_code in REDIRECTED and "location" in answer.headers:
                 address = urljoin(address, answer.headers["location"])
@@ -67,7 +86,10 @@ async def _transport_to(address: str) -> httpx.AsyncBaseTransport | None:
         raise ValueError("no address of a page")
     if safehttpx.matches_domain_whitelist(host, PUBLIC_HOSTNAME_WHITELIST):
         return None
-    return safehttpx.AsyncSecureTransport(await safehttpx.async_validate_url(host))
+    found = await safehttpx.async_validate_url(host)
+    if not ipaddress.ip_address(found).is_global:  # a provider's own network, 100.64.0.0/10, is let through
+        raise ValueError("no public machine")
+    return safehttpx.AsyncSecureTransport(found)
 
 
 async def _bounded(answer: httpx.Response) -> bytes:
@@ -76,9 +98,13 @@ async def _bounded(answer: httpx.Response) -> bytes:
     too_large = PictureError(
         f"The picture at this address has over {LIMITS.upload_megabytes} megabytes: give a smaller one."
     )
+    if answer.headers.get("content-encoding", AS_IT_IS).lower() != AS_IT_IS:
+        raise PictureError(
+            "The picture at this address comes compressed, which it was not to be: upload it as a file."
+        )
     if int(answer.headers.get("content-length") or 0) > MOST:
         raise too_large
-    async for part in answer.aiter_bytes():
+    async for part in answer.aiter_raw():
         found += part
         if len(found) > MOST:
             raise too_large

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from demo_core.pictures import PictureError
 from demo_core.ui.fetching import fetched
-from demo_core.ui.uploads import strip
+from demo_core.ui.uploads import need_room, strip
 
 PICTURE_LOST = (
     "The picture did not arrive: upload a file, or give an address that can be reached (https://…), or a data"
@@ -49,7 +49,9 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
             return None
         if not (payload.url and payload.url.startswith("data:")):
             return payload.path
+        need_room()
         path = as_gradio_does(payload)
+        photo.temp_files.add(path)  # which gradio deletes within the hour
         strip(path)
         return path
 
@@ -84,9 +86,10 @@ class Page(gr.Blocks):
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error:
             raise
-        except PictureError as error:
-            raise gr.Error(str(error), print_exception=False) from None
         except Exception as error:  # of paths, addresses, encodings and types, a kind each
+            for said in (error, error.__cause__):  # gradio puts its own around some
+                if isinstance(said, PictureError):
+                    raise gr.Error(str(said), print_exception=False) from None
             if not any(isinstance(block, gr.Image) for block in block_fn.inputs):
                 raise gr.Error(f"This cannot be used: {error}", print_exception=False) from None
             raise gr.Error(PICTURE_LOST, print_exception=False) from None

@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,7 +26,9 @@ from demo_core.pictures import PictureError, open_picture
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 SHARP = 896  # pixels of the shorter side: twice what is shown
 KEPT, SWEPT_EVERY, GRACE = 3600, 600, 60  # seconds
-_leaving: deque[tuple[float, Path]] = deque()  # uploads of which a clean copy is kept, and when they go
+NO_ROOM = "There is no room for more pictures now: try again in an hour."
+_leaving: deque[tuple[float, Path]] = deque()  # uploads that are not kept, and when they go
+_one_at_a_time = threading.Lock()
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -81,7 +84,7 @@ def clean_copy(path: str, uploaded: Collection[str] = ()) -> Image.Image:
     picture of the page's own stays what it is, bit by bit. Raises PictureError."""
     picture = _pixels_of(path)
     if path in uploaded:
-        _leaving.append((time.monotonic() + GRACE, Path(path)))
+        _leave(Path(path))
     return picture
 
 
@@ -99,14 +102,23 @@ def strip(path: str | Path) -> None:
     path = Path(path)
     if folder().resolve() not in path.resolve().parents or _is_clean(path):
         return
-    clean = path.with_name(f".{uuid4().hex}")
     try:
-        _pixels_of(path).save(clean, "png", compress_level=1)
-        os.replace(clean, path)
+        clean = _pixels_of(path)
+        put(path, lambda fresh: clean.save(fresh, "png", compress_level=1))
     except PictureError:
-        _leaving.append((time.monotonic() + GRACE, path))
+        _leave(path)
     except OSError:  # the disk is full
-        clean.unlink(missing_ok=True)
+        pass
+
+
+def put(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all: who reads it meanwhile has what was there before. Raises OSError."""
+    fresh = path.with_name(f".{uuid4().hex}")
+    try:
+        write(fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _is_clean(path: Path) -> bool:
@@ -118,10 +130,28 @@ def _is_clean(path: Path) -> bool:
         return False
 
 
+def _leave(path: Path) -> None:
+    """Delete a file in a minute, whether or not anybody asks for something then."""
+    with _one_at_a_time:
+        _leaving.append((time.monotonic() + GRACE, path))
+        if len(_leaving) == 1:
+            _go_on(GRACE)
+
+
+def _go_on(seconds: float) -> None:
+    timer = threading.Timer(seconds, let_go)
+    timer.daemon = True  # the program need not wait for it to end
+    timer.start()
+
+
 def let_go() -> None:
-    """Delete the uploads whose minute is over, but for those that somebody has uploaded again meanwhile."""
-    while _leaving and _leaving[0][0] <= time.monotonic():
-        _delete(_leaving.popleft()[1], GRACE)
+    """Delete the uploads whose minute is over, but for those that somebody has uploaded again meanwhile; and
+    come back for the next."""
+    with _one_at_a_time:
+        while _leaving and _leaving[0][0] <= time.monotonic():
+            _delete(_leaving.popleft()[1], GRACE)
+        if _leaving:
+            _go_on(_leaving[0][0] - time.monotonic())
 
 
 def taken() -> int:
@@ -134,6 +164,16 @@ def taken() -> int:
             except OSError:  # it has just gone
                 continue
     return total
+
+
+def is_full() -> bool:
+    return taken() > LIMITS.uploads_megabytes * 1_000_000
+
+
+def need_room() -> None:
+    """Raises PictureError where the files that are kept take all their room."""
+    if is_full():
+        raise PictureError(NO_ROOM)
 
 
 class Guard:
@@ -151,13 +191,12 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        let_go()
         uploads = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload")
         if uploads and time.monotonic() - self.swept > SWEPT_EVERY:
             self.swept = time.monotonic()
             await run_in_threadpool(sweep)  # walks through folders, which others need not wait for
-        if uploads and await run_in_threadpool(taken) > LIMITS.uploads_megabytes * 1_000_000:
-            full = PlainTextResponse("There is no room for more pictures now: try again in an hour.", 507)
+        if uploads and await run_in_threadpool(is_full):
+            full = PlainTextResponse(NO_ROOM, 507)
             return await full(scope, receive, with_headers)
         await self.app(scope, receive, _stripped_first(with_headers) if uploads else with_headers)
 
