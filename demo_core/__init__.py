@@ -20,6 +20,7 @@ models          the table MODELS: how each loads, its profile, its study;  weigh
                 alone;  open_clips: how open_clip's are built;  shelf: those that are loaded;  stages:
                 how far one is on its way
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
+intervals       how far a share can be trusted that was counted
 story           one picture: settings, play, run (a snapshot a step), beside (two rows on it), words
                 (pair_words: of such two),
                 depths (the same for everyone and in symbols), axes, scenes (the presets, and links), race
