@@ -24,6 +24,7 @@ from demo_core.plots.style import (
     words_in,
 )
 from demo_core.story.axes import HEIGHT, ROWS, WIDTH, SignalAxes, Tick, drift_of, seen, signals_of
+from demo_core.story.gate_words import in_tenths
 from demo_core.story.run import Run, Signals
 from demo_core.story.summary import summary
 
@@ -51,7 +52,7 @@ def _draw_pictures(figure: FigureBase, run: Run) -> None:
         axes.set_axis_off()
     for axes, (name, pixels, answer) in zip(places, shown):
         axes.imshow(pixels[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy())
-        said = f"{name}: “{_shortened(run.label(answer))}”, {answer.max().item() * 100:.1f} %"
+        said = f"{name}: “{_shortened(run.label(answer))}”, {in_tenths(answer.max().item())}"
         axes.set_title(said, parse_math=False, **words_in(WHITE))
     title = f"{summary(run.settings, run.control)['short']}; {MODELS[run.settings.model].title}"
     figure.suptitle(title, parse_math=False, **words_in(WHITE, 11))

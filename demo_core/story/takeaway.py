@@ -18,6 +18,7 @@ from demo_core.defenses.drift import Study
 from demo_core.pictures import enlarged, perturb, to_image
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file
 from demo_core.story import Moment, Run
+from demo_core.story.gate_words import in_tenths
 from demo_core.story.reel import frames, path_map
 from demo_core.story.run_figure import run_figure
 from demo_core.story.settings import as_given
@@ -180,7 +181,7 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
             y = 84 + row * 36
             draw.text((366, y), run.settings.labels[index][:24], "black", _font(14, bold=row == 0))
             draw.rectangle((366, y + 19, 366 + 200 * share, y + 26), fill=colour)
-            draw.text((572, y + 14), f"{share * 100:.1f} %", "black", _font(12))
+            draw.text((572, y + 14), in_tenths(share), "black", _font(12))
         font = _font(16)
         draw.multiline_text(
             (24, 362), _wrapped(draw, frame["say"], font, SLIDE[0] - 48), "black", font, spacing=5
