@@ -147,9 +147,10 @@ def arena(picture: str, **given) -> Iterator[list[dict] | None]:
 
 
 def _gate_of(run: Run, bout: story.Bout) -> dict[str, str | float | bool | None]:
-    """What a row's gate measured on the attacked picture, and what came of it; a row without one acts on
-    every picture."""
-    gate, reading = DEFENSES[bout.key].gate(run.profile), bout.reading
+    """What a row's gate measured on the attacked picture, and what came of it; nothing of a row without one,
+    which acts on every picture."""
+    gate = DEFENSES[bout.key].gate(run.profile)
+    reading = bout.reading if gate else None
     return {
         "engaged": reading.weight >= 0.5 if reading else None,
         "signal": reading.signal if reading else None,
