@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo_core.defenses import LOW_PASS, PADDING, TAU, VIEW_DRIFT
+from demo_core.defenses import LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT
 from demo_core.story import words
 from demo_core.story.gate_words import gate_words, told_apart
 from demo_core.story.race import CONTROL
@@ -47,6 +47,11 @@ _SIGNS = {
         "Black border (padding cosine)",
         "The picture is made smaller, with black around. The number: how alike both look to CLIP, 1 being"
         " the same.",
+    ),
+    UNISON: SignWords(
+        "Four views (agreement of views)",
+        "The picture is stored as JPEG, mirrored and moved, brought closer, and moved away. The number: how"
+        " alike these four turn what CLIP sees, 1 being the same way.",
     ),
 }
 _BEGINNINGS = {SUSPICIOUS: "Suspicious", CALM: "Nothing suspicious", UNCLEAR: "Hard to say"}
