@@ -39,8 +39,9 @@ benchmark       many pictures: trials; folders, official (the classes), parts, t
                 it takes), the command line (its options in a file of their own); recipes: the paper's own
                 table
 calibrate       photographs, clean and attacked, on a model of one's own: its study
-ui              the page: layout lays it out, lab wires it; visits (what comes with a click), handlers (what
-                buttons do), choices (what choosing does), arena and suspicion answer it; stage.js
+ui              the page: layout lays it out, lab wires it, pressing is between a press and its changes;
+                visits (what comes with a click), handlers (what buttons do), choices (what choosing does),
+                arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files), with frames.js, pictures.js and
                 plots.js; guide.js leads through it, threshold.js moves its gate, and shelf.js keeps the last
                 ones; api serves programs, bench is the hidden tab. place: whose turn

@@ -14,7 +14,7 @@ import torch
 from demo_core.examples import EXAMPLES
 from demo_core.models import CACHE_VARIABLE, study_of
 from demo_core.story.settings import Chosen
-from demo_core.ui import api, handlers, lab, lent, measuring, suspicion, trust, visits
+from demo_core.ui import api, handlers, lent, measuring, pressing, suspicion, trust, visits
 from demo_core.ui import arena as race
 from demo_core.ui.lent import LONGEST, Packer, Unpacker, seconds_of
 from demo_core.ui.place import Refused
@@ -58,7 +58,7 @@ def space(monkeypatch):
 
 
 def there(handler, given, work="run"):
-    return after(visits.told(partial(lab._there, work, handler), given))
+    return after(visits.told(partial(pressing.at_gpu, work, handler), given))
 
 
 def test_a_story_is_the_same_where_its_gpu_is_lent(space):

@@ -243,7 +243,6 @@ def take(key: str, visit: Visit) -> Iterator[Changes]:
     session = visit.session or opening(visit)
     if session.run is None and session.scene is None:
         raise NotThere("There is no run to take away yet: press a preset, or Attack.")
-    yield {"file": None}  # so that no earlier one is handed over where this one is refused
     run = session.run
     if run is None:
         scene = session.scene

@@ -31,6 +31,7 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import Scene, SceneError
 from demo_core.story.settings import Chosen, InputError, Settings, choose
 from demo_core.story.takeaway import NotThere
+from demo_core.ui import lent
 from demo_core.ui.place import Waiting
 from demo_core.ui.tempo import TEMPO
 from demo_core.ui.uploads import clean_copy
@@ -81,7 +82,8 @@ class Visit:
 def _loaded(key: str) -> ZeroShotCLIP:
     """A model of the table, whose tempo is known from then on. Raises KeyError or ModelUnavailable."""
     clip = load(key)
-    TEMPO.try_out(key, clip)
+    if not lent.IS_LENT:  # where a GPU is lent, this process computes without one, and slowly
+        TEMPO.try_out(key, clip)
     return clip
 
 
