@@ -13,6 +13,7 @@ import torch
 
 from demo_core.examples import EXAMPLES
 from demo_core.models import CACHE_VARIABLE, study_of
+from demo_core.story.price import Price
 from demo_core.story.settings import Chosen
 from demo_core.ui import api, handlers, lent, measuring, pressing, suspicion, trust, visits
 from demo_core.ui import arena as race
@@ -124,9 +125,9 @@ def test_what_lies_on_a_gpu_does_not_leave_its_process():
 
 
 def test_a_gpu_is_asked_for_as_long_as_the_steps_take(space):
-    short, long = seconds_of("run", Chosen(steps=10)), seconds_of("run", Chosen(steps=100))
+    short, long = (seconds_of("run", Price(Chosen(steps=steps))) for steps in (10, 100))
     assert 10 < short < 20 and long - short == pytest.approx(90 * 2 * lent.PASS_SECONDS)
-    assert seconds_of("run", Chosen(adaptive=True)) > 1.5 * short
+    assert seconds_of("run", Price(Chosen(adaptive=True))) > 1.5 * short
     list(lent.computed(iter, (), seconds=lambda: 1e6))
     assert asked[-1] == LONGEST
 

@@ -329,24 +329,36 @@ def is_long(seconds: float | None) -> TypeGuard[float]:
     return seconds is not None and LONG <= seconds < math.inf
 
 
-def takes(seconds: float | None, longest: float) -> str:
-    """Beside a button; longest: seconds that are given."""
-    if not is_long(seconds):
-        return ""
-    if seconds > longest:
-        return (
-            f"Would take about {lasting(seconds)} here, and {lasting(longest)} are given: choose fewer steps."
-        )
+def takes(seconds: float) -> str:
+    """Beside a button."""
     return f"Takes about {lasting(seconds)} here."
 
 
-def too_long(seconds: float, longest: float, steps: int, knows: bool) -> str:
-    """Of work that is not begun. steps: of the attack, with which it would fit, 0 where none would; knows:
-    whether the attacker knows the defence."""
-    fits = "an attacker who does not know the defence" if knows else "another attack, or a smaller model"
-    if steps:
-        fits = f"at most {steps} step{'s' * (steps > 1)}"
+def would_take(seconds: float, longest: float, advice: str) -> str:
+    """The same of work that takes longer than the seconds that are given."""
+    return f"Would take about {lasting(seconds)} here, and {lasting(longest)} are given: {advice}."
+
+
+def too_long(seconds: float, longest: float, advice: str) -> str:
+    """Of work that is not begun."""
     return (
         f"This would take about {lasting(seconds)} of computing, and {lasting(longest)} are given here:"
-        f" choose {fits}, or run the demo on a machine of your own."
+        f" {advice}."
     )
+
+
+FITTING: Mapping[str, str] = {  # by the names of price.LESS
+    "unknowing": "an attacker who does not know the defence",
+    "alone": "nothing beside the defence",
+    "defence": "another defence",
+}
+
+
+def advice(fits: int | str | None, smaller: bool) -> str:
+    """What to do where work takes too long. fits: with which it would not, see price.what_fits; smaller:
+    whether there are smaller models."""
+    if isinstance(fits, int):
+        choose = f"choose at most {fits} step{'s' * (fits > 1)}"
+    else:
+        choose = f"choose {FITTING[fits]}" if fits else "choose a smaller model" if smaller else ""
+    return ", or ".join(filter(None, [choose, "run the demo on a machine of your own"]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from demo_core.defenses import DEFENSES, TAU_HAT
 from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
+from demo_core.stages import lasting
 from demo_core.story.gate_words import gate_words, in_percent
 from demo_core.story.trust import ENOUGH, QUICK, Verdict, interval
 
@@ -50,7 +51,7 @@ def buttons(pictures: int) -> dict[int, str]:
 
 def measuring(stands: Progress) -> str:
     """While it runs, and before."""
-    left = f"about {max(1, round(stands.seconds))} s"
+    left = f"about {lasting(max(1, stands.seconds))}"
     if stands.step == 0:
         return f"Measuring {stands.pictures} photographs takes {left}; Stop keeps what is measured"
     photograph = f"Photograph {stands.picture} of {stands.pictures}"

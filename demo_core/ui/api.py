@@ -16,6 +16,7 @@ from demo_core import story
 from demo_core.defenses import DEFENSES
 from demo_core.moments import step_by_step
 from demo_core.story import Run, page_words, suspicion_words, words
+from demo_core.story.price import Price
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
@@ -199,7 +200,8 @@ def _test(sign: Sign) -> dict[str, str | float | bool | None]:
     }
 
 
-WORKS = {attack: "run", counterattack: "defence", arena: "arena", suspect: "suspicion"}  # what each costs
+# Of price.WORKS, what each costs as much as.
+WORKS = {attack: "run", counterattack: "control", arena: "attack and arena", suspect: "suspicion"}
 
 
 def _priced(found: tuple | list, seconds: float | None) -> tuple | list:
@@ -228,7 +230,11 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
             async for words in visits.arriving(chosen["model"]):
                 progress(None, desc=words)
                 yield nothing_yet  # a place to end it at
-            read, work = partial(choose, **chosen), WORKS[answer]
+            work = WORKS[answer]
+
+            def read() -> Price:
+                return Price(choose(**chosen))
+
             seconds = await run_in_threadpool(tempo.allowed, work, read)
             if page_words.is_long(seconds):
                 progress(None, desc=page_words.working(seconds))

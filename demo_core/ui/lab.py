@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
+from demo_core.story.price import Price
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.ui import (
     api,
@@ -47,6 +48,7 @@ from demo_core.ui.visits import Visit
 STALE = """(found) => document.querySelector(".stage")?.dispatchEvent(
   new CustomEvent("stale", { detail: found.behind }))"""
 PUT_IN = "(copy, photo) => (photo && copy ? copy : { __type__: 'update' })"  # else nothing changes
+LANES = {False: ("lane", arena.watch, "defense"), True: ("defence", arena.beside, "beside")}  # by “Beside”
 # How events are listed and shown. Programs have endpoints of their own; warnings need the queue, which holds
 # nobody up: who computes waits in the place's own line.
 STREAMING = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None}
@@ -73,13 +75,13 @@ def _wire_runs(controls: Controls) -> list:
         ("both", "run", handlers.attack_and_counterattack, "lab_both", run),
         ("attack_button", "run", handlers.attack_only, "lab_attack", run),
         ("defend_button", "defence", handlers.counterattack, "lab_counterattack", run),
-        ("control_button", "defence", handlers.clean_control, "lab_control", run),
+        ("control_button", "control", handlers.clean_control, "lab_control", run),
         ("arena_button", "arena", arena.compare, "lab_arena", ("stage", "arena")),
         ("eps_button", "flips", arena.smallest_eps, "lab_smallest_eps", ("stage", "arena", "flips")),
         ("flip_button", "flip", arena.flip_point, "lab_flip", ("stage", "arena", "flips")),
         ("seeds_button", "seeds", handlers.other_seeds, "lab_seeds", ("stage", "seeds")),
         ("suggest", "look", choices.suggest, "lab_suggest", ("stage", "labels")),
-        ("views_button", "look", handlers.measure, "lab_views", ("stage", "views")),
+        ("views_button", "views", handlers.measure, "lab_views", ("stage", "views")),
     )
     inputs = visit_parts(controls)
     running = [
@@ -103,7 +105,7 @@ def _wire_pieces(controls: Controls) -> list:
         scene = Scene.read(query)
         if scene is None:
             return
-        steps, price = visits.told(link_at_gpu, scene), partial(tempo.allowed, "run", lambda: scene)
+        steps, price = visits.told(link_at_gpu, scene), partial(tempo.allowed, "run", lambda: Price(scene))
         steps = computing(controls, request.session_hash, steps, scene.model, price=price)
         async with aclosing(steps) as found:
             async for changes in found:
@@ -111,9 +113,9 @@ def _wire_pieces(controls: Controls) -> list:
 
     async def watch(event: gr.EventData, request: gr.Request, title, photo, *values):
         key, beside = said(event).get("key"), said(event).get("beside")
-        shown, row = (arena.beside, "beside") if beside else (arena.watch, "defense")
-        handler = partial(at_gpu, "run", partial(shown, key))
-        pressed = pressing(controls, "run", handler, {row: key})  # what it costs is the lane's, too
+        work, shown, row = LANES[bool(beside)]
+        handler = partial(at_gpu, work, partial(shown, key))
+        pressed = pressing(controls, work, handler, {row: key})  # what it costs is the lane's, too
         async with aclosing(pressed(request, title, photo, *values)) as found:
             async for changes in found:
                 yield changes

@@ -16,10 +16,11 @@ from starlette.concurrency import run_in_threadpool
 
 from demo_core.models import ModelUnavailable
 from demo_core.story import page_words
+from demo_core.story.price import Price
 from demo_core.story.scenes import Scene
-from demo_core.story.settings import choose
 from demo_core.ui import choices, tempo, visits
 from demo_core.ui.desks import Desks
+from demo_core.ui.handlers import price_of
 from demo_core.ui.layout import Controls
 from demo_core.ui.lent import computed, seconds_of
 from demo_core.ui.place import Refused, in_turn
@@ -76,12 +77,14 @@ async def computing(
 def at_gpu(work: str, handler: Callable[[Visit], Iterator[Changes]], visit: Visit) -> Iterator[Changes]:
     """What the handler changes, computed where the GPU is, if one is lent. work: of price.WORKS, which it
     costs as much as."""
-    return computed(handler, visit, seconds=lambda: seconds_of(work, visit.chosen), refusals=visits.BAD_INPUT)
+    return computed(
+        handler, visit, seconds=lambda: seconds_of(work, price_of(visit)), refusals=visits.BAD_INPUT
+    )
 
 
 def link_at_gpu(scene: Scene) -> Iterator[Changes]:
     """The same for the run that a link asks for."""
-    seconds = partial(seconds_of, "run", scene)
+    seconds = partial(seconds_of, "run", Price(scene))
     steps = computed(choices.run_link, scene, seconds=seconds, refusals=visits.BAD_INPUT)
     return choices.kept_for_all(scene, steps)
 
@@ -99,12 +102,16 @@ def pressing(
     async def pressed(request: gr.Request, title, photo, *values):
         chosen = dict(zip(controls.settings, values, strict=True)) | instead
 
+        def visit() -> Visit:
+            """With what is on the desk by then."""
+            return Visit(DESKS.of(request.session_hash), title, photo, chosen)
+
         def visited() -> Iterator[Changes]:
-            """With what is on the desk when the turn comes: what was pressed before has ended by then."""
-            yield from visits.told(handler, Visit(DESKS.of(request.session_hash), title, photo, chosen))
+            """When the turn comes: what was pressed before has ended by then."""
+            yield from visits.told(handler, visit())
 
         def price() -> float | None:
-            return tempo.allowed(work, partial(choose, **chosen)) if work else None
+            return tempo.allowed(work, lambda: price_of(visit())) if work else None
 
         steps = computing(controls, request.session_hash, visited(), chosen["model"], price=price)
         async with aclosing(steps) as found:

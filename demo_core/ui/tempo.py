@@ -11,9 +11,10 @@ import torch
 
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.limits import LIMITS
+from demo_core.models import MODELS
 from demo_core.story import page_words
-from demo_core.story.price import passes_of, steps_that_fit
-from demo_core.story.settings import Chosen, InputError
+from demo_core.story.price import Price, passes_of, what_fits
+from demo_core.story.settings import InputError
 from demo_core.ui.lent import IS_LENT, PASS_SECONDS
 from demo_core.ui.place import Refused
 
@@ -68,23 +69,37 @@ class Tempo:
 TEMPO = Tempo()
 
 
-def expected(work: str, chosen: Chosen) -> float | None:
+def expected(work: str, price: Price) -> float | None:
     """About how many seconds of computing a work of price.WORKS takes here; None where nobody knows yet."""
-    each = PASS_SECONDS if IS_LENT else TEMPO.of(chosen.model)
-    return None if each is None else each * passes_of(work, chosen)
+    each = PASS_SECONDS if IS_LENT else TEMPO.of(price.chosen.model)
+    return None if each is None else each * passes_of(work, price)
 
 
-def allowed(work: str, read: Callable[[], Chosen], longest: float = LIMITS.seconds) -> float | None:
-    """The same before it begins; None also of settings that cannot be used, which whoever reads them says.
+def advice(work: str, price: Price, seconds: float, longest: float) -> str:
+    """What to do where it takes `seconds`, and only `longest` are given."""
+    fits = what_fits(work, price, passes_of(work, price) * longest / seconds)
+    return page_words.advice(fits, smaller=not MODELS[price.chosen.model].embedded)
+
+
+def takes(work: str, price: Price, longest: float) -> str:
+    """What is said beside its button."""
+    seconds = expected(work, price)
+    if not page_words.is_long(seconds):
+        return ""
+    if seconds <= longest:
+        return page_words.takes(seconds)
+    return page_words.would_take(seconds, longest, advice(work, price, seconds, longest))
+
+
+def allowed(work: str, read: Callable[[], Price], longest: float = LIMITS.seconds) -> float | None:
+    """The seconds before it begins; None also of settings that cannot be used, which whoever reads them says.
     read: gives the settings, or raises InputError. Raises Refused where it is too long, and says what would
     fit into `longest`."""
     try:
-        chosen = read()
+        price = read()
     except InputError:
         return None
-    seconds = expected(work, chosen)
+    seconds = expected(work, price)
     if seconds is not None and seconds > ROOM * longest:
-        fit = steps_that_fit(work, chosen, passes_of(work, chosen) * longest / seconds)
-        steps = fit if fit < chosen.steps else 0
-        raise Refused(page_words.too_long(seconds, longest, steps, chosen.adaptive))
+        raise Refused(page_words.too_long(seconds, longest, advice(work, price, seconds, longest)))
     return seconds
