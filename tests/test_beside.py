@@ -168,7 +168,7 @@ def test_a_lane_is_set_beside_the_one_on_the_stage(monkeypatch, said):  # noqa: 
     page = after(visits.told(lambda v: arena.beside("low_pass", v), visit(session)))
     run = page["session"].run
     assert run.defended is session.run.defended  # the first has answered already
-    assert run.beside.settings.defense == "low_pass" and page["beside"]["value"] == "low_pass"
+    assert run.beside.settings.defense == "low_pass" and page["beside"] == "low_pass"
     assert page["session"].races == session.races and "beside=low_pass" in page["link"]
     assert page["stage"]["done"] and page["stage"]["beside"]["row"]["title"] == "Low-pass"
     refused = after(visits.told(lambda v: arena.beside("default", v), visit(page["session"])))

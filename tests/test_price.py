@@ -84,7 +84,8 @@ def test_works_take_about_as_many_passes_as_is_said_before(wild, monkeypatch, ch
 def test_the_attack_of_a_finished_run_that_is_made_anew_is_in_the_price(wild, monkeypatch, knows):
     """Only its frames came with the demo: whatever goes on from it makes its attack first."""
     only_rows(monkeypatch, "none", "rn", "default")
-    monkeypatch.setattr(visits, "model", lambda key: wild)
+    for module in (visits, arena):
+        monkeypatch.setattr(module, "model", lambda key: wild)
     scene = scene_of("cat", labels=CHOSEN.labels, steps=9, adaptive=knows)
     values = {name: getattr(scene, name) for name in SETTINGS} | {"steps": 1}
     there = Visit(Session(scene=scene), scene.picture, scene.example.path, values)
@@ -96,11 +97,12 @@ def test_the_attack_of_a_finished_run_that_is_made_anew_is_in_the_price(wild, mo
     }
     for work, press in works.items():
         price = handlers.price_of(there)
+        said = passes_of(work, price)
         with count_passes() as passes:
             last(press(there))
-        said = passes_of(work, price)
         assert 0.4 * said <= passes.total <= said, (work, passes.total, said)
-        assert passes.total > passes_of(work, replace(price, before=None)), work
+        if work != "arena":  # where no row need be attacked anew
+            assert passes.total > passes_of(work, replace(price, before=None)), work
     live = Visit(Session(story.begin(wild, torch.rand(3, 448, 448), scene.settings, profile_of("photo"))))
     assert handlers.scene_before(live) is None
 

@@ -19,8 +19,8 @@ BUTTONS = {  # by how many photographs
 TITLE = "Which gates can be trusted on this model"
 NOT_YET = (
     "Where clean and attacked photographs lie on this model’s signals has not been measured here: the"
-    " thresholds above were published for other models. How long it takes to measure is said before it is"
-    " begun; what was measured of each photograph is shown at once, and stays after Stop."
+    " thresholds above were published for other models. Press a button, and how long it takes is said before"
+    " the first photograph; what was measured of each is shown at once, and stays after Stop."
 )
 FROM_MORE = "Of more photographs the shares are less rough."
 UNPRINTED = (TAU_HAT,)  # gates whose source prints no threshold
