@@ -103,8 +103,8 @@ def test_the_attack_of_a_finished_run_that_is_made_anew_is_in_the_price(wild, mo
         assert 0.4 * said <= passes.total <= said, (work, passes.total, said)
         if work != "arena":  # where no row need be attacked anew
             assert passes.total > passes_of(work, replace(price, before=None)), work
-    live = Visit(Session(story.begin(wild, torch.rand(3, 448, 448), scene.settings, profile_of("photo"))))
-    assert handlers.scene_before(live) is None
+    run = story.begin(wild, torch.rand(3, 448, 448), scene.settings, profile_of("photo"))
+    assert handlers.scene_before(replace(there, session=Session(run))) is None
 
 
 def test_the_most_steps_that_fit_are_named():

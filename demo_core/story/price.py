@@ -69,6 +69,15 @@ class Price:
         """The attack of the finished run, where only its frames are here."""
         return 0 if self.before is None else SEEN + Price(self.before).attack()
 
+    @property
+    def onward(self) -> Price:
+        """What goes on from that attack has its settings, but the defences that are chosen now, and whether
+        the attacker knows them."""
+        if self.before is None:
+            return self
+        now = {name: getattr(self.chosen, name) for name in ("defense", "beside", "adaptive")}
+        return Price(replace(self.before, **now))
+
     def knowing(self) -> Attacker:
         """Who knows the chosen defence."""
         return self._attacker(self.chosen.defense)
@@ -88,7 +97,7 @@ class Price:
 
     def lane(self) -> int:
         """A row of the arena on the stage, against whichever attacker."""
-        return self.again() + self.attack() + self.both()
+        return self.again() + self.onward.attack() + self.both()
 
     def lanes(self) -> int:
         """Every row on the attacked picture and on the clean one, and its dice once more."""
@@ -100,13 +109,13 @@ class Price:
 
     def arena(self) -> int:
         """These, and where the attack on the stage knows a defence, one that knows none."""
-        return self.again() + self._plain_attack() + self.lanes()
+        return self.again() + self.onward._plain_attack() + self.onward.lanes()
 
     def flips(self, keys: Iterable[str]) -> int:
         """The smallest eps of these rows, which share their attacks."""
         rows = [self._attacker(key) for key in keys]
         sizes = min(len(flips.GRID) - 1, HALVINGS * len(rows))
-        return self.again() + sizes * self._plain_attack() + HALVINGS * sum(him.answer for him in rows)
+        return self.again() + sizes * self.onward._plain_attack() + HALVINGS * sum(him.answer for him in rows)
 
     def seeds(self) -> int:
         """The run with other seeds."""
