@@ -21,7 +21,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import DEFAULT_MODEL, profile_of
-from demo_core.story import page_words
+from demo_core.story import time_words
 from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import lab, theme, visits
@@ -35,7 +35,7 @@ ANIMALS = "\n".join(PRESETS["Animals"])
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """However busy the machine is that tests, nothing is long enough for a word on how long it takes."""
-    monkeypatch.setattr(page_words, "LONG", math.inf)
+    monkeypatch.setattr(time_words, "LONG", math.inf)
 
 
 @pytest.fixture(scope="module")

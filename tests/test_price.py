@@ -12,7 +12,7 @@ from demo_core.defenses import DEFENSES
 from demo_core.models import profile_of
 from demo_core.stages import lasting
 from demo_core.stand_in import label_features, stand_ins
-from demo_core.story import flips, page_words, seeds, suspicion
+from demo_core.story import flips, seeds, suspicion, time_words
 from demo_core.story.price import Price, passes_of, steps_that_fit
 from demo_core.story.scenes import scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, read_settings
@@ -198,7 +198,7 @@ def test_who_asks_for_too_much_is_told_what_would_be_enough(work, changes, less,
     longest = 1 if less is None else passes_of(work, price.instead(**less))
     found = tempo.advice(work, price, seconds, longest)
     assert longest < seconds and found.startswith(advice)
-    for said in (page_words.would_take, page_words.too_long):
+    for said in (time_words.would_take, time_words.too_long):
         assert said(seconds, longest, found).endswith(f"{found}.")
 
 
@@ -222,7 +222,7 @@ def test_what_is_long_is_said_beside_its_button(slow):
     )
     tempo.TEMPO._seen["photo"] = (0.001,)
     assert costs.told(*values)["takes_run"].strip() == ""
-    assert page_words.waiting(2, 30.4) == "Waiting: 2 before you, about 30 s"
-    assert page_words.waiting(0, 0.0, 40.0) == "Working: about 40 s …"
-    assert page_words.waiting(0, 0.0, float("inf")) == page_words.WORKING
-    assert page_words.waiting(0, 0.0, 1.0) == page_words.WORKING and len(DEFENSES) > 3
+    assert time_words.waiting(2, 30.4) == "Waiting: 2 before you, about 30 s"
+    assert time_words.waiting(0, 0.0, 40.0) == "Working: about 40 s …"
+    assert time_words.waiting(0, 0.0, float("inf")) == time_words.WORKING
+    assert time_words.waiting(0, 0.0, 1.0) == time_words.WORKING and len(DEFENSES) > 3

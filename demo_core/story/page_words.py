@@ -3,21 +3,18 @@ for what the script puts there; a key that ends with a depth’s name is what th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeGuard
 
 from demo_core.attacks import ATTACKS
-from demo_core.stages import LOADING, Stage, lasting
+from demo_core.stages import LOADING, Stage
 from demo_core.story import words
 from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
+from demo_core.story.time_words import WORKING
 
-WORKING = "Working …"
 SOON = "The page is on its way. On a slow line it takes a while."
-LONG = 5.0  # seconds: what takes longer is told before it begins
 NOBODY, KNOWING = "No attack", "knowing the defence"
 BESIDE = " beside "  # all three in a run's settings in short
 
@@ -309,56 +306,3 @@ def loading(title: str, stage: Stage | None) -> str:
     if stage.total:
         megabytes = f"{stage.done / 1e6:.0f} of {stage.total / 1e6:.0f} MB"
     return f"Loading {title}: {megabytes}, {stage.speed / 1e6:.0f} MB/s"
-
-
-def waiting(before: int, seconds: float | None = None, own: float | None = None) -> str:
-    """Of one before whom so many come, for about so many seconds where that is known; where nobody does, his
-    work is under way. own: seconds that it takes."""
-    if not before:
-        return working(own)
-    return f"Waiting: {before} before you{'' if seconds is None else f', about {lasting(max(seconds, 1))}'}"
-
-
-def working(seconds: float | None = None) -> str:
-    """Of one whose turn it is; seconds: that his work takes."""
-    return f"Working: about {lasting(seconds)} …" if is_long(seconds) else WORKING
-
-
-def is_long(seconds: float | None) -> TypeGuard[float]:
-    """Whether one is told how long a work takes, before it begins; what has no end known tells it itself."""
-    return seconds is not None and LONG <= seconds < math.inf
-
-
-def takes(seconds: float) -> str:
-    """Beside a button."""
-    return f"Takes about {lasting(seconds)} here."
-
-
-def would_take(seconds: float, longest: float, advice: str) -> str:
-    """The same of work that takes longer than the seconds that are given."""
-    return f"Would take about {lasting(seconds)} here, and {lasting(longest)} are given: {advice}."
-
-
-def too_long(seconds: float, longest: float, advice: str) -> str:
-    """Of work that is not begun."""
-    return (
-        f"This would take about {lasting(seconds)} of computing, and {lasting(longest)} are given here:"
-        f" {advice}."
-    )
-
-
-FITTING: Mapping[str, str] = {  # by the names of price.LESS
-    "unknowing": "an attacker who does not know the defence",
-    "alone": "nothing beside the defence",
-    "defence": "another defence",
-}
-
-
-def advice(fits: int | str | None, smaller: bool) -> str:
-    """What to do where work takes too long. fits: with which it would not, see price.what_fits; smaller:
-    whether there are smaller models."""
-    if isinstance(fits, int):
-        choose = f"choose at most {fits} step{'s' * (fits > 1)}"
-    else:
-        choose = f"choose {FITTING[fits]}" if fits else "choose a smaller model" if smaller else ""
-    return ", or ".join(filter(None, [choose, "run the demo on a machine of your own"]))

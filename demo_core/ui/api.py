@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from demo_core import story
 from demo_core.defenses import DEFENSES
 from demo_core.moments import step_by_step
-from demo_core.story import Run, page_words, suspicion_words, words
+from demo_core.story import Run, suspicion_words, time_words, words
 from demo_core.story.price import Price
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.story.suspicion import Sign
@@ -223,7 +223,7 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
         *values, progress, request = given
 
         def waiting(word: Waiting) -> None:
-            progress(None, desc=page_words.waiting(word.before, word.seconds, seconds))
+            progress(None, desc=time_words.waiting(word.before, word.seconds, seconds))
 
         try:
             chosen = dict(zip(names, values, strict=True))
@@ -236,8 +236,8 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
                 return Price(choose(**chosen))
 
             seconds = await run_in_threadpool(tempo.allowed, work, read)
-            if page_words.is_long(seconds):
-                progress(None, desc=page_words.working(seconds))
+            if time_words.is_long(seconds):
+                progress(None, desc=time_words.working(seconds))
             steps = computed(
                 partial(answer, picture, **chosen),
                 seconds=lambda: seconds_of(work, read()),

@@ -30,7 +30,7 @@ from demo_core.benchmark.trials import CLEAN, BenchmarkError, default_trials
 from demo_core.defenses import DEFENSES
 from demo_core.labels import LabelError
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable
-from demo_core.story import page_words
+from demo_core.story import time_words
 from demo_core.ui.measuring import (
     DATA,
     KEPT,
@@ -191,7 +191,7 @@ def again(name: str | None, request: gr.Request) -> Iterator[tuple]:
 
 def waiting(word: Waiting) -> tuple:
     """Word for one who waits."""
-    return status(page_words.waiting(word.before, word.seconds)), *SAME
+    return status(time_words.waiting(word.before, word.seconds)), *SAME
 
 
 def status(words: str) -> str:

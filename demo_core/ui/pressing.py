@@ -15,7 +15,7 @@ from gradio.components import Component
 from starlette.concurrency import run_in_threadpool
 
 from demo_core.models import ModelUnavailable
-from demo_core.story import page_words
+from demo_core.story import time_words
 from demo_core.story.price import Price
 from demo_core.story.scenes import Scene
 from demo_core.ui import choices, tempo, visits
@@ -59,8 +59,8 @@ async def computing(
         async for words in visits.arriving(key):
             yield by_component(controls, visits.at_work(words))
         seconds = await run_in_threadpool(price)
-        if page_words.is_long(seconds):
-            yield by_component(controls, visits.at_work(page_words.working(seconds)))
+        if time_words.is_long(seconds):
+            yield by_component(controls, visits.at_work(time_words.working(seconds)))
         while_waiting, steps = partial(visits.waiting, own=seconds), TEMPO.watching(key, steps)
         async with aclosing(in_turn(steps, while_waiting, visitor, longest, seconds)) as found:
             async for changes in found:

@@ -12,7 +12,7 @@ import torch
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.limits import LIMITS
 from demo_core.models import MODELS
-from demo_core.story import page_words
+from demo_core.story import time_words
 from demo_core.story.price import Price, passes_of, what_fits
 from demo_core.story.settings import InputError
 from demo_core.ui.lent import IS_LENT, PASS_SECONDS
@@ -78,17 +78,17 @@ def expected(work: str, price: Price) -> float | None:
 def advice(work: str, price: Price, seconds: float, longest: float) -> str:
     """What to do where it takes `seconds`, and only `longest` are given."""
     fits = what_fits(work, price, passes_of(work, price) * longest / seconds)
-    return page_words.advice(fits, smaller=not MODELS[price.chosen.model].embedded)
+    return time_words.advice(fits, smaller=not MODELS[price.chosen.model].embedded)
 
 
 def takes(work: str, price: Price, longest: float) -> str:
     """What is said beside its button."""
     seconds = expected(work, price)
-    if not page_words.is_long(seconds):
+    if not time_words.is_long(seconds):
         return ""
     if seconds <= longest:
-        return page_words.takes(seconds)
-    return page_words.would_take(seconds, longest, advice(work, price, seconds, longest))
+        return time_words.takes(seconds)
+    return time_words.would_take(seconds, longest, advice(work, price, seconds, longest))
 
 
 def allowed(work: str, read: Callable[[], Price], longest: float = LIMITS.seconds) -> float | None:
@@ -101,5 +101,5 @@ def allowed(work: str, read: Callable[[], Price], longest: float = LIMITS.second
         return None
     seconds = expected(work, price)
     if seconds is not None and seconds > ROOM * longest:
-        raise Refused(page_words.too_long(seconds, longest, advice(work, price, seconds, longest)))
+        raise Refused(time_words.too_long(seconds, longest, advice(work, price, seconds, longest)))
     return seconds
