@@ -25,8 +25,8 @@ story           one picture: settings, play, run (a snapshot a step), beside (tw
                 (pair_words: of such two),
                 depths (the same for everyone and in symbols), axes, scenes (the presets, and links), race
                 (the arena: who stands, in which order), flips (the smallest eps), seeds (the same with other
-                seeds), price (what each of these takes, before it begins; time_words say it), suspicion (is a picture
-                attacked?), trust (which gates can be trusted on a model),
+                seeds), price (what each of these takes, before it begins; time_words say it), suspicion
+                (is a picture attacked?), trust (which gates can be trusted on a model),
                 suggest (what it could be), strips (embeddings to look at), summary (settings in short), reel
                 (the frames that the page plays), finished (the runs in assets/runs), figures from the numbers
                 that the page draws, takeaway (a run as files), lesson (a sheet for a class), glossary (notes)
