@@ -214,9 +214,9 @@ def _told(controls: Controls) -> tuple[Callable, list[Component], list[Component
     return changing(controls, costs.told), controls.all_of(*costs.OF), controls.all_of(*costs.TOLD)
 
 
-def _wire_model(page: gr.Blocks, controls: Controls) -> None:
+def _wire_model(page: gr.Blocks, controls: Controls, running: list) -> None:
     """A model that is chosen comes while the page goes on with the last one; what work takes with it is said
-    once it is here."""
+    once it is here, and anew after each run."""
     chosen: dict[str | None, object] = {}  # each visitor's last choice that has not come yet
 
     async def arrive(request: gr.Request, key: str, template: str):
@@ -238,6 +238,8 @@ def _wire_model(page: gr.Blocks, controls: Controls) -> None:
         **SPEAKING,
     ).then(*told, **QUIET)
     page.load(*told, **QUIET)
+    for run in running:  # which knows better how long passes take here
+        run.then(*told, **QUIET)
 
 
 def _wire_settings(controls: Controls) -> None:
@@ -342,7 +344,7 @@ def build() -> gr.Blocks:
         _wire_files(controls)
         _wire_scenes(page, controls, running)
         _wire_settings(controls)
-        _wire_model(page, controls)
+        _wire_model(page, controls, running)
         api.add()
         bench.add(visits.model)
     return page
