@@ -636,6 +636,13 @@ def test_no_tab_hides_in_a_menu_and_the_lesson_s_sheet_is_printed_alone(page):
         expect(page.locator(hidden).first).to_be_hidden()
     expect(page.locator(".lesson")).to_be_visible()
     assert page.locator(".lesson details[open]").count() == 1
+    around = (
+        "n => { const all = []; while ((n = n.parentElement)) all.push(getComputedStyle(n)); return all.map("
+    )
+    looks = page.locator(".lesson").evaluate(around + "s => s.display + ' ' + s.overflow); }")
+    assert set(looks) == {"block visible"}, "lines are lost where a page of paper ends"
+    written = "n => getComputedStyle(n, '::after').content"
+    assert "http://" in page.locator(".lesson a").first.evaluate(written)
     page.emulate_media(media="screen")
 
 
