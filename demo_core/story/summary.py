@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from demo_core.attacks import ATTACKS, Attack
 from demo_core.defenses import DEFENSES
 from demo_core.story.page_words import BESIDE, KNOWING, NOBODY, PAGE_WORDS
-from demo_core.story.settings import GREY_LEVEL, PERCENT, SETTINGS, Setting, Settings
+from demo_core.story.settings import GREY_LEVEL, OFF, PERCENT, SETTINGS, Setting, Settings
 
 SHOWN = 3  # labels that are written out
 # Which settings only some attacks have: whether this row of ATTACKS does.
@@ -40,6 +41,11 @@ def summary(settings: Settings, control: bool = False) -> dict[str, Any]:
             value = getattr(chosen, name)
             rows.append([title, _shown(row, value), str(value)])
     return {"short": _short(settings, control), "rows": rows}
+
+
+def alone(settings: Settings, control: bool = False) -> str:
+    """The short line of the first row, for a file that shows it without the one beside it."""
+    return _short(replace(settings, beside=OFF), control)
 
 
 def _counts(name: str, attack: Attack, settings: Settings) -> bool:

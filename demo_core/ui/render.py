@@ -81,7 +81,7 @@ COPY = """element.addEventListener("click", (event) => {
 PRINT = """element.addEventListener("click", (event) => {
   if (!event.target.matches("button.print")) return;
   const page = document.documentElement.classList;
-  for (const link of element.querySelectorAll("a")) link.dataset.address = link.href;  // on paper it is written out
+  for (const link of element.querySelectorAll("a")) link.dataset.address = link.href;  // written out on paper
   page.add("sheet-alone");
   addEventListener("afterprint", () => page.remove("sheet-alone"), { once: true });
   print();

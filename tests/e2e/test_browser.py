@@ -575,6 +575,8 @@ def test_the_threshold_moves_on_a_finished_run_and_asks_nobody(page):
         shares.append([int(share) for share in re.findall(r"(\d+)\s%", said.inner_text())])
     assert shares[0][0] <= shares[1][0] and shares[0][1] < shares[1][1] == 100
     expect(page.locator(".axes .moved")).to_have_count(1)
+    zone, line = page.locator(".zone rect"), page.locator(".axes .moved")
+    assert zone.get_attribute("x") == line.get_attribute("x1"), "the zone in which the defence acts begins at the line that was moved"
     slider.press("ArrowRight")
     page.locator(".threshold-back").click()
     expect(page.locator(".axes .moved")).to_have_count(0)
