@@ -54,7 +54,7 @@ def _draw_pictures(figure: FigureBase, run: Run) -> None:
         axes.imshow(pixels[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy())
         said = f"{name}: “{_shortened(run.label(answer))}”, {in_tenths(answer.max().item())}"
         axes.set_title(said, parse_math=False, **words_in(WHITE))
-    title = f"{alone(run.settings, run.control)}; {MODELS[run.settings.model].title}"
+    title = f"{alone(run)}; {MODELS[run.settings.model].title}"
     figure.suptitle(title, parse_math=False, **words_in(WHITE, 11))
 
 

@@ -160,7 +160,7 @@ def _wrapped(draw: ImageDraw.ImageDraw, words: str, font: ImageFont.FreeTypeFont
 
 def run_gif(run: Run, study: Study | None = None) -> bytes:
     """The run as an animation for slides: the picture, the perturbation, what CLIP says, and the story."""
-    found, settings = frames(run), alone(run.settings, run.control)
+    found, settings = frames(run), alone(run)
     slides = []
     for frame, moment in zip(found, run.moments, strict=True):
         slide = Image.new("RGB", SLIDE, "white")

@@ -106,13 +106,18 @@ def legend() -> str:
     )
 
 
+def open_to_all() -> bool:
+    """Whether whoever sees the Lab may see the benchmark too."""
+    return not os.environ.get(SECRET) and not os.environ.get("SPACE_ID")
+
+
 def allowed(request: gr.Request) -> bool:
     """Whether this visitor may see and run the benchmark."""
     if request.query_params.get("view") != "benchmark":
         return False
-    secret, given = os.environ.get(SECRET, ""), request.query_params.get("secret", "")
-    if not secret and not os.environ.get("SPACE_ID"):
+    if open_to_all():
         return True
+    secret, given = os.environ.get(SECRET, ""), request.query_params.get("secret", "")
     return bool(secret) and hmac.compare_digest(secret.encode(), given.encode())
 
 

@@ -338,7 +338,7 @@ def test_the_tour_leads_through_the_four_acts(page):
     settle(page)
     page.locator(".start-tour").click()
     for number, title in enumerate(("The picture", "The attack", "The test", "The counterattack"), 1):
-        expect(page.locator(".tour-title")).to_have_text(f"{number} of 4: {title}")
+        expect(page.locator(".tour-title")).to_have_text(f"{number} of 5: {title}")
         expect(page.locator(".tour-title")).to_be_focused()
         expect(page.locator(".moment")).to_contain_text(title)
         assert len(page.locator(".tour-text").inner_text()) > 80 and page.locator(".stage .lit").count() >= 1
@@ -576,7 +576,7 @@ def test_the_threshold_moves_on_a_finished_run_and_asks_nobody(page):
     assert shares[0][0] <= shares[1][0] and shares[0][1] < shares[1][1] == 100
     expect(page.locator(".axes .moved")).to_have_count(1)
     zone, line = page.locator(".zone rect"), page.locator(".axes .moved")
-    assert zone.get_attribute("x") == line.get_attribute("x1"), "the zone in which the defence acts begins at the line that was moved"
+    assert zone.get_attribute("x") == line.get_attribute("x1"), "the zone begins at the line"
     slider.press("ArrowRight")
     page.locator(".threshold-back").click()
     expect(page.locator(".axes .moved")).to_have_count(0)
