@@ -16,7 +16,6 @@ from demo_core.defenses import (
     LOW_PASS,
     PADDING,
     RANK,
-    TAU,
     UNISON,
     VIEW_DRIFT,
     Gate,
