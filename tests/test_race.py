@@ -230,3 +230,12 @@ def test_a_reading_on_its_own_scale():
     small = gauge(SOFT, 0.003)
     assert small.line == 0.25 and small.value == pytest.approx(0.003 / 0.0118)
     assert gauge(BELOW, -0.2).value == 0
+
+
+def test_the_benchmark_is_linked_where_it_is_open(monkeypatch):
+    link = 'href="./?view=benchmark"'
+    monkeypatch.delenv("BENCHMARK_SECRET", raising=False)
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert link in arena_html(RUN, Races(ALL)) and ONE.split(";")[0] in arena_html(RUN, Races(ALL))
+    monkeypatch.setenv("BENCHMARK_SECRET", "known to few")
+    assert link not in arena_html(RUN, Races(ALL)) and ONE in arena_html(RUN, Races(ALL))

@@ -300,6 +300,9 @@ def test_answers_and_what_puts_them_in_doubt(clip, run):
     assert words.answers(none).endswith("no defence is chosen.")
     misfit = story.begin(clip, run.photo, run.settings, PHOTO, Fit(100, 2, 0.9, 10))
     assert "None of these labels seems to fit" in words.caveat(replace(found, run=misfit))
+    assert "one of them fits" not in words.choice(replace(found, run=misfit))
+    fitting = replace(found, run=replace(run, fit=0.97))
+    assert f"({len(ANIMALS)}: {ANIMALS[0]}, " in words.choice(fitting) and "97 %" in words.choice(fitting)
     guess = replace(run, start=bare, defended=torch.full((len(ANIMALS),), 1 / len(ANIMALS)))
     assert "CLIP is not sure" in words.caveat(replace(found, run=guess))
 

@@ -11,6 +11,7 @@ from demo_core.counterattack import TAU
 from demo_core.defenses import (
     AGREEMENT,
     CERTIFIED,
+    CORRUPTION,
     DEFENSES,
     LOW_PASS,
     PADDING,
@@ -285,6 +286,9 @@ def test_a_defence_in_words(key):
     stops = tour(told(run))
     assert [stop["act"] for stop in stops] == [0, 1, 2, 3, -1] and stops[3]["text"].endswith(AGAIN)
     assert (NO_GATE == stops[2]["text"]) == (test == NO_GATE)
+    gate = run.gate.signal if run.gate else None
+    assert ("jumps" in stops[2]["text"]) == (gate in (VIEW_DRIFT, CORRUPTION)), "told by the deciding signal"
+    assert ("falsely stable" in stops[2]["text"]) == (gate == TAU)
     assert ("frozen model" in stops[3]["text"]) == (reading is not None and bool(step))
 
 

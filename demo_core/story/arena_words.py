@@ -89,7 +89,8 @@ def trust(run: Run, races: Races) -> str:
     return " ".join(["Which would I trust?", first, *_but(run, races), _ONE])
 
 
-_ONE = "One picture proves nothing; the benchmark counts many."
+BENCHMARK = "the benchmark"  # a link, where that is open
+_ONE = f"One picture proves nothing; {BENCHMARK} counts many."
 
 
 def _but(run: Run, races: Races) -> Iterator[str]:
@@ -164,6 +165,7 @@ FLIP_BUTTON = "Where does it flip?"
 FLIP_LEGEND = {  # of its marks, by their class
     "stands": "up to here it stands",
     "falls": "from here on it falls",
+    "between": "grey between them: nothing was tried there, and somewhere in it it flips",
     "dot": "one eps that was tried: the higher, the likelier that label",
 }
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from demo_core.attacks import ATTACKS
+from demo_core.defenses import TAU, VIEW_DRIFT
 from demo_core.stages import LOADING, Stage
 from demo_core.story import words
+from demo_core.story.gate_words import gate_words
 from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
 from demo_core.story.time_words import WORKING
@@ -172,15 +174,15 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
 @dataclass(frozen=True)
 class Told:
     """What the tour tells of a run. share: of the clean picture's likeliest label, in words; eps: how far the
-    attack may move a pixel, in grey levels; fight: what is said of the defence; gated: whether it has a gate;
-    patch: where a visible attack is, empty of any other."""
+    attack may move a pixel, in grey levels; fight: what is said of the defence; gate: the signal that
+    decides, if any; patch: where a visible attack is, empty of any other."""
 
     label: str
     share: str
     control: bool
     eps: float
     fight: str
-    gated: bool = True
+    gate: str = ""
     patch: str = ""
 
 
@@ -208,8 +210,8 @@ def told(run: Run) -> Told:
     clean = run.clean
     eps = run.settings.eps * 255
     patch = words.patch(run) if ATTACKS[run.settings.attack].visible else ""
-    gated = run.gate is not None
-    return Told(run.label(clean), words.percent(clean), run.control, eps, _fight(run), gated, patch)
+    gate = run.gate.signal if run.gate else ""
+    return Told(run.label(clean), words.percent(clean), run.control, eps, _fight(run), gate, patch)
 
 
 def _fight(run: Run) -> str:
@@ -238,14 +240,15 @@ def tour(found: Told) -> list[dict[str, object]]:
             f" “{found.label}”, with {found.share}.",
         ),
         ("compare change predictions", _attack(found)),
-        ("signal", _TEST if found.gated else "This defence has no gate: it acts on every picture."),
+        ("signal", _test(found.gate)),
         ("drift map predictions", found.fight),
     )
+    whole = len(texts) + 1
     stops: list[dict[str, object]] = [
-        {"act": act, "lit": lit, "title": f"{act + 1} of 4: {words.ACTS[act]}", "text": text}
+        {"act": act, "lit": lit, "title": f"{act + 1} of {whole}: {words.ACTS[act]}", "text": text}
         for act, (lit, text) in enumerate(texts)
     ]
-    return [*stops, {"act": -1, "lit": "", "title": "Your turn", "text": _YOURS}]
+    return [*stops, {"act": -1, "lit": "", "title": f"{whole} of {whole}: Your turn", "text": _YOURS}]
 
 
 def _attack(found: Told) -> str:
@@ -263,12 +266,31 @@ def _attack(found: Told) -> str:
     )
 
 
-_TEST = (
-    "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little"
-    " noise, and we look how far its embedding moves. An attacked picture is fragile: move it by one pixel,"
-    " and CLIP’s description of it jumps. The points are this picture; the hills are other photographs, clean"
-    " (blue) and attacked (orange)."
-)
+# What is done to the picture and what an attack does to that, by the signal that decides.
+_TESTS: Mapping[str, str] = {
+    VIEW_DRIFT: "it is moved by one pixel and mirrored, and we look how far its embedding moves. An attacked"
+    " picture is fragile: move it by one pixel, and CLIP’s description of it jumps.",
+    TAU: "it is given a little noise, and we look how far its embedding moves. In the paper’s models an"
+    " attacked picture is falsely stable: noise moves it less than a clean one. Whether it is so in this"
+    " model, the hills show.",
+}
+
+
+def _test(gate: str) -> str:
+    """What the tour tells of the test whose signal decides."""
+    if not gate:
+        return "This defence has no gate: it acts on every picture."
+    known = gate_words(gate)
+    by = (
+        f"by its {known.name}. It calls for the defence where this is so: {known.suspect}. Neither of the"
+        " plot’s signals decides here."
+    )
+    return (
+        f"Before anything is done, the picture is tested: {_TESTS.get(gate, by)} The points are this picture;"
+        " the hills are other photographs, clean (blue) and attacked (orange)."
+    )
+
+
 _YOURS = (
     "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the"
     " defence as well: a defence is worth what it withstands."

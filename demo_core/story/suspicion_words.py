@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from demo_core.defenses import LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT
 from demo_core.story import words
-from demo_core.story.gate_words import gate_words, told_apart
+from demo_core.story.gate_words import gate_words, in_percent, told_apart
 from demo_core.story.race import CONTROL
+from demo_core.story.summary import listed
 from demo_core.story.suspicion import CALM, NEAR, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
 
 FIRST = "Put a picture in and press the button. Nothing is attacked here: the picture is only looked at."
@@ -203,6 +204,18 @@ def answers(found: Suspicion) -> str:
     return (
         f"Without a defence CLIP says {bare}; with the defence “{title}” it says {defended}. Which of them is"
         " right, nobody knows here: look for yourself."
+    )
+
+
+def choice(found: Suspicion) -> str:
+    """Which labels it is named with, and how likely it is that one of them fits."""
+    run = found.run
+    fits = ""
+    if run.fit is not None and not run.no_label_fits:  # else the caveat has it
+        fits = f" That one of them fits has a chance of {in_percent(run.fit)}."
+    return (
+        "The names to choose from are the labels that the Lab has now"
+        f" ({listed(run.settings.labels)}): write others there.{fits}"
     )
 
 

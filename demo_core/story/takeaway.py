@@ -22,6 +22,7 @@ from demo_core.story.gate_words import in_tenths
 from demo_core.story.reel import frames, path_map
 from demo_core.story.run_figure import run_figure
 from demo_core.story.settings import as_given
+from demo_core.story.summary import alone
 from demo_core.story.words import ACTS, verdict
 
 SLIDE = (800, 450)
@@ -159,7 +160,7 @@ def _wrapped(draw: ImageDraw.ImageDraw, words: str, font: ImageFont.FreeTypeFont
 
 def run_gif(run: Run, study: Study | None = None) -> bytes:
     """The run as an animation for slides: the picture, the perturbation, what CLIP says, and the story."""
-    found = frames(run)
+    found, settings = frames(run), alone(run)
     slides = []
     for frame, moment in zip(found, run.moments, strict=True):
         slide = Image.new("RGB", SLIDE, "white")
@@ -177,6 +178,7 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
         slide.paste(enlarged(moment.delta, budget).resize((150, 150), Image.Resampling.NEAREST), (626, 24))
         draw.text((626, 180), f"perturbation, ±{budget * 255:g}/255", "black", _font(11))
         draw.text((366, 24), ACTS[act], colour, _font(21, bold=True))
+        draw.text((366, 54), _wrapped(draw, settings, _font(11), 240), "black", _font(11))
         for row, (index, share) in enumerate(frame["top"][:5]):
             y = 84 + row * 36
             draw.text((366, y), run.settings.labels[index][:24], "black", _font(14, bold=row == 0))

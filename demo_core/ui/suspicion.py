@@ -111,6 +111,7 @@ def shown(found: Suspicion) -> str:
         likelihood=suspicion_words.likelihood(found),
         limits=suspicion_words.limits(found),
         answers=suspicion_words.answers(found),
+        choice=suspicion_words.choice(found),
         caveat=suspicion_words.caveat(found),
         stored=suspicion_words.stored(found),
         takeaway=suspicion_words.takeaway(found),
