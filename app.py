@@ -6,8 +6,8 @@ import argparse
 import atexit
 import signal
 
-from demo_core.device import DeviceError, chosen
-from demo_core.models import DEFAULT_MODEL, ModelUnavailable, add_model_options, named_model
+from demo_core.device import chosen
+from demo_core.models import DEFAULT_MODEL, REFUSALS, add_model_options, named_model
 from demo_core.ui import address, lab, theme, uploads, visits
 from demo_core.ui.host import HOST, chosen_by_host
 
@@ -20,7 +20,7 @@ if __name__ == "__main__":
     try:
         hosted = named_model(given) or chosen_by_host()
         print(chosen(), flush=True)
-    except (ModelUnavailable, DeviceError) as refused:
+    except REFUSALS as refused:
         raise SystemExit(str(refused)) from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as after Ctrl-C, in order
     atexit.register(uploads.clear)

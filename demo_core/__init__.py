@@ -20,12 +20,13 @@ models          the table MODELS: how each loads, its profile, its study;  weigh
                 alone;  open_clips: how open_clip's are built;  shelf: those that are loaded;  stages:
                 how far one is on its way
 photo, texts    the model in the box: its locked image tower and its text tower;  fit: whether any label fits
+intervals       how far a share can be trusted that was counted
 story           one picture: settings, play, run (a snapshot a step), beside (two rows on it), words
                 (pair_words: of such two),
                 depths (the same for everyone and in symbols), axes, scenes (the presets, and links), race
                 (the arena: who stands, in which order), flips (the smallest eps), seeds (the same with other
-                seeds), price (what each of these takes, before it begins), suspicion (is a picture
-                attacked?), trust (which gates can be trusted on a model),
+                seeds), price (what each of these takes, before it begins; time_words say it), suspicion
+                (is a picture attacked?), trust (which gates can be trusted on a model),
                 suggest (what it could be), strips (embeddings to look at), summary (settings in short), reel
                 (the frames that the page plays), finished (the runs in assets/runs), figures from the numbers
                 that the page draws, takeaway (a run as files), lesson (a sheet for a class), glossary (notes)
@@ -38,8 +39,9 @@ benchmark       many pictures: trials; folders, official (the classes), parts, t
                 it takes), the command line (its options in a file of their own); recipes: the paper's own
                 table
 calibrate       photographs, clean and attacked, on a model of one's own: its study
-ui              the page: layout lays it out, lab wires it; visits (what comes with a click), handlers (what
-                buttons do), choices (what choosing does), arena and suspicion answer it; stage.js
+ui              the page: layout lays it out, lab wires it, pressing is between a press and its changes;
+                visits (what comes with a click), handlers (what buttons do), choices (what choosing does),
+                arena and suspicion answer it; stage.js
                 plays a reel, in the page or in a file of its own (files), with frames.js, pictures.js and
                 plots.js; guide.js leads through it, threshold.js moves its gate, and shelf.js keeps the last
                 ones; api serves programs, bench is the hidden tab. place: whose turn

@@ -48,6 +48,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import (
     MODELS,
+    REFUSALS,
     ModelUnavailable,
     add_model_options,
     keep_study,
@@ -305,7 +306,7 @@ def main() -> None:
         found = calibrate(key, paths)
     except LayoutError as error:
         raise SystemExit(f"Nothing was measured: {error}; name a folder with photographs.") from None
-    except (ModelUnavailable, PictureError) as error:
+    except (*REFUSALS, PictureError) as error:
         raise SystemExit(str(error)) from None
     print("\n".join(said(found, verdicts(found, profile_of(key)))))
 

@@ -20,9 +20,9 @@ from demo_core import weights
 from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import Profile
 from demo_core.defenses.drift import Study
-from demo_core.device import chosen
+from demo_core.device import DeviceError, chosen
 from demo_core.fit import Fit
-from demo_core.labels import DEFAULT_TEMPLATE
+from demo_core.labels import DEFAULT_TEMPLATE, LabelError
 from demo_core.open_clips import HUB, ModelRow, load_checkpoint, load_open_clip, skeleton
 from demo_core.photo import (
     IMAGE_SIZE,
@@ -123,6 +123,8 @@ MODELS: dict[str, ModelRow] = {
     "tecoa4-vit-l-14": _robust("TeCoA", 4, "with ImageNet’s labels"),
 }
 DEFAULT_MODEL = "photo"
+# What every command that takes a model ends with, as its one sentence.
+REFUSALS = (ModelUnavailable, DeviceError, LabelError)
 
 
 def folder_of(key: str) -> Path:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from demo_core.examples import EXAMPLES
 from demo_core.story.settings import SETTINGS
-from demo_core.ui.api import OF_A_DEFENCE, OF_ALL_DEFENCES
+from demo_core.ui.api import OF_A_DEFENCE, OF_ALL_DEFENCES, OF_AN_ATTACK
 
 ENDPOINTS = {
-    "attack": tuple(SETTINGS),
+    "attack": OF_AN_ATTACK,
     "counterattack": OF_A_DEFENCE,
     "arena": OF_ALL_DEFENCES,
     "suspect": OF_A_DEFENCE,

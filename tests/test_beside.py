@@ -10,13 +10,14 @@ from demo_core import story
 from demo_core.models import profile_of
 from demo_core.pictures import open_picture, to_photo
 from demo_core.story import pair_words, words
+from demo_core.story.price import Price
 from demo_core.story.reel import Messages, reel
 from demo_core.story.scenes import Scene, SceneError, scene_of
 from demo_core.story.seeds import draws
 from demo_core.story.settings import OFF, Chosen
 from demo_core.story.summary import summary
 from demo_core.story.takeaway import numbers
-from demo_core.ui import arena, choices, handlers, visits
+from demo_core.ui import arena, choices, costs, handlers, visits
 from demo_core.ui.lent import seconds_of
 from tests.conftest import only_rows
 from tests.test_handlers import after, said, visit  # noqa: F401  a fixture among them
@@ -151,12 +152,13 @@ def test_where_two_were_stopped():
 
 
 def test_what_the_second_row_costs_is_said_before():
-    said = pair_words.cost(False, PHOTO, Chosen(beside="ttc"))  # noqa: F811
-    assert "“TTC” takes about 6 passes through the image tower on top" in said
-    assert "about one pass " in pair_words.cost(False, PHOTO, Chosen(beside="none"))
-    assert "is the first one already" in pair_words.cost(False, PHOTO, Chosen(beside="default"))
-    assert "passes" not in pair_words.cost(False, PHOTO, Chosen())
-    assert seconds_of(Chosen(beside="ttc")) == pytest.approx(seconds_of(Chosen()) + 6 * 0.03)
+    said = costs.of_second(Chosen(beside="ttc"))  # noqa: F811
+    more = Price(Chosen()).defence("ttc")
+    assert more > 6 and f"“TTC” takes about {more} passes through the image tower on top" in said
+    assert "is the first one already" in costs.of_second(Chosen(beside="default"))
+    assert "passes" not in costs.of_second(Chosen())
+    one, two, same = (seconds_of("run", Price(Chosen(beside=key))) for key in (OFF, "ttc", "default"))
+    assert two == pytest.approx(one + more * 0.03) and same == one
 
 
 def test_a_lane_is_set_beside_the_one_on_the_stage(monkeypatch, said):  # noqa: F811
@@ -166,7 +168,7 @@ def test_a_lane_is_set_beside_the_one_on_the_stage(monkeypatch, said):  # noqa: 
     page = after(visits.told(lambda v: arena.beside("low_pass", v), visit(session)))
     run = page["session"].run
     assert run.defended is session.run.defended  # the first has answered already
-    assert run.beside.settings.defense == "low_pass" and page["beside"]["value"] == "low_pass"
+    assert run.beside.settings.defense == "low_pass" and page["beside"] == "low_pass"
     assert page["session"].races == session.races and "beside=low_pass" in page["link"]
     assert page["stage"]["done"] and page["stage"]["beside"]["row"]["title"] == "Low-pass"
     refused = after(visits.told(lambda v: arena.beside("default", v), visit(page["session"])))

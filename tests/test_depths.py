@@ -4,17 +4,24 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 
 from demo_core.attacks import ATTACKS
 from demo_core.counterattack import TAU, step_weights
-from demo_core.defenses import DEFENSES
-from demo_core.story import Reading, words
+from demo_core.defenses import CERTIFIED, DEFENSES, RANK
+from demo_core.story import Reading, Run, words
 from demo_core.story.depths import DEPTHS, EVERYONE, PAPER, USUAL
 from demo_core.story.finished import stored
 from demo_core.story.page_words import PAGE_WORDS
 from demo_core.story.reel import frames, reel
 from demo_core.story.scenes import SCENES
 from tests.test_words import CAT, DOG, HIGH, LION, LOW, attacked, clean, fought, moment
+
+
+def looked(defense: str, reading: Reading | None, looks: int) -> Run:
+    """A run whose defence has no gate and moves no pixel."""
+    return replace(fought(attacked(clean(defense=defense)), CAT, reading, 0), looks=looks)
+
 
 RUNS = {
     "nothing yet": clean(),
@@ -26,6 +33,11 @@ RUNS = {
     "not recovered": fought(attacked(), DOG, HIGH),
     "slipped past": fought(attacked(clean(adaptive=True)), DOG, LOW),
     "soft": fought(attacked(clean(defense="mac")), CAT, Reading(TAU, 0.1, 0.7)),
+    "nothing allowed": attacked(clean(eps=0), CAT),
+    "looks": looked("tte", None, 10),
+    "crops": looked("tvss", Reading(RANK, 1.0, 1.0), 8),
+    "certified": looked("smoothing", Reading(CERTIFIED, 0.043, 1.0), 40),
+    "not certified": looked("smoothing", Reading(CERTIFIED, 0.0, 1.0), 40),
 }
 
 
@@ -78,6 +90,27 @@ def test_the_paper_s_depth_cites_what_the_tables_cite():
     for key, row in ATTACKS.items():
         said = PAPER.attacking(clean(attack=key, target=1), moment(), 1)
         assert said.startswith(f"{row.title} ({row.source})," if row.source else f"{row.title},")
+
+
+def test_every_published_defence_says_its_paper():
+    ours_and_controls = {"none", "rn", "low_pass", "padding", "shift", "default"}
+    assert {key for key, row in DEFENSES.items() if not row.source} == ours_and_controls
+
+
+def test_a_certificate_is_certain_only_so_far_and_of_most_noise_alone():
+    """What is drawn errs with a chance of alpha, and this run's own answer may be turned by other draws."""
+    for depth in DEPTHS.values():
+        said = depth.verdict(RUNS["certified"])
+        assert "all but certain" in said and "what most noisy versions of it are called" in said
+        assert "proven" not in said and "this answer" not in said
+        assert ("(99.9 %)" in said) == (depth is not EVERYONE)
+
+
+def test_the_paper_s_depth_calls_nothing_certain_that_is_not():
+    for share, said in ((0.9994, "p = 0.999."), (0.9996, "p > 0.999."), (1.0, "p = 1.000.")):
+        sure = torch.tensor([share, 1 - share, 0.0])
+        run = fought(attacked(), sure, HIGH)
+        assert PAPER.verdict(run).endswith(said)
 
 
 def test_everyone_is_spared_numbers_below_the_verdict():

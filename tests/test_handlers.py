@@ -18,7 +18,7 @@ from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene, on_model, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
-from demo_core.ui import choices, handlers, lab, suspicion, visits
+from demo_core.ui import choices, handlers, pressing, suspicion, visits
 from demo_core.ui.render import flips_html
 from demo_core.ui.visits import Session, Visit
 from tests.conftest import only_rows
@@ -298,12 +298,12 @@ def test_a_late_frame_takes_no_desk_from_a_run_that_was_chosen_meanwhile():
 
     def steps():
         yield {"session": Session(name="run"), "stage": "first"}
-        lab.DESKS.put("somebody", chosen)
+        pressing.DESKS.put("somebody", chosen)
         yield {"session": Session(name="run"), "stage": "late"}
 
     async def seen() -> list:
-        found = lab._computing({"stage": "stage"}, "somebody", steps(), SETTINGS["model"].default)
+        found = pressing.computing({"stage": "stage"}, "somebody", steps(), SETTINGS["model"].default)
         return [changes["stage"] async for changes in found]
 
-    assert asyncio.run(seen())[-1] == "first" and lab.DESKS.of("somebody") is chosen
-    lab.DESKS.clear("somebody")
+    assert asyncio.run(seen())[-1] == "first" and pressing.DESKS.of("somebody") is chosen
+    pressing.DESKS.clear("somebody")

@@ -23,7 +23,7 @@ from demo_core.story import finished
 from demo_core.story.page_words import CHOSEN_ON_ANOTHER, FINISHED_HERE
 from demo_core.story.reel import photo_url
 from demo_core.story.scenes import FIRST, SCENES, on_model, scene_of
-from demo_core.ui import choices, handlers, host, lab, visits
+from demo_core.ui import choices, handlers, host, pressing, visits
 from demo_core.ui.host import Host, chosen_by_host
 from tests.test_handlers import after, visit
 
@@ -96,15 +96,15 @@ def test_where_a_gpu_is_lent_the_first_visitor_s_run_is_what_the_page_opens_on_f
     monkeypatch.setattr(visits, "model", lambda key: clip)
     here.bring(KEY, Shelf(lambda key: clip, lambda key: 0.1, lambda: 9.0)).join(60)
     assert choices.open_link("")["pending"] == SCENE.query()
-    stopped = visits.told(lab._link_there, SCENE)
+    stopped = visits.told(pressing.link_at_gpu, SCENE)
     next(stopped)
     stopped.close()
     assert finished.stored(SCENE) is None
-    last = after(visits.told(lab._link_there, SCENE))
+    last = after(visits.told(pressing.link_at_gpu, SCENE))
     opened = choices.open_link("")
     assert "pending" not in opened and opened["stage"]["verdict"]["text"] == last["stage"]["verdict"]["text"]
     lion = on_model(scene_of("lion", steps=2), KEY)  # of which no finished run is kept
-    after(visits.told(lab._link_there, lion))
+    after(visits.told(pressing.link_at_gpu, lion))
     assert {path.name for path in (cache_of(KEY) / "runs").iterdir()} == {f"preset-{FIRST}.json.gz"}
 
 

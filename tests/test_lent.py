@@ -13,8 +13,9 @@ import torch
 
 from demo_core.examples import EXAMPLES
 from demo_core.models import CACHE_VARIABLE, study_of
+from demo_core.story.price import Price
 from demo_core.story.settings import Chosen
-from demo_core.ui import api, handlers, lab, lent, measuring, suspicion, trust, visits
+from demo_core.ui import api, handlers, lent, measuring, pressing, suspicion, trust, visits
 from demo_core.ui import arena as race
 from demo_core.ui.lent import LONGEST, Packer, Unpacker, seconds_of
 from demo_core.ui.place import Refused
@@ -58,7 +59,7 @@ def space(monkeypatch):
 
 
 def there(handler, given, work="run"):
-    return after(visits.told(partial(lab._there, work, handler), given))
+    return after(visits.told(partial(pressing.at_gpu, work, handler), given))
 
 
 def test_a_story_is_the_same_where_its_gpu_is_lent(space):
@@ -95,7 +96,7 @@ def test_an_endpoint_answers_where_its_gpu_is_lent(space):
     values = ("tabby cat\ndog", 0, "photo", "", "none", "paper")
     calls = api.endpoint(api.counterattack, api.OF_A_DEFENCE, 2)
     request = SimpleNamespace(session_hash="me")
-    *_, (report, picture) = one_by_one(calls(visit().photo, *values, None, request))
+    *_, (report, picture) = one_by_one(calls(visit().photo, *values, lambda *_, **__: None, request))
     assert report["before"] == report["after"] and picture.size[0] >= 224 and len(asked) == 1
 
 
@@ -124,9 +125,9 @@ def test_what_lies_on_a_gpu_does_not_leave_its_process():
 
 
 def test_a_gpu_is_asked_for_as_long_as_the_steps_take(space):
-    short, long = seconds_of("run", Chosen(steps=10)), seconds_of("run", Chosen(steps=100))
+    short, long = (seconds_of("run", Price(Chosen(steps=steps))) for steps in (10, 100))
     assert 10 < short < 20 and long - short == pytest.approx(90 * 2 * lent.PASS_SECONDS)
-    assert seconds_of("run", Chosen(adaptive=True)) > 1.5 * short
+    assert seconds_of("run", Price(Chosen(adaptive=True))) > 1.5 * short
     list(lent.computed(iter, (), seconds=lambda: 1e6))
     assert asked[-1] == LONGEST
 

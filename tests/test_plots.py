@@ -163,5 +163,7 @@ def test_a_run_s_figure_shows_its_pictures_and_says_what_they_are(clip):
     said = [text.get_text() for text in figure.findobj(Text)]
     assert len(figure.findobj(AxesImage)) == 3
     assert any(text.startswith("PGD, 4/255; Ours; Photo CLIP") for text in said)
+    two = run_figure(replace(run, settings=replace(run.settings, beside="ttc")), path_map(run))
+    assert {text.get_text() for text in two.findobj(Text)} == set(said), "it shows one row, and names that"
     for name, answer in (("clean", run.clean), ("attacked", run.attacked), ("defended", run.defended)):
         assert f"{name}: “{run.label(answer)}”, {answer.max().item() * 100:.1f} %" in said

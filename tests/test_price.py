@@ -1,6 +1,7 @@
 """What work costs is known before it begins, and said, and what costs too much is not begun."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -11,12 +12,14 @@ from demo_core.defenses import DEFENSES
 from demo_core.models import profile_of
 from demo_core.stages import lasting
 from demo_core.stand_in import label_features, stand_ins
-from demo_core.story import flips, page_words, seeds, suspicion
-from demo_core.story.price import passes_of, steps_that_fit
-from demo_core.story.settings import Chosen, InputError, read_settings
-from demo_core.ui import costs, tempo
+from demo_core.story import flips, seeds, suspicion, time_words
+from demo_core.story.price import Price, passes_of, steps_that_fit
+from demo_core.story.scenes import scene_of
+from demo_core.story.settings import SETTINGS, Chosen, InputError, read_settings
+from demo_core.ui import arena, costs, handlers, tempo, visits
 from demo_core.ui.place import Refused
 from demo_core.ui.tempo import Tempo, allowed
+from demo_core.ui.visits import Session, Visit
 from tests.conftest import only_rows
 
 CHOSEN = Chosen(labels="tabby cat\ndog", steps=3)
@@ -27,6 +30,8 @@ WAYS = {
     "black box": {"attack": "square"},
     "carried over": {"attack": "transfer"},
     "one step": {"attack": "fgsm", "steps": 50},
+    "one beside it": {"defense": "rn", "beside": "default"},
+    "itself beside it": {"beside": "default"},
 }
 
 
@@ -70,20 +75,47 @@ def test_works_take_about_as_many_passes_as_is_said_before(wild, monkeypatch, ch
     for work, compute in works.items():
         with count_passes() as passes:
             compute()
-        said = passes_of(work, chosen)
+        said = passes_of(work, Price(chosen))
         least = 0.25 if work == "flip" else 0.5  # rows that turn at the same eps share all their attacks
         assert least * said <= passes.total <= said, (work, passes.total, said)
 
 
+@pytest.mark.parametrize("knows", [False, True])
+def test_the_attack_of_a_finished_run_that_is_made_anew_is_in_the_price(wild, monkeypatch, knows):
+    """Only its frames came with the demo: whatever goes on from it makes its attack first."""
+    only_rows(monkeypatch, "none", "rn", "default")
+    for module in (visits, arena):
+        monkeypatch.setattr(module, "model", lambda key: wild)
+    scene = scene_of("cat", labels=CHOSEN.labels, steps=9, adaptive=knows)
+    values = {name: getattr(scene, name) for name in SETTINGS} | {"steps": 1}
+    there = Visit(Session(scene=scene), scene.picture, scene.example.path, values)
+    works = {
+        "defence": handlers.counterattack,
+        "views": handlers.measure,
+        "lane": partial(arena.watch, "default"),
+        "arena": arena.compare,
+    }
+    for work, press in works.items():
+        price = handlers.price_of(there)
+        said = passes_of(work, price)
+        with count_passes() as passes:
+            last(press(there))
+        assert 0.4 * said <= passes.total <= said, (work, passes.total, said)
+        if work != "arena":  # where no row need be attacked anew
+            assert passes.total > passes_of(work, replace(price, before=None)), work
+    run = story.begin(wild, torch.rand(3, 448, 448), scene.settings, profile_of("photo"))
+    assert handlers.scene_before(replace(there, session=Session(run))) is None
+
+
 def test_the_most_steps_that_fit_are_named():
     for work in ("run", "arena"):
-        chosen = replace(CHOSEN, steps=200)
-        assert steps_that_fit(work, chosen, passes_of(work, replace(chosen, steps=37))) == 37
-        knows = replace(chosen, adaptive=True)  # with more steps he may try fewer ways
-        most = passes_of(work, replace(knows, steps=37))
+        chosen = Price(replace(CHOSEN, steps=200))
+        assert steps_that_fit(work, chosen, passes_of(work, chosen.instead(steps=37))) == 37
+        knows = chosen.instead(adaptive=True)  # with more steps he may try fewer ways
+        most = passes_of(work, knows.instead(steps=37))
         found = steps_that_fit(work, knows, most)
-        assert found >= 37 and passes_of(work, replace(knows, steps=found)) <= most
-    assert steps_that_fit("arena", CHOSEN, 10) == 0
+        assert found >= 37 and passes_of(work, knows.instead(steps=found)) <= most
+    assert steps_that_fit("arena", Price(CHOSEN), 10) == 0
 
 
 def test_a_tempo_is_the_middle_one_of_the_last_steps():
@@ -130,20 +162,44 @@ def slow(monkeypatch):
 
 def test_what_is_too_long_is_refused_and_what_would_fit_is_said(slow):
     chosen = replace(CHOSEN, steps=200)
-    passes = passes_of("run", chosen)
-    assert allowed("run", lambda: chosen, longest=passes) == passes
+    passes = passes_of("run", Price(chosen))
+    assert allowed("run", lambda: Price(chosen), longest=passes) == passes
     with pytest.raises(Refused) as refused:
-        allowed("run", lambda: chosen, longest=100)
-    fit = steps_that_fit("run", chosen, 100)
-    assert 0 < fit < 200 and str(refused.value) == page_words.too_long(passes, 100, fit, False)
+        allowed("run", lambda: Price(chosen), longest=100)
+    fit = steps_that_fit("run", Price(chosen), 100)
+    assert 0 < fit < 200
     assert (
         f"about {lasting(passes)} of computing, and 2 min are given here: choose at most {fit} steps"
         in str(refused.value)
     )
-    with pytest.raises(Refused, match="choose another attack, or a smaller model"):
-        allowed("flips", lambda: chosen, longest=1)
-    with pytest.raises(Refused, match="choose an attacker who does not know the defence"):
-        allowed("arena", lambda: replace(chosen, adaptive=True), longest=1)
+    with pytest.raises(Refused, match="given here: run the demo on a machine of your own"):
+        allowed("flips", lambda: Price(chosen), longest=1)
+
+
+COSTLY = {"defense": "dbd", "beside": "ttc"}
+
+
+@pytest.mark.parametrize(
+    "work, changes, less, advice",
+    [
+        ("run", {"steps": 50}, {"steps": 20}, "choose at most 20 steps"),
+        ("arena", {"adaptive": True}, {"adaptive": False}, "choose an attacker who does not know"),
+        ("run", {"attack": "fgsm", **COSTLY}, {"beside": "off"}, "choose nothing beside the defence"),
+        ("seeds", {"attack": "fgsm", **COSTLY}, {"defense": "rn"}, "choose another defence"),
+        ("defence", {"steps": 50, **COSTLY}, {"defense": "rn", "beside": "off"}, "choose another defence"),
+        ("flips", {"attack": "fgsm"}, None, "run the demo on a machine"),
+        ("flips", {"model": "vit-b-32", "steps": 50}, None, "choose a smaller model, or run the demo"),
+    ],
+)
+def test_who_asks_for_too_much_is_told_what_would_be_enough(work, changes, less, advice):
+    """By the same words beside the button and in the refusal. less: with what it just fits."""
+    price = Price(replace(CHOSEN, **changes))
+    seconds = passes_of(work, price)
+    longest = 1 if less is None else passes_of(work, price.instead(**less))
+    found = tempo.advice(work, price, seconds, longest)
+    assert longest < seconds and found.startswith(advice)
+    for said in (time_words.would_take, time_words.too_long):
+        assert said(seconds, longest, found).endswith(f"{found}.")
 
 
 def test_settings_that_cannot_be_used_and_models_that_nobody_knows_are_let_on(slow):
@@ -151,20 +207,22 @@ def test_settings_that_cannot_be_used_and_models_that_nobody_knows_are_let_on(sl
         raise InputError("Set steps to a whole number.")
 
     assert allowed("run", wrong) is None
-    assert allowed("run", lambda: replace(CHOSEN, model="photo-fare")) is None
+    assert allowed("run", lambda: Price(replace(CHOSEN, model="photo-fare"))) is None
 
 
 def test_what_is_long_is_said_beside_its_button(slow):
     values = [getattr(CHOSEN, name) for name in costs.OF]
     told = costs.told(*values)
     assert set(told) == set(costs.TOLD)
-    assert f"Takes about {lasting(passes_of('run', CHOSEN))} here." in told["takes_run"]
+    assert f"Takes about {lasting(passes_of('run', Price(CHOSEN)))} here." in told["takes_run"]
     assert "Every defence: would take about" in told["takes_arena"]
     assert "The smallest eps of each:" in told["takes_arena"]
-    assert f"{passes_of('arena', replace(CHOSEN, adaptive=True)):,} passes" in told["arena_knows"]["info"]
+    assert (
+        f"{passes_of('arena', Price(CHOSEN).instead(adaptive=True)):,} passes" in told["arena_knows"]["info"]
+    )
     tempo.TEMPO._seen["photo"] = (0.001,)
     assert costs.told(*values)["takes_run"].strip() == ""
-    assert page_words.waiting(2, 30.4) == "Waiting: 2 before you, about 30 s"
-    assert page_words.waiting(0, 0.0, 40.0) == "Working: about 40 s …"
-    assert page_words.waiting(0, 0.0, float("inf")) == page_words.WORKING
-    assert page_words.waiting(0, 0.0, 1.0) == page_words.WORKING and len(DEFENSES) > 3
+    assert time_words.waiting(2, 30.4) == "Waiting: 2 before you, about 30 s"
+    assert time_words.waiting(0, 0.0, 40.0) == "Working: about 40 s …"
+    assert time_words.waiting(0, 0.0, float("inf")) == time_words.WORKING
+    assert time_words.waiting(0, 0.0, 1.0) == time_words.WORKING and len(DEFENSES) > 3

@@ -5,15 +5,12 @@ import re
 import pytest
 import torch
 
-from demo_core.adaptive import Attacker
-from demo_core.attacks import ATTACKS
 from demo_core.counterattack import Gate
 from demo_core.defenses import CERTIFIED, CORRUPTION, DEFENSES, LOW_PASS, RANK, TAU_HAT
-from demo_core.models import profile_of
-from demo_core.stand_in import stand_ins
 from demo_core.story import Bout, Reading, arena_words
 from demo_core.story.axes import gauge
 from demo_core.story.gate_words import acted
+from demo_core.story.price import Price
 from demo_core.story.race import Races, ranking, trusted
 from demo_core.story.settings import Chosen
 from demo_core.ui.render import arena_html
@@ -160,12 +157,11 @@ def test_what_he_costs_is_said():
 
 
 def test_what_he_may_try_is_said_beside_his_tick():
-    profile = profile_of("photo")
-    said = arena_words.cost_of_knowing(False, profile, Chosen(defense="dbd"))
-    him = Attacker(stand_ins(False)[0], None, DEFENSES["dbd"], profile, ATTACKS["pgd"], 10, 1, 1000)
+    him = Price(Chosen(defense="dbd")).knowing()
+    said = arena_words.cost_of_knowing(him)
     assert f"Against “DBD” he makes it on the bare model, through it: at most {him.cost:,} passes" in said
     assert him.cost <= 1000 and him.left_out == ("gate",)
-    assert "cannot be made" in arena_words.cost_of_knowing(False, profile, Chosen(attack="noise"))
+    assert "cannot be made" in arena_words.cost_of_knowing(Price(Chosen(attack="noise")).knowing())
     dear = arena_words.left_out(bout("dbd", left_out=("gate", "surrogate 1", "surrogate 2")))
     assert dear == "Too dear for him here: an attack past its gate, through a stand-in of it."
     assert arena_words.left_out(bout("dbd")) == ""
@@ -234,3 +230,12 @@ def test_a_reading_on_its_own_scale():
     small = gauge(SOFT, 0.003)
     assert small.line == 0.25 and small.value == pytest.approx(0.003 / 0.0118)
     assert gauge(BELOW, -0.2).value == 0
+
+
+def test_the_benchmark_is_linked_where_it_is_open(monkeypatch):
+    link = 'href="./?view=benchmark"'
+    monkeypatch.delenv("BENCHMARK_SECRET", raising=False)
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert link in arena_html(RUN, Races(ALL)) and ONE.split(";")[0] in arena_html(RUN, Races(ALL))
+    monkeypatch.setenv("BENCHMARK_SECRET", "known to few")
+    assert link not in arena_html(RUN, Races(ALL)) and ONE in arena_html(RUN, Races(ALL))

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from demo_core import story
-from demo_core.defenses import LOW_PASS, PADDING, TAU, VIEW_DRIFT, Gate, OwnConfig, Profile
+from demo_core.defenses import LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT, Gate, OwnConfig, Profile
 from demo_core.defenses.drift import LEVELS, Row, Study
 from demo_core.examples import EXAMPLES
 from demo_core.fit import Fit
@@ -161,9 +161,11 @@ def test_the_work_can_be_ended_between_its_pieces(clip, cat, settings, monkeypat
 def test_which_tests_are_made_and_which_decides(clip, cat, settings):
     *_, ours = suspect(clip, cat, settings, PHOTO, study_of("photo"))
     assert [sign.signal for sign in ours.signs][:2] == [VIEW_DRIFT, TAU]
-    assert {LOW_PASS, PADDING} == {sign.signal for sign in ours.signs[2:]}
+    assert {LOW_PASS, PADDING, UNISON} == {sign.signal for sign in ours.signs[2:]}
+    assert all(words.sign_words(sign.signal).how for sign in ours.signs)
     assert ours.deciding.gate == PHOTO.own.gate and ours.signs[1].gate.threshold == 0.2
-    assert all(sign.known is None for sign in ours.signs[2:])
+    assert all(sign.known == known_of(study_of("photo"), sign.signal) for sign in ours.signs)
+    assert [sign.signal for sign in ours.signs if not sign.known] == []
     *_, papers = suspect(clip, cat, settings, Profile())
     assert papers.deciding.signal == TAU and papers.signs[1].signal == VIEW_DRIFT
     assert papers.signs[1].gate is papers.signs[1].suspicious is scaled(None, None) is None
@@ -212,7 +214,8 @@ def test_a_fine_tuned_model_is_known_by_the_encoder_that_probes_it():
     study = study_of("photo-fare")
     rows = study.find(VIEW_DRIFT, encoder="original")
     assert known_of(study, VIEW_DRIFT).clean.rows == (rows["clean"],)
-    assert known_of(study, LOW_PASS) is known_of(None, TAU) is None
+    assert {row.encoder for row in known_of(study, LOW_PASS).attacked.rows} == {"original"}
+    assert known_of(study, "no signal of its") is known_of(None, TAU) is None
 
 
 # ---------------------------------------------------------------- words
@@ -297,6 +300,9 @@ def test_answers_and_what_puts_them_in_doubt(clip, run):
     assert words.answers(none).endswith("no defence is chosen.")
     misfit = story.begin(clip, run.photo, run.settings, PHOTO, Fit(100, 2, 0.9, 10))
     assert "None of these labels seems to fit" in words.caveat(replace(found, run=misfit))
+    assert "one of them fits" not in words.choice(replace(found, run=misfit))
+    fitting = replace(found, run=replace(run, fit=0.97))
+    assert f"({len(ANIMALS)}: {ANIMALS[0]}, " in words.choice(fitting) and "97 %" in words.choice(fitting)
     guess = replace(run, start=bare, defended=torch.full((len(ANIMALS),), 1 / len(ANIMALS)))
     assert "CLIP is not sure" in words.caveat(replace(found, run=guess))
 
@@ -349,7 +355,7 @@ def test_a_persons_labels_come_back_as_text(clip, cat):
 def test_a_strip_holds_what_it_shows(clip, cat, settings):
     *_, found = suspect(clip, cat, settings, PHOTO, made_up())
     html = tab.shown(found)
-    assert html.count('class="scale"') == html.count('class="line"') == len(found.signs) == 4
+    assert html.count('class="scale"') == html.count('class="line"') == len(found.signs) == 5
     assert html.count('class="pile clean"') == html.count('class="pile attacked"') == 1  # the study has one
     for value in (0.01, 0.75, 7.0):
         drawn = scaled(found.deciding.gate, found.deciding.known, value)

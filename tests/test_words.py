@@ -11,6 +11,7 @@ from demo_core.counterattack import TAU
 from demo_core.defenses import (
     AGREEMENT,
     CERTIFIED,
+    CORRUPTION,
     DEFENSES,
     LOW_PASS,
     PADDING,
@@ -24,7 +25,7 @@ from demo_core.defenses import (
 from demo_core.defenses.drift import CLEAN_PILE
 from demo_core.models import study_of
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
-from demo_core.story.gate_words import in_percent
+from demo_core.story.gate_words import in_percent, in_tenths
 from demo_core.story.page_words import PAGE_WORDS, told, tour
 
 LABELS = ("cat", "dog", "lion")
@@ -241,9 +242,9 @@ ROWS = {
         Reading(CERTIFIED, 0.043, 1.0),
         NO_GATE,
         "",
-        f"{NO_GATE} It moves no pixel: it looks at the picture 40 times. With 99.9 % confidence no change"
-        " shorter than 0.043 (l2, of pixels in [0, 1]) turns this answer, right or wrong: spread over all"
-        " pixels, that is 0.79/255 each.",
+        f"{NO_GATE} It moves no pixel: it looks at the picture 40 times. It is all but certain (99.9 %) that"
+        " no change shorter than 0.043 (l2, of pixels in [0, 1]) turns what most noisy versions of it are"
+        " called, right or wrong: spread over all pixels, that is 0.79/255 each.",
     ),
     "shift": (
         Reading(UNISON, 0.95, 1.0),
@@ -285,14 +286,19 @@ def test_a_defence_in_words(key):
     stops = tour(told(run))
     assert [stop["act"] for stop in stops] == [0, 1, 2, 3, -1] and stops[3]["text"].endswith(AGAIN)
     assert (NO_GATE == stops[2]["text"]) == (test == NO_GATE)
+    gate = run.gate.signal if run.gate else None
+    assert ("jumps" in stops[2]["text"]) == (gate in (VIEW_DRIFT, CORRUPTION)), "told by the deciding signal"
+    assert ("falsely stable" in stops[2]["text"]) == (gate == TAU)
     assert ("frozen model" in stops[3]["text"]) == (reading is not None and bool(step))
 
 
 def test_a_certificate_without_numbers_and_none():
     start = attacked(clean(defense="smoothing"))
-    proven, abstains = (fought(start, CAT, Reading(CERTIFIED, radius, 1.0), None) for radius in (0.043, 0.0))
-    said = words.decided(proven, numbers=False)
-    assert said.endswith("the smallest changes cannot turn this answer, right or wrong.")
+    certified, abstains = (
+        fought(start, CAT, Reading(CERTIFIED, radius, 1.0), None) for radius in (0.043, 0.0)
+    )
+    said = words.decided(certified, numbers=False)
+    assert said.endswith("no tiny change turns what most noisy versions of it are called, right or wrong.")
     assert "Too few of the noisy draws agree" in words.verdict(abstains)
     assert "l2" not in said + words.verdict(abstains)
 
@@ -426,5 +432,14 @@ def test_hardly_any_is_not_none():
         "under 1 %",
         "1 %",
     ]
+    shares = {
+        0: "0.0 %",
+        0.0003: "< 0.1 %",
+        0.0005: "0.1 %",
+        0.9994: "99.9 %",
+        0.9996: "> 99.9 %",
+        1: "100.0 %",
+    }
+    assert {share: in_tenths(share) for share in shares} == shares
     guess = clean(truth=None, fit=0.004)
     assert "a chance of under 1 % that one does" in words.caveat(guess)

@@ -31,21 +31,19 @@ from accelerate.utils import broadcast_object_list
 from demo_core.benchmark.datasets import DATASETS, OF_THE_APP
 from demo_core.benchmark.files import write
 from demo_core.benchmark.layouts import FILES
-from demo_core.benchmark.options import parser
+from demo_core.benchmark.options import REFUSALS, parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, shared_out, spent
-from demo_core.benchmark.piles import DatasetUnavailable, Pile, Ways, cause, pile_of
+from demo_core.benchmark.piles import Pile, Ways, cause, pile_of
 from demo_core.benchmark.records import alone_in, merge, read_records
 from demo_core.benchmark.report import tables_of
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
 from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import BenchmarkError, Trial, read_trials
-from demo_core.device import DeviceError, chosen, name_of
-from demo_core.labels import LabelError
+from demo_core.device import chosen, name_of
 from demo_core.models import (
     DEFAULT_MODEL,
     RECORDS_FILE,
-    ModelUnavailable,
     load,
     named_model,
     surrogate_of,
@@ -70,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         print(tables_of(summary))
         written = write(args.report or args.out, summary, args.beside, args.lab)
         print(f"\nWritten: {', '.join(map(str, written))}.")
-    except (BenchmarkError, ModelUnavailable, DeviceError, DatasetUnavailable, LabelError) as error:
+    except REFUSALS as error:
         raise SystemExit(str(error)) from None
     except OSError as error:  # of the results' place: pictures and weights have sentences of their own
         place = error.filename or args.report or args.out

@@ -22,8 +22,8 @@ import torch
 from tqdm import tqdm
 
 from demo_core.benchmark.datasets import DATASETS
-from demo_core.benchmark.options import natural, positive
-from demo_core.benchmark.piles import DatasetUnavailable, pile_of
+from demo_core.benchmark.options import REFUSALS, add_download, natural, positive
+from demo_core.benchmark.piles import pile_of
 from demo_core.benchmark.report import tabulated
 from demo_core.benchmark.run import DEFENCE, Bench, Setup
 from demo_core.benchmark.tables import dataset_title
@@ -31,7 +31,7 @@ from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import in_tiles
 from demo_core.defenses import SmoothingConfig, certified, linf_within
 from demo_core.defenses.smoothing import radius_of
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load
+from demo_core.models import DEFAULT_MODEL, add_model_options, load, named_model
 
 BATCH = 32
 RADII = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # l2, of pixels in [0,1]
@@ -135,15 +135,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--draws", type=positive, default=usual.draws, help="default: %(default)s")
     parser.add_argument("--seed", type=natural, default=0, help="default: %(default)s")
-    parser.add_argument("--model", choices=list(MODELS), default=DEFAULT_MODEL, help="default: %(default)s")
+    add_download(parser)
+    add_model_options(parser)
     args = parser.parse_args(argv)
     try:
         config = checked(replace(usual, draws=args.draws))
-        setup = Setup(args.model, load(args.model), seed=args.seed)
+        model = named_model(args) or DEFAULT_MODEL
+        setup = Setup(model, load(model), seed=args.seed)
         for key in args.datasets:
-            pile = pile_of(key, args.data, setup.clip.image_size, args.limit, args.seed)
+            pile = pile_of(key, args.data, setup.clip.image_size, args.limit, args.seed, args.download)
             print(reported(setup.bench(pile), dataset_title(key), args.sigmas, config))
-    except (BenchmarkError, DatasetUnavailable, ModelUnavailable) as error:
+    except REFUSALS as error:
         raise SystemExit(str(error)) from None
 
 

@@ -16,14 +16,14 @@ import torch
 from torchvision.transforms.v2 import functional as vision
 
 from demo_core.benchmark.datasets import DATASETS
-from demo_core.benchmark.options import natural, positive
-from demo_core.benchmark.piles import Batch, DatasetUnavailable, Pile, Ways, pile_of
+from demo_core.benchmark.options import REFUSALS, add_download, natural, positive
+from demo_core.benchmark.piles import Batch, Pile, Ways, pile_of
 from demo_core.benchmark.report import tabulated
 from demo_core.benchmark.run import Bench, Setup
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import CLEAN, Trial
 from demo_core.clip import in_tiles
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, load
+from demo_core.models import DEFAULT_MODEL, add_model_options, load, named_model
 from demo_core.resizes import PAPER, Resize
 
 SMALL = {"CIFAR10": 32, "CIFAR100": 32, "STL10": 96, "PCAM": 96}  # pixels a side, less than a model's
@@ -34,17 +34,19 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Pictures:
-    """Of a data set under `data`, `limit` pictures by the model's seed, before the model."""
+    """Of a data set under `data`, which download fetches where it is not there, `limit` pictures by the
+    model's seed, before the model."""
 
     key: str
     data: Path
     limit: int
     setup: Setup
+    download: bool = False
 
     def pile(self, ways: Ways = Ways(), side: int | None = None) -> Pile:
         """side: in pixels, the model's where nothing is said."""
         size = side or self.setup.clip.image_size
-        return pile_of(self.key, self.data, size, self.limit, self.setup.seed, ways=ways)
+        return pile_of(self.key, self.data, size, self.limit, self.setup.seed, self.download, ways=ways)
 
     def bench(self, ways: Ways = Ways(), precision: str = "float32") -> Bench:
         return replace(self.setup, precision=precision).bench(self.pile(ways))
@@ -116,14 +118,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--datasets", nargs="+", required=True, choices=list(DATASETS))
     parser.add_argument("--limit", type=positive, default=100, help="pictures of each (default: %(default)s)")
     parser.add_argument("--seed", type=natural, default=0, help="default: %(default)s")
-    parser.add_argument("--model", choices=list(MODELS), default=DEFAULT_MODEL, help="default: %(default)s")
+    add_download(parser)
+    add_model_options(parser)
     args = parser.parse_args(argv)
     try:
-        setup = Setup(args.model, load(args.model), seed=args.seed)
+        model = named_model(args) or DEFAULT_MODEL
+        setup = Setup(model, load(model), seed=args.seed)
         columns = {
-            dataset_title(key): column(Pictures(key, args.data, args.limit, setup)) for key in args.datasets
+            dataset_title(key): column(Pictures(key, args.data, args.limit, setup, args.download))
+            for key in args.datasets
         }
-    except (DatasetUnavailable, ModelUnavailable) as error:
+    except REFUSALS as error:
         raise SystemExit(str(error)) from None
     print(tabulated(pd.DataFrame(columns).fillna(""), "accuracy in percent; pictures won and lost"))
 

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from demo_core import models
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.page import LAB
-from demo_core.benchmark.piles import WAYS
+from demo_core.benchmark.piles import WAYS, DatasetUnavailable
 from demo_core.benchmark.run import PRECISIONS, TILE
 from demo_core.benchmark.summary import BARE
-from demo_core.benchmark.trials import SUITES, default_trials
+from demo_core.benchmark.trials import SUITES, BenchmarkError, default_trials
 from demo_core.defenses import DEFENSES
-from demo_core.models import add_model_options
 from demo_core.resizes import PAPER
+
+REFUSALS = (*models.REFUSALS, BenchmarkError, DatasetUnavailable)  # the one sentence that a command ends with
 
 
 def positive(text: str) -> int:
@@ -64,6 +66,11 @@ def parser(description: str) -> argparse.ArgumentParser:
     return found
 
 
+def add_download(parser: argparse.ArgumentParser) -> None:
+    """--download: the same for every command that opens data sets."""
+    parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
+
+
 def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
@@ -108,14 +115,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=["TinyImageNet"],
         help=f"of {', '.join(DATASETS)}; or folders of your own (default: TinyImageNet)",
     )
-    parser.add_argument("--download", action="store_true", help="fetch a data set that is not there")
+    add_download(parser)
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs/benchmark"),
         help="the folder of the records; a run that was stopped goes on there (default: %(default)s)",
     )
-    add_model_options(parser)
+    models.add_model_options(parser)
     parser.add_argument(
         "--attacks",
         nargs="+",

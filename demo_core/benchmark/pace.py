@@ -17,10 +17,11 @@ from demo_core.benchmark.piles import Pile, held, pile_of
 from demo_core.benchmark.published import counterparts, published_of
 from demo_core.benchmark.report import tabulated
 from demo_core.benchmark.run import Plan, Setup, Tally, answered, out_of_memory, queued
-from demo_core.benchmark.tables import dataset_title, interval
+from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import CLEAN, BenchmarkError
 from demo_core.clip import in_bf16, in_tiles
 from demo_core.defenses import title_of
+from demo_core.intervals import wilson
 from demo_core.stages import lasting
 
 ROUNDS = 3  # of which the fastest counts
@@ -165,5 +166,5 @@ def _to_reproduce(plan: Plan, sizes: Mapping[str, int], model: str) -> list[str]
 
 def half_width(pictures: int, accuracy: float) -> float:
     """Of an accuracy's interval, in points."""
-    low, high = interval(round(accuracy / 100 * pictures), pictures)
-    return (high - low) / 2
+    low, high = wilson(accuracy / 100, pictures)
+    return 100 * float(high - low) / 2

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.stats import binom
 
 from demo_core.benchmark.answers import Answers
-from demo_core.benchmark.tables import GROUP, Floats, mean_over, wilson
+from demo_core.benchmark.tables import GROUP, mean_over
+from demo_core.intervals import Floats, wilson
 
 PAIR = [*GROUP, "other"]
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark.answers import Answers
-from demo_core.benchmark.tables import interval
 from demo_core.benchmark.trials import CLEAN, trial_or_none
+from demo_core.intervals import wilson
 
 USUAL = (4.0, 1.0)  # eps in 1/255 that is looked at first, where several have as many attacks
 
@@ -48,12 +48,12 @@ def standing(answers: Sequence[Answers]) -> pd.DataFrame:
     if not len(met):
         return pd.DataFrame()
     stands = np.logical_and.reduce([found.of(met).right for found in theirs]).sum(axis=0)
-    ends = np.array([interval(int(right), len(met)) for right in stands])
+    low, high = wilson(stands / len(met), float(len(met)))
     return pd.DataFrame(
         {
             "accuracy": 100 * stands / len(met),
-            "low": ends[:, 0],
-            "high": ends[:, 1],
+            "low": 100 * low,
+            "high": 100 * high,
             "pictures": len(met),
             "eps": eps,
             "attacks": len(attacks),

@@ -6,39 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
 
 from demo_core.benchmark.datasets import DATASETS, PAPERS
 from demo_core.benchmark.records import COSTS
 from demo_core.benchmark.trials import CLEAN, default_trials, trial_or_none
+from demo_core.intervals import wilson
 
 WORST, AVERAGE = "worst", "average"
 KNOWING, NOT_KNOWING = "an attacker who knows the defence", "an attacker who knows no defence"
 GROUP = ["dataset", "defense", "attack"]
-Z = float(norm.ppf(0.975))
-Floats = npt.NDArray[np.float64]
 BOLD = (
     "in bold the best of each attack, and all that cannot be told from it on the same pictures (nothing where"
     " that would be all)"
 )
 UNIT = f"Accuracy in percent (in brackets its 95 % interval, by Wilson); {BOLD}."
-
-
-def wilson(share: Floats, number: Floats) -> tuple[Floats, Floats]:
-    """Both ends of Wilson's 95 % interval (JASA 1927) of shares in [0, 1]: unlike a share ± half a width it
-    stays within 0 and 1 and is not empty where all answers are alike. 0 and 1 where nothing was counted."""
-    number = np.maximum(number, 1e-9)
-    middle = (share + Z**2 / (2 * number)) / (1 + Z**2 / number)
-    half = Z / (1 + Z**2 / number) * np.sqrt(share * (1 - share) / number + Z**2 / (4 * number**2))
-    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
-
-
-def interval(right: int, pictures: int) -> tuple[float, float]:
-    """Both ends, in percent, of the interval of an accuracy."""
-    low, high = wilson(np.array([right / pictures]), np.array([float(pictures)]))
-    return 100 * float(low[0]), 100 * float(high[0])
 
 
 def table(records: pd.DataFrame) -> pd.DataFrame:

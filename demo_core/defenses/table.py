@@ -215,14 +215,17 @@ DEFENSES: dict[str, Defense] = {
         shifts=True,
         departs="8 crops of half to all of the area, which answer together; its authors take 64, and how"
         " large they are and what answers was not at hand",
+        source="arXiv 2606.23132",
     ),
     "smoothing": Defense(
         "Randomised smoothing",
         smoothed,
-        "The answer that most of many noisy draws give, with a radius in which nothing can turn it.",
+        "The answer that most of many noisy draws give, and a radius within which, all but surely, most noise"
+        " keeps it.",
         config=lambda profile: SmoothingConfig(),
         departs="no model here was trained on noise, as its paper’s were; a majority answers where the paper"
         " abstains",
+        source="Cohen et al., ICML 2019, arXiv 1902.02918",
     ),
     "shift": Defense(
         "Ours, in feature space",

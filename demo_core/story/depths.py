@@ -86,16 +86,21 @@ def _plain_countering(run: Run, moment: Moment, step: int) -> str:
 
 def _plain_verdict(run: Run) -> str:
     ended = run.defended is not None
-    said = (words.attacker(run), words.decided(run, numbers=False), words.outcome(run))
-    came = " ".join(filter(None, said)) if ended else words.standing(run)
-    return f"{_doubt(run)} {came if ended or run.engaged is None else ''}".strip()
+    came = words.standing(run, numbers=False) if ended or run.engaged is None else ""
+    return f"{_doubt(run)} {came}".strip()
 
 
 # ---------------------------------------------------------------- in the symbols of the paper
 
 
 def _answer(run: Run, of: str, probabilities: torch.Tensor) -> str:
-    return f"ŷ({of}) = “{run.label(probabilities)}”, p = {probabilities.max().item():.3f}"
+    return f"ŷ({of}) = “{run.label(probabilities)}”, {_likely(probabilities)}"
+
+
+def _likely(probabilities: torch.Tensor) -> str:
+    """How likely the likeliest label is; 1 only where it is."""
+    most = probabilities.max().item()
+    return "p > 0.999" if 0.9995 <= most < 1 else f"p = {most:.3f}"
 
 
 def _exact_opening(run: Run) -> str:
@@ -153,7 +158,7 @@ def _exact_countering(run: Run, moment: Moment, step: int) -> str:
 def _exact_outcome(run: Run) -> str:
     if run.defended is None:
         return words.outcome(run)
-    said = f"{words.outcome(run)} p = {run.defended.max().item():.3f}."
+    said = f"{words.outcome(run)} {_likely(run.defended)}."
     weights = final_weights(run)
     if not weights:
         return said

@@ -23,7 +23,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.models import (
     ASSETS,
     DEFAULT_MODEL,
-    ModelUnavailable,
+    REFUSALS,
     add_model_options,
     cache_of,
     fit_of,
@@ -139,12 +139,12 @@ def main() -> None:
     try:
         key = named_model(given) or DEFAULT_MODEL
         clip = load(key)
-    except ModelUnavailable as error:
+        for scene, name in finished_scenes(key, given.resize).items():
+            run = made(scene, clip)
+            store(scene, run)
+            print(f"{name}: {words.verdict(run)}", flush=True)
+    except REFUSALS as error:
         raise SystemExit(str(error)) from None
-    for scene, name in finished_scenes(key, given.resize).items():
-        run = made(scene, clip)
-        store(scene, run)
-        print(f"{name}: {words.verdict(run)}", flush=True)
     if not _comes_with_the_demo(scene):
         print(f"Written: {cache_of(key) / FOLDER.name}")
 

@@ -88,25 +88,27 @@ SHIFTED = ("the embedding is shifted further", "the embedding is shifted a littl
 
 
 def _certificate(run: Run, radius: float, numbers: bool) -> str:
-    """How far nothing turns a smoothed answer, and what that is beside the eps of an attack."""
+    """How far nothing turns what is certified, the answer of most of *all* noise, which the draws name with a
+    small chance of error; and what that is beside the eps of an attack."""
+    certified = "what most noisy versions of it are called"
     if not radius:
-        return "Too few of the noisy draws agree to prove that any change at all leaves this answer."
+        return f"Too few of the noisy draws agree to be sure {certified}."
     if not numbers:
-        return "It is proven that the smallest changes cannot turn this answer, right or wrong."
+        return f"It is all but certain that no tiny change turns {certified}, right or wrong."
     sure = 100 * (1 - run.defense.config(run.profile).alpha)
     each = 255 * linf_within(radius, run.pixels.numel())
     return (
-        f"With {sure:g} % confidence no change shorter than {radius:.2g} (l2, of pixels in [0, 1]) turns this"
-        f" answer, right or wrong: spread over all pixels, that is {each:.2g}/255 each."
+        f"It is all but certain ({sure:g} %) that no change shorter than {radius:.2g} (l2, of pixels in"
+        f" [0, 1]) turns {certified}, right or wrong: spread over all pixels, that is {each:.2g}/255 each."
     )
 
 
 def _rank(run: Run, rank: float, numbers: bool) -> str:
     """In how many directions crops differ from the picture."""
-    few = f"{rank:.0f} direction{'s' * (rank != 1)}" if numbers else "a few directions"
-    return (
-        f"Its crops differ from the picture in {few}, and are moved along {'it' if rank == 1 else 'these'}."
-    )
+    if numbers and rank == 1:
+        return "Its crops differ from the picture in 1 direction, and are moved along it."
+    few = f"{rank:.0f} directions" if numbers else "a few directions"
+    return f"Its crops differ from the picture in {few}, and are moved along these."
 
 
 # What rows without a gate measure: in short, and (run, value, numbers) -> a sentence, numbers: with them.
@@ -143,6 +145,13 @@ def in_percent(share: float) -> str:
     if 0.995 <= share < 1:
         return f"{100 * share:.1f} %" if share < 0.9995 else "over 99.9 %"
     return f"{100 * share:.0f} %"
+
+
+def in_tenths(share: float) -> str:
+    """A share in percent beside its bar, with one digit, by the same rule; as the page's script has it."""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
 
 
 def part(weight: float) -> str:

@@ -3,21 +3,20 @@ for what the script puts there; a key that ends with a depth’s name is what th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeGuard
 
 from demo_core.attacks import ATTACKS
-from demo_core.stages import LOADING, Stage, lasting
+from demo_core.defenses import TAU, VIEW_DRIFT
+from demo_core.stages import LOADING, Stage
 from demo_core.story import words
+from demo_core.story.gate_words import gate_words
 from demo_core.story.grid import defence_grids
 from demo_core.story.run import Drifts, Run
+from demo_core.story.time_words import WORKING
 
-WORKING = "Working …"
 SOON = "The page is on its way. On a slow line it takes a while."
-LONG = 5.0  # seconds: what takes longer is told before it begins
 NOBODY, KNOWING = "No attack", "knowing the defence"
 BESIDE = " beside "  # all three in a run's settings in short
 
@@ -175,15 +174,15 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
 @dataclass(frozen=True)
 class Told:
     """What the tour tells of a run. share: of the clean picture's likeliest label, in words; eps: how far the
-    attack may move a pixel, in grey levels; fight: what is said of the defence; gated: whether it has a gate;
-    patch: where a visible attack is, empty of any other."""
+    attack may move a pixel, in grey levels; fight: what is said of the defence; gate: the signal that
+    decides, if any; patch: where a visible attack is, empty of any other."""
 
     label: str
     share: str
     control: bool
     eps: float
     fight: str
-    gated: bool = True
+    gate: str = ""
     patch: str = ""
 
 
@@ -211,8 +210,8 @@ def told(run: Run) -> Told:
     clean = run.clean
     eps = run.settings.eps * 255
     patch = words.patch(run) if ATTACKS[run.settings.attack].visible else ""
-    gated = run.gate is not None
-    return Told(run.label(clean), words.percent(clean), run.control, eps, _fight(run), gated, patch)
+    gate = run.gate.signal if run.gate else ""
+    return Told(run.label(clean), words.percent(clean), run.control, eps, _fight(run), gate, patch)
 
 
 def _fight(run: Run) -> str:
@@ -241,14 +240,15 @@ def tour(found: Told) -> list[dict[str, object]]:
             f" “{found.label}”, with {found.share}.",
         ),
         ("compare change predictions", _attack(found)),
-        ("signal", _TEST if found.gated else "This defence has no gate: it acts on every picture."),
+        ("signal", _test(found.gate)),
         ("drift map predictions", found.fight),
     )
+    whole = len(texts) + 1
     stops: list[dict[str, object]] = [
-        {"act": act, "lit": lit, "title": f"{act + 1} of 4: {words.ACTS[act]}", "text": text}
+        {"act": act, "lit": lit, "title": f"{act + 1} of {whole}: {words.ACTS[act]}", "text": text}
         for act, (lit, text) in enumerate(texts)
     ]
-    return [*stops, {"act": -1, "lit": "", "title": "Your turn", "text": _YOURS}]
+    return [*stops, {"act": -1, "lit": "", "title": f"{whole} of {whole}: Your turn", "text": _YOURS}]
 
 
 def _attack(found: Told) -> str:
@@ -266,12 +266,31 @@ def _attack(found: Told) -> str:
     )
 
 
-_TEST = (
-    "Before anything is done, the picture is tested: it is moved by one pixel and mirrored, or given a little"
-    " noise, and we look how far its embedding moves. An attacked picture is fragile: move it by one pixel,"
-    " and CLIP’s description of it jumps. The points are this picture; the hills are other photographs, clean"
-    " (blue) and attacked (orange)."
-)
+# What is done to the picture and what an attack does to that, by the signal that decides.
+_TESTS: Mapping[str, str] = {
+    VIEW_DRIFT: "it is moved by one pixel and mirrored, and we look how far its embedding moves. An attacked"
+    " picture is fragile: move it by one pixel, and CLIP’s description of it jumps.",
+    TAU: "it is given a little noise, and we look how far its embedding moves. In the paper’s models an"
+    " attacked picture is falsely stable: noise moves it less than a clean one. Whether it is so in this"
+    " model, the hills show.",
+}
+
+
+def _test(gate: str) -> str:
+    """What the tour tells of the test whose signal decides."""
+    if not gate:
+        return "This defence has no gate: it acts on every picture."
+    known = gate_words(gate)
+    by = (
+        f"by its {known.name}. It calls for the defence where this is so: {known.suspect}. Neither of the"
+        " plot’s signals decides here."
+    )
+    return (
+        f"Before anything is done, the picture is tested: {_TESTS.get(gate, by)} The points are this picture;"
+        " the hills are other photographs, clean (blue) and attacked (orange)."
+    )
+
+
 _YOURS = (
     "Choose a preset, another attack, or your own picture. Try the failure and the attacker who knows the"
     " defence as well: a defence is worth what it withstands."
@@ -309,44 +328,3 @@ def loading(title: str, stage: Stage | None) -> str:
     if stage.total:
         megabytes = f"{stage.done / 1e6:.0f} of {stage.total / 1e6:.0f} MB"
     return f"Loading {title}: {megabytes}, {stage.speed / 1e6:.0f} MB/s"
-
-
-def waiting(before: int, seconds: float | None = None, own: float | None = None) -> str:
-    """Of one before whom so many come, for about so many seconds where that is known; where nobody does, his
-    work is under way. own: seconds that it takes."""
-    if not before:
-        return working(own)
-    return f"Waiting: {before} before you{'' if seconds is None else f', about {lasting(max(seconds, 1))}'}"
-
-
-def working(seconds: float | None = None) -> str:
-    """Of one whose turn it is; seconds: that his work takes."""
-    return f"Working: about {lasting(seconds)} …" if is_long(seconds) else WORKING
-
-
-def is_long(seconds: float | None) -> TypeGuard[float]:
-    """Whether one is told how long a work takes, before it begins; what has no end known tells it itself."""
-    return seconds is not None and LONG <= seconds < math.inf
-
-
-def takes(seconds: float | None, longest: float) -> str:
-    """Beside a button; longest: seconds that are given."""
-    if not is_long(seconds):
-        return ""
-    if seconds > longest:
-        return (
-            f"Would take about {lasting(seconds)} here, and {lasting(longest)} are given: choose fewer steps."
-        )
-    return f"Takes about {lasting(seconds)} here."
-
-
-def too_long(seconds: float, longest: float, steps: int, knows: bool) -> str:
-    """Of work that is not begun. steps: of the attack, with which it would fit, 0 where none would; knows:
-    whether the attacker knows the defence."""
-    fits = "an attacker who does not know the defence" if knows else "another attack, or a smaller model"
-    if steps:
-        fits = f"at most {steps} step{'s' * (steps > 1)}"
-    return (
-        f"This would take about {lasting(seconds)} of computing, and {lasting(longest)} are given here:"
-        f" choose {fits}, or run the demo on a machine of your own."
-    )

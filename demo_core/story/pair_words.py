@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from demo_core.adaptive import Attacker
-from demo_core.attacks import ATTACKS
-from demo_core.defenses import DEFENSES, Profile
-from demo_core.stand_in import label_features, stand_ins
+from demo_core.defenses import DEFENSES
 from demo_core.story import words
 from demo_core.story.run import Run
 from demo_core.story.settings import OFF, SETTINGS, Chosen
@@ -55,15 +52,12 @@ def tone(run: Run, other: Run) -> str:
     return one if one == two else "wait" if "wait" in (one, two) else "other"
 
 
-def cost(tuned: bool, profile: Profile, chosen: Chosen) -> str:
-    """Beside the choice of the second row: what it takes on top. tuned: whether the model was fine-tuned from
-    an original."""
+def cost(chosen: Chosen, passes: int) -> str:
+    """Beside the choice of the second row; passes: those that it takes on top."""
     said = SETTINGS["beside"].help
     if chosen.beside == OFF:
         return said
-    row, attack = DEFENSES[chosen.beside], ATTACKS[chosen.attack]
-    if chosen.beside == chosen.defense:
-        return f"{said} “{row.title}” is the first one already: choose another."
-    him = Attacker(stand_ins(tuned)[0], label_features(), row, profile, attack, chosen.steps)
-    passes = f"about {him.answer:,} passes" if him.answer != 1 else "about one pass"
-    return f"{said} “{row.title}” takes {passes} through the image tower on top; Stop ends it too."
+    title = DEFENSES[chosen.beside].title
+    if chosen.second is None:
+        return f"{said} “{title}” is the first one already: choose another."
+    return f"{said} “{title}” takes about {passes:,} passes through the image tower on top; Stop ends it too."

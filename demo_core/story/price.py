@@ -5,26 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from demo_core.adaptive import PLAIN, Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES, VIEWS
-from demo_core.defenses.drift import NOISE_STRENGTHS
+from demo_core.defenses.drift import NOISE_STRENGTHS, STUDY_VIEWS
 from demo_core.models import MODELS, profile_of
 from demo_core.stand_in import label_features, stand_ins
 from demo_core.story import flips, play, seeds
 from demo_core.story.race import CONTROL
-from demo_core.story.settings import Chosen
+from demo_core.story.settings import OFF, Chosen
 
 SEEN = 2 + len(VIEWS)  # of one look at a picture: itself, with a little noise, and its views
+# Of how far noise and views move the clean and the attacked picture.
+LOOKS = 2 * (1 + len(NOISE_STRENGTHS) + len({*VIEWS, *STUDY_VIEWS}))
 HALVINGS = len(flips.GRID).bit_length()  # of the sizes of an attack, until the smallest is found
 
 
 @dataclass(frozen=True)
 class Price:
-    """Of all that can be done to a picture under some settings."""
+    """Of all that can be done to a picture under some settings. before: those of a finished run that is on
+    the stage, whose attack is made anew before anything goes on from it."""
 
     chosen: Chosen
+    before: Chosen | None = None
+
+    def instead(self, **changes: Any) -> Price:
+        """With other settings."""
+        return replace(self, chosen=replace(self.chosen, **changes))
 
     def _attacker(self, key: str) -> Attacker:
         chosen = self.chosen
@@ -56,67 +65,111 @@ class Price:
         him = self._attacker(self.chosen.defense)
         return him.cost + him.steps + SEEN
 
-    def defence(self) -> int:
-        """The chosen one, as the stage shows it: each of its steps, and the end, is looked at."""
-        him = self._attacker(self.chosen.defense)
+    def again(self) -> int:
+        """The attack of the finished run, where only its frames are here."""
+        return 0 if self.before is None else SEEN + Price(self.before).attack()
+
+    @property
+    def onward(self) -> Price:
+        """What goes on from that attack has its settings, but the defences that are chosen now, and whether
+        the attacker knows them."""
+        if self.before is None:
+            return self
+        now = {name: getattr(self.chosen, name) for name in ("defense", "beside", "adaptive")}
+        return Price(replace(self.before, **now))
+
+    def knowing(self) -> Attacker:
+        """Who knows the chosen defence."""
+        return self._attacker(self.chosen.defense)
+
+    def defence(self, key: str) -> int:
+        """A row, as the stage shows it: each of its steps, and the end, is looked at."""
+        him = self._attacker(key)
         return him.answer + max(1, him.row.steps(him.profile)) + 1
 
     def both(self) -> int:
-        """The chosen one and the one beside it."""
-        second = self.chosen.beside
-        return self.defence() + (self._attacker(second).answer if second in DEFENSES else 0)
+        """The chosen row and the one beside it."""
+        return sum(map(self.defence, filter(None, (self.chosen.defense, self.chosen.second))))
 
     def run(self) -> int:
         """The picture as it is, the attack, what stands on the stage."""
         return SEEN + self.attack() + self.both()
 
-    def arena(self) -> int:
+    def lane(self) -> int:
+        """A row of the arena on the stage, against whichever attacker."""
+        return self.again() + self.onward.attack() + self.both()
+
+    def lanes(self) -> int:
         """Every row on the attacked picture and on the clean one, and its dice once more."""
-        total = self._plain_attack()
+        total = 0
         for key, row in DEFENSES.items():
             him = self._attacker(key)
             total += (1 + row.rerolls(play.DRAWS)) * him.answer + (him.cost if self._knows else 0)
         return total
 
+    def arena(self) -> int:
+        """These, and where the attack on the stage knows a defence, one that knows none."""
+        return self.again() + self.onward._plain_attack() + self.onward.lanes()
+
     def flips(self, keys: Iterable[str]) -> int:
         """The smallest eps of these rows, which share their attacks."""
         rows = [self._attacker(key) for key in keys]
         sizes = min(len(flips.GRID) - 1, HALVINGS * len(rows))
-        return sizes * self._plain_attack() + HALVINGS * sum(him.answer for him in rows)
+        return self.again() + sizes * self.onward._plain_attack() + HALVINGS * sum(him.answer for him in rows)
 
     def seeds(self) -> int:
         """The run with other seeds."""
-        return SEEN + seeds.DRAWS * (self.attack() + self.defence())
+        return SEEN + seeds.DRAWS * (self.attack() + self.defence(self.chosen.defense))
 
     def suspicion(self) -> int:
         """The picture as it is before all tests, and once more after JPEG."""
         signals = sum(row.exact and row.signal is not None for row in DEFENSES.values())
-        return 2 * SEEN + self.defence() + 2 * signals
+        return 2 * SEEN + self.defence(self.chosen.defense) + 2 * signals
 
 
 WORKS: Mapping[str, Callable[[Price], int]] = {
     "run": Price.run,
+    "lane": Price.lane,
     "arena": Price.arena,
+    "attack and arena": lambda price: SEEN + price.attack() + price.lanes(),
     "flip": lambda price: price.flips(dict.fromkeys((CONTROL, price.chosen.defense))),
     "flips": lambda price: price.flips(DEFENSES),
-    "defence": lambda price: SEEN + price.both(),
-    "look": lambda price: 2 * (SEEN + len(NOISE_STRENGTHS)),
+    "defence": lambda price: price.again() + price.both(),
+    "control": lambda price: SEEN + price.both(),
+    "views": lambda price: price.again() + LOOKS,
+    "look": lambda price: LOOKS,
     "seeds": Price.seeds,
     "suspicion": Price.suspicion,
 }
+# What may be chosen in place of what takes too long, by what it is called, the least first.
+LESS: Mapping[str, Mapping[str, Any]] = {
+    "unknowing": {"adaptive": False},
+    "alone": {"beside": OFF},
+    "defence": {"defense": CONTROL, "beside": OFF},
+}
 
 
-def passes_of(work: str, chosen: Chosen) -> int:
-    """About how many passes a work of WORKS takes under these settings."""
-    return WORKS[work](Price(chosen))
+def passes_of(work: str, price: Price) -> int:
+    """About how many passes a work of WORKS takes."""
+    return WORKS[work](price)
 
 
-def steps_that_fit(work: str, chosen: Chosen, passes: float) -> int:
+def steps_that_fit(work: str, price: Price, passes: float) -> int:
     """The most steps of the attack with which a work takes no more than so many passes; 0 where one is too
     many."""
-    low, high = 0, chosen.steps + 1  # it fits, it does not
+    low, high = 0, price.chosen.steps + 1  # it fits, it does not
     while high - low > 1:
         middle = (low + high) // 2
-        fits = passes_of(work, replace(chosen, steps=middle)) <= passes
+        fits = passes_of(work, price.instead(steps=middle)) <= passes
         low, high = (middle, high) if fits else (low, middle)
     return low
+
+
+def what_fits(work: str, price: Price, passes: float) -> int | str | None:
+    """What to choose so that a work takes no more than so many passes: at most so many steps of the attack,
+    or the first of LESS that is enough; None where none is."""
+    if steps := steps_that_fit(work, price, passes):
+        return steps
+    return next(
+        (name for name, less in LESS.items() if passes_of(work, price.instead(**less)) <= passes), None
+    )

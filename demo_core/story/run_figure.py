@@ -24,8 +24,9 @@ from demo_core.plots.style import (
     words_in,
 )
 from demo_core.story.axes import HEIGHT, ROWS, WIDTH, SignalAxes, Tick, drift_of, seen, signals_of
+from demo_core.story.gate_words import in_tenths
 from demo_core.story.run import Run, Signals
-from demo_core.story.summary import summary
+from demo_core.story.summary import alone
 
 _LONG = 28  # letters of a label that there is room for
 _MARKS = {"clean": "o", "attacked": "s"}
@@ -51,9 +52,9 @@ def _draw_pictures(figure: FigureBase, run: Run) -> None:
         axes.set_axis_off()
     for axes, (name, pixels, answer) in zip(places, shown):
         axes.imshow(pixels[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy())
-        said = f"{name}: “{_shortened(run.label(answer))}”, {answer.max().item() * 100:.1f} %"
+        said = f"{name}: “{_shortened(run.label(answer))}”, {in_tenths(answer.max().item())}"
         axes.set_title(said, parse_math=False, **words_in(WHITE))
-    title = f"{summary(run.settings, run.control)['short']}; {MODELS[run.settings.model].title}"
+    title = f"{alone(run)}; {MODELS[run.settings.model].title}"
     figure.suptitle(title, parse_math=False, **words_in(WHITE, 11))
 
 
@@ -105,8 +106,15 @@ def _draw_signal(axes: Axes, found: SignalAxes) -> None:
         axes.axvline(found.threshold, color=WHITE.words, linewidth=1)
     if found.engages:
         axes.axvspan(*found.engages, color=DEFENDED, alpha=0.12, linewidth=0)
-        middle, style = sum(found.engages) / 2, words_in(WHITE, 8.5)
-        words = axes.text(middle, found.words_at, found.engages_words, ha="center", va="center", **style)
+        words = axes.annotate(
+            found.engages_words,
+            (found.x[0] if found.below else found.x[1], found.words_at),  # the zone may be narrower
+            textcoords="offset points",
+            xytext=(4 if found.below else -4, 0),
+            ha="left" if found.below else "right",
+            va="center",
+            **words_in(WHITE, 8.5),
+        )
         words.set_in_layout(False)
     axes.set(xlim=found.x, ylim=found.y, yticks=[])
     axes.set_xticks(*_places(found.x_ticks))

@@ -82,8 +82,21 @@ def setting(
     )
 
 
+class _Rows:
+    """The defences among settings, however these are given."""
+
+    if TYPE_CHECKING:
+        defense: str
+        beside: str
+
+    @property
+    def second(self) -> str | None:
+        """The row of DEFENSES beside the first; None where there is none, or the first once more."""
+        return None if self.beside in (OFF, self.defense) else self.beside
+
+
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class Chosen(_Rows):
     """A run's settings as a person gives them: labels as text, one a line; eps and step_size in 1/255;
     target: a label, empty where none is aimed at. Raises pydantic's ValidationError (see `complaint`)."""
 
@@ -250,7 +263,7 @@ def choose(**given: Any) -> Chosen:
 _IN_RUN = {"labels": tuple[str, ...], "target": int | None}  # what is of another kind than a person gives
 
 
-class _RunSettings:
+class _RunSettings(_Rows):
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
@@ -264,11 +277,6 @@ class _RunSettings:
     def attack_can_know(self) -> bool:
         """Whether the attack can be made through a defence."""
         return ATTACKS[self.attack].adaptable
-
-    @property
-    def second(self) -> str | None:
-        """The row of DEFENSES beside the first; None where there is none, or the first once more."""
-        return None if self.beside in (OFF, self.defense) else self.beside
 
     def chosen(self) -> Chosen:
         """The same as a person gives them."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from demo_core.attacks import ATTACKS, Attack
 from demo_core.defenses import DEFENSES
 from demo_core.story.page_words import BESIDE, KNOWING, NOBODY, PAGE_WORDS
-from demo_core.story.settings import GREY_LEVEL, PERCENT, SETTINGS, Setting, Settings
+from demo_core.story.run import Run
+from demo_core.story.settings import GREY_LEVEL, OFF, PERCENT, SETTINGS, Setting, Settings
 
 SHOWN = 3  # labels that are written out
 # Which settings only some attacks have: whether this row of ATTACKS does.
@@ -42,6 +43,11 @@ def summary(settings: Settings, control: bool = False) -> dict[str, Any]:
     return {"short": _short(settings, control), "rows": rows}
 
 
+def alone(run: Run) -> str:
+    """The short line of the first row, for a file that shows it without the one beside it."""
+    return _short(run.under(beside=OFF).settings, run.control)
+
+
 def _counts(name: str, attack: Attack, settings: Settings) -> bool:
     if name in OF_ATTACK:
         return OF_ATTACK[name](attack)
@@ -62,6 +68,11 @@ def _short(settings: Settings, control: bool) -> str:
     return f"{row.title}, {size}{knows}; {defence}"
 
 
+def listed(labels: Sequence[str]) -> str:
+    """How many labels, and the first of them."""
+    return f"{len(labels)}: {', '.join(labels[:SHOWN])}{' …' if len(labels) > SHOWN else ''}"
+
+
 def _shown(row: Setting, value: Any) -> str:
     if row.rows:
         return str(row.rows()[value].title)
@@ -70,6 +81,5 @@ def _shown(row: Setting, value: Any) -> str:
     if row.unit == GREY_LEVEL:
         return f"{value:g}/255"
     if row.name == "labels":
-        names = value.split("\n")
-        return f"{len(names)}: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''}"
+        return listed(value.split("\n"))
     return f"{value} {row.unit}".strip()

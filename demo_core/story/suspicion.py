@@ -176,7 +176,7 @@ def _own_signs(run: Run, study: Study | None) -> tuple[Sign, ...]:
 
 
 def _table_signs(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Iterator[Sign]:
-    """The other tests of the table that draw nothing at random, one pass or two each."""
+    """The other tests of the table that draw nothing at random, at most five passes each."""
     for row in DEFENSES.values():
         gate = row.gate(run.profile)
         if row.exact and gate and row.signal:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo_core.defenses import LOW_PASS, PADDING, TAU, VIEW_DRIFT
+from demo_core.defenses import LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT
 from demo_core.story import words
-from demo_core.story.gate_words import gate_words, told_apart
+from demo_core.story.gate_words import gate_words, in_percent, told_apart
 from demo_core.story.race import CONTROL
+from demo_core.story.summary import listed
 from demo_core.story.suspicion import CALM, NEAR, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
 
 FIRST = "Put a picture in and press the button. Nothing is attacked here: the picture is only looked at."
@@ -47,6 +48,11 @@ _SIGNS = {
         "Black border (padding cosine)",
         "The picture is made smaller, with black around. The number: how alike both look to CLIP, 1 being"
         " the same.",
+    ),
+    UNISON: SignWords(
+        "Four views (agreement of views)",
+        "The picture is stored as JPEG, mirrored and moved, brought closer, and moved away. The number: how"
+        " alike these four turn what CLIP sees, 1 being the same way.",
     ),
 }
 _BEGINNINGS = {SUSPICIOUS: "Suspicious", CALM: "Nothing suspicious", UNCLEAR: "Hard to say"}
@@ -198,6 +204,18 @@ def answers(found: Suspicion) -> str:
     return (
         f"Without a defence CLIP says {bare}; with the defence “{title}” it says {defended}. Which of them is"
         " right, nobody knows here: look for yourself."
+    )
+
+
+def choice(found: Suspicion) -> str:
+    """Which labels it is named with, and how likely it is that one of them fits."""
+    run = found.run
+    fits = ""
+    if run.fit is not None and not run.no_label_fits:  # else the caveat has it
+        fits = f" That one of them fits has a chance of {in_percent(run.fit)}."
+    return (
+        "The names to choose from are the labels that the Lab has now"
+        f" ({listed(run.settings.labels)}): write others there.{fits}"
     )
 
 

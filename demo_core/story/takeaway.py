@@ -18,9 +18,11 @@ from demo_core.defenses.drift import Study
 from demo_core.pictures import enlarged, perturb, to_image
 from demo_core.plots import ATTACKED, CLEAN, DEFENDED, as_file
 from demo_core.story import Moment, Run
+from demo_core.story.gate_words import in_tenths
 from demo_core.story.reel import frames, path_map
 from demo_core.story.run_figure import run_figure
 from demo_core.story.settings import as_given
+from demo_core.story.summary import alone
 from demo_core.story.words import ACTS, verdict
 
 SLIDE = (800, 450)
@@ -158,7 +160,7 @@ def _wrapped(draw: ImageDraw.ImageDraw, words: str, font: ImageFont.FreeTypeFont
 
 def run_gif(run: Run, study: Study | None = None) -> bytes:
     """The run as an animation for slides: the picture, the perturbation, what CLIP says, and the story."""
-    found = frames(run)
+    found, settings = frames(run), alone(run)
     slides = []
     for frame, moment in zip(found, run.moments, strict=True):
         slide = Image.new("RGB", SLIDE, "white")
@@ -176,11 +178,12 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
         slide.paste(enlarged(moment.delta, budget).resize((150, 150), Image.Resampling.NEAREST), (626, 24))
         draw.text((626, 180), f"perturbation, ±{budget * 255:g}/255", "black", _font(11))
         draw.text((366, 24), ACTS[act], colour, _font(21, bold=True))
+        draw.text((366, 54), _wrapped(draw, settings, _font(11), 240), "black", _font(11))
         for row, (index, share) in enumerate(frame["top"][:5]):
             y = 84 + row * 36
             draw.text((366, y), run.settings.labels[index][:24], "black", _font(14, bold=row == 0))
             draw.rectangle((366, y + 19, 366 + 200 * share, y + 26), fill=colour)
-            draw.text((572, y + 14), f"{share * 100:.1f} %", "black", _font(12))
+            draw.text((572, y + 14), in_tenths(share), "black", _font(12))
         font = _font(16)
         draw.multiline_text(
             (24, 362), _wrapped(draw, frame["say"], font, SLIDE[0] - 48), "black", font, spacing=5

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
 from demo_core.counterattack import Gate
 from demo_core.defenses import DEFENSES, Profile
 from demo_core.defenses.drift import Study
+from demo_core.intervals import wilson
 from demo_core.story.suspicion import Known, Pile, known_of
 
 QUICK, ENOUGH = 4, 10  # photographs that tell a little soon, and from which on a judgement stands by itself
@@ -42,9 +41,9 @@ class Verdict:
 
 
 def interval(share: float, pictures: int) -> tuple[float, float]:
-    """Both ends of Wilson's 95 % interval of a share of so many pictures, taken as a whole number of them."""
-    found = binomtest(round(share * pictures), pictures).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
+    """Both ends of the 95 % interval of a share of so many pictures, taken as a whole number of them."""
+    low, high = wilson(round(share * pictures) / pictures, pictures)
+    return float(low), float(high)
 
 
 def _opened(gate: Gate, pile: Pile) -> float:

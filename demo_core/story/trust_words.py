@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from demo_core.defenses import DEFENSES, TAU_HAT
 from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
+from demo_core.stages import lasting
 from demo_core.story.gate_words import gate_words, in_percent
 from demo_core.story.trust import ENOUGH, QUICK, Verdict, interval
 
@@ -18,8 +19,8 @@ BUTTONS = {  # by how many photographs
 TITLE = "Which gates can be trusted on this model"
 NOT_YET = (
     "Where clean and attacked photographs lie on this model’s signals has not been measured here: the"
-    " thresholds above were published for other models. How long it takes to measure is said before it is"
-    " begun; what was measured of each photograph is shown at once, and stays after Stop."
+    " thresholds above were published for other models. Press a button, and how long it takes is said before"
+    " the first photograph; what was measured of each is shown at once, and stays after Stop."
 )
 FROM_MORE = "Of more photographs the shares are less rough."
 UNPRINTED = (TAU_HAT,)  # gates whose source prints no threshold
@@ -50,7 +51,7 @@ def buttons(pictures: int) -> dict[int, str]:
 
 def measuring(stands: Progress) -> str:
     """While it runs, and before."""
-    left = f"about {max(1, round(stands.seconds))} s"
+    left = f"about {lasting(max(1, stands.seconds))}"
     if stands.step == 0:
         return f"Measuring {stands.pictures} photographs takes {left}; Stop keeps what is measured"
     photograph = f"Photograph {stands.picture} of {stands.pictures}"

@@ -195,17 +195,17 @@ def verdict(run: Run) -> str:
     return " ".join(filter(None, [caveat(run), standing(run)]))
 
 
-def standing(run: Run) -> str:
-    """What the gate decided and what came of it, or how far the attack is."""
+def standing(run: Run, numbers: bool = True) -> str:
+    """What the gate decided and what came of it, or how far the attack is; numbers: with those."""
     if run.engaged is not None:
         came = outcome(run) if run.defended is not None else ""
-        return " ".join(filter(None, [attacker(run), decided(run), came]))
+        return " ".join(filter(None, [attacker(run), decided(run, numbers), came]))
     clean = run.label(run.clean)
     if run.attacked is None:
         return f"The model sees “{clean}”." if not run.attack else "The attack is running …"
     attacked = run.label(run.attacked)
     if run.settings.eps == 0 and not ATTACKS[run.settings.attack].visible:
-        return f"With eps 0 nothing changes: “{clean}” stands."
+        return f"{'With eps 0 nothing' if numbers else 'Nothing'} changes: “{clean}” stands."
     made = ", made through the defence," if run.settings.knows_defence else ""
     if attacked == clean:
         return f"The attack{made} did not change the undefended prediction: “{clean}” stands."
@@ -227,9 +227,12 @@ def fooled(run: Run) -> bool:
 
 
 def decided(run: Run, numbers: bool = True) -> str:
-    """What the gate decided; numbers: with what it measured."""
+    """What the gate decided; numbers: with what it measured. Without them that there is no gate is said only
+    where nothing else is, for the test has said it."""
     if run.gate is None or run.reading is None:
-        said = ["This defence has no gate: it acts on every picture.", still(run), measured(run, numbers)]
+        said = [still(run, numbers), measured(run, numbers)]
+        if numbers or not any(said):
+            said = ["This defence has no gate: it acts on every picture.", *said]
         return " ".join(filter(None, said))
     gate = gate_words(run.reading.signal)
     reason = f" ({reading_words(run.reading, run.gate)})" if numbers else ""
@@ -244,12 +247,12 @@ def decided(run: Run, numbers: bool = True) -> str:
     return f"{rested}{reason}: {rests}."
 
 
-def still(run: Run) -> str:
-    """Of a defence that has ended and taken no step."""
+def still(run: Run, numbers: bool = True) -> str:
+    """Of a defence that has ended and taken no step; numbers: with how often it looks."""
     if run.final is None or run.defence:
         return ""
     looks = run.looks or 1
-    times = "once" if looks == 1 else f"{looks} times"
+    times = "once" if looks == 1 else f"{looks} times" if numbers else "several times"
     if moved(run):
         return f"It takes no step: it changes the picture as a whole, and looks at it {times}."
     return f"It moves no pixel: it looks at the picture {times}."

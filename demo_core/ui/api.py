@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from demo_core import story
 from demo_core.defenses import DEFENSES
 from demo_core.moments import step_by_step
-from demo_core.story import Run, page_words, suspicion_words, words
+from demo_core.story import Run, suspicion_words, time_words, words
+from demo_core.story.price import Price
 from demo_core.story.settings import SETTINGS, Setting, choose, read_settings
 from demo_core.story.suspicion import Sign
 from demo_core.story.takeaway import attacked_picture, defended_picture
@@ -147,9 +148,10 @@ def arena(picture: str, **given) -> Iterator[list[dict] | None]:
 
 
 def _gate_of(run: Run, bout: story.Bout) -> dict[str, str | float | bool | None]:
-    """What a row's gate measured on the attacked picture, and what came of it; a row without one acts on
-    every picture."""
-    gate, reading = DEFENSES[bout.key].gate(run.profile), bout.reading
+    """What a row's gate measured on the attacked picture, and what came of it; nothing of a row without one,
+    which acts on every picture."""
+    gate = DEFENSES[bout.key].gate(run.profile)
+    reading = bout.reading if gate else None
     return {
         "engaged": reading.weight >= 0.5 if reading else None,
         "signal": reading.signal if reading else None,
@@ -198,7 +200,8 @@ def _test(sign: Sign) -> dict[str, str | float | bool | None]:
     }
 
 
-WORKS = {attack: "run", counterattack: "defence", arena: "arena", suspect: "suspicion"}  # what each costs
+# Of price.WORKS, what each costs as much as.
+WORKS = {attack: "run", counterattack: "control", arena: "attack and arena", suspect: "suspicion"}
 
 
 def _priced(found: tuple | list, seconds: float | None) -> tuple | list:
@@ -220,17 +223,21 @@ def endpoint(answer: Callable, names: tuple[str, ...], outputs: int) -> Callable
         *values, progress, request = given
 
         def waiting(word: Waiting) -> None:
-            progress(None, desc=page_words.waiting(word.before, word.seconds, seconds))
+            progress(None, desc=time_words.waiting(word.before, word.seconds, seconds))
 
         try:
             chosen = dict(zip(names, values, strict=True))
             async for words in visits.arriving(chosen["model"]):
                 progress(None, desc=words)
                 yield nothing_yet  # a place to end it at
-            read, work = partial(choose, **chosen), WORKS[answer]
+            work = WORKS[answer]
+
+            def read() -> Price:
+                return Price(choose(**chosen))
+
             seconds = await run_in_threadpool(tempo.allowed, work, read)
-            if page_words.is_long(seconds):
-                progress(None, desc=page_words.working(seconds))
+            if time_words.is_long(seconds):
+                progress(None, desc=time_words.working(seconds))
             steps = computed(
                 partial(answer, picture, **chosen),
                 seconds=lambda: seconds_of(work, read()),

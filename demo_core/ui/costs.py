@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import gradio as gr
 
 from demo_core.limits import LIMITS
-from demo_core.models import MODELS, profile_of
-from demo_core.story import arena_words, page_words, pair_words
-from demo_core.story.price import passes_of
+from demo_core.story import arena_words, pair_words
+from demo_core.story.price import Price, passes_of
 from demo_core.story.settings import Chosen, InputError, choose
 from demo_core.ui.render import takes_html
-from demo_core.ui.tempo import expected
+from demo_core.ui.tempo import takes
 from demo_core.ui.visits import Changes
 
 OF = ("attack", "defense", "model", "steps", "eot", "adaptive", "beside")  # settings that decide it
@@ -36,19 +33,16 @@ def told(*values: object) -> Changes:
         "adaptive": gr.update(info=of_knowing(chosen)),
         "beside": gr.update(info=of_second(chosen)),
         "arena_knows": gr.update(info=of_knowing_each(chosen)),
-    } | {place: beside(place, chosen) for place in PLACES}
+    } | {place: said_at(place, Price(chosen)) for place in PLACES}
 
 
-def beside(place: str, chosen: Chosen) -> str:
+def said_at(place: str, price: Price) -> str:
     """What one of PLACES says, as HTML."""
-    said = {
-        title: page_words.takes(expected(work, chosen), LIMITS.seconds)
-        for work, title in PLACES[place].items()
-    }
+    found = {title: takes(work, price, LIMITS.seconds) for work, title in PLACES[place].items()}
     return takes_html(
         [
             f"{title} {words[0].lower()}{words[1:]}" if title else words
-            for title, words in said.items()
+            for title, words in found.items()
             if words
         ]
     )
@@ -56,15 +50,14 @@ def beside(place: str, chosen: Chosen) -> str:
 
 def of_knowing(chosen: Chosen) -> str:
     """What an attacker who knows the chosen defence may try and spend."""
-    tuned = bool(MODELS[chosen.model].original)
-    return arena_words.cost_of_knowing(tuned, profile_of(chosen.model), chosen)
+    return arena_words.cost_of_knowing(Price(chosen).knowing())
 
 
 def of_second(chosen: Chosen) -> str:
     """What a second row takes on top."""
-    return pair_words.cost(bool(MODELS[chosen.model].original), profile_of(chosen.model), chosen)
+    return pair_words.cost(chosen, Price(chosen).defence(chosen.second) if chosen.second else 0)
 
 
 def of_knowing_each(chosen: Chosen) -> str:
     """What the race costs against the attacker who knows each."""
-    return arena_words.cost(chosen, passes_of("arena", replace(chosen, adaptive=True)))
+    return arena_words.cost(chosen, passes_of("arena", Price(chosen).instead(adaptive=True)))

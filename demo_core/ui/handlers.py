@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from secrets import token_hex
 
 import gradio as gr
@@ -23,6 +24,7 @@ from demo_core.models import (
 from demo_core.moments import step_by_step
 from demo_core.story import Run, page_words, words
 from demo_core.story.finished import made
+from demo_core.story.price import Price
 from demo_core.story.race import Races
 from demo_core.story.reel import Messages, reel
 from demo_core.story.scenes import FIRST, SCENES, Scene
@@ -137,12 +139,24 @@ def attack_and_counterattack(visit: Visit) -> Iterator[Changes]:
     yield from _anew(visit, clip, run, story.whole(clip, run, surrogate_for(run)))
 
 
+def scene_before(visit: Visit) -> Scene | None:
+    """The finished run on the stage whose attack is made anew before anything goes on from it. Raises
+    InputError."""
+    scene = (visit.session or opening(visit)).scene
+    return scene if scene and not scene.control and _still(scene, visit) else None
+
+
+def price_of(visit: Visit) -> Price:
+    """By what is chosen now, and what is on the stage. Raises InputError."""
+    return Price(visit.chosen, scene_before(visit))
+
+
 def attack_before(visit: Visit) -> Iterator[Changes]:
     """Returns the session with an attack that still fits the controls; one that came with the demo is made
     anew, step by step. Raises InputError."""
     session = visit.session or opening(visit)
-    scene, run = session.scene, session.run
-    if scene and not scene.control and _still(scene, visit):
+    run = session.run
+    if scene := scene_before(visit):
         clip, run = begin(visit.photo, scene.settings)
         run = yield from step_by_step(attacked(clip, run), {"stage": gr.skip()})
         return Session(run, visit.made_from)
@@ -243,11 +257,11 @@ def take(key: str, visit: Visit) -> Iterator[Changes]:
     session = visit.session or opening(visit)
     if session.run is None and session.scene is None:
         raise NotThere("There is no run to take away yet: press a preset, or Attack.")
-    yield {"file": None}  # so that no earlier one is handed over where this one is refused
     run = session.run
     if run is None:
         scene = session.scene
-        *_, run = computed(made_anew, scene, seconds=lambda: seconds_of("run", scene), refusals=BAD_INPUT)
+        seconds = partial(seconds_of, "run", Price(scene))
+        *_, run = computed(made_anew, scene, seconds=seconds, refusals=BAD_INPUT)
     picture, row = session.scene.picture if session.scene else visit.title, FILES[key]
     with written(run, picture, row) as path:
         yield {"file": path}

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from demo_core.story.price import passes_of
-from demo_core.story.settings import Chosen
+from demo_core.story.price import Price, passes_of
 from demo_core.ui.place import Refused
 
 try:
@@ -123,6 +122,6 @@ def computed(
         yield item
 
 
-def seconds_of(work: str, chosen: Chosen) -> float:
+def seconds_of(work: str, price: Price) -> float:
     """About how long a work of price.WORKS takes where a GPU is lent."""
-    return START + PASS_SECONDS * passes_of(work, chosen)
+    return START + PASS_SECONDS * passes_of(work, price)

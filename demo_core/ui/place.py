@@ -20,6 +20,7 @@ from itertools import count
 from typing import TypeVar
 
 from demo_core.limits import LIMITS, Limits
+from demo_core.stages import lasting
 
 Item = TypeVar("Item")
 QUANTUM = 10.0  # seconds in which most stories are told
@@ -96,8 +97,8 @@ class Place:
                 yield item
                 if ticket.spent > longest:  # asked for more
                     raise Refused(
-                        f"This was stopped after {longest:.0f} seconds of computing, as others wait:"
-                        " choose fewer steps, or run the demo on a machine of your own."
+                        f"This was stopped after {lasting(longest)} of computing, as others wait:"
+                        " choose what takes less, or run the demo on a machine of your own."
                     )
         finally:
             if step and not step.done():

@@ -55,6 +55,16 @@ function drawDriftAxes(svg) {
   stroke(svg, x, bottom, x, top, { "stroke-dasharray": "0.8,1.32" });
 }
 
+// The side of a threshold on which the defence acts; the words begin at the plot's edge, for the zone may be narrower.
+function drawZone(zone, { at, left, right, bottom, top }, found, threshold) {
+  const line = at(clamp(threshold, ...found.x), 0)[0], [from, to] = found.below ? [left, line] : [line, right];
+  zone.replaceChildren();
+  if (from >= to) return;
+  draw(zone, "rect", { x: from, y: top, width: to - from, height: bottom - top, class: "defended", "fill-opacity": 0.12 });
+  const side = found.below ? { x: left + 4, "text-anchor": "start" } : { x: right - 4, "text-anchor": "end" };
+  draw(zone, "text", { ...side, y: at(0, found.words_at)[1] + 3.2, "font-size": 8.5, class: "halo" }, found.engages_words);
+}
+
 function drawSignalAxes(svg) {
   reel.signal.forEach((found, panel) => {
     const place = scaled("signal", found, panel), { at, left, bottom, top } = place;
@@ -63,15 +73,11 @@ function drawSignalAxes(svg) {
       const points = [[x(0), foot], ...heights.map((height, i) => [x(i), foot + height]), [x(heights.length - 1), foot]];
       draw(svg, "polygon", { points: points.map((p) => at(...p).map((v) => v.toFixed(2)).join()).join(" "), class: role, "fill-opacity": 0.18 });
     }
-    if (found.engages) {
-      const [from, to] = found.engages.map((value) => at(value, 0)[0]);
-      draw(svg, "rect", { x: from, y: top, width: to - from, height: bottom - top, class: "defended", "fill-opacity": 0.12 });
-      draw(svg, "text", { x: (from + to) / 2, y: at(0, found.words_at)[1] + 3.2, "text-anchor": "middle", "font-size": 8.5 }, found.engages_words);
-    }
     if (found.threshold !== null && found.threshold >= found.x[0] && found.threshold <= found.x[1]) {
       const [x] = at(found.threshold, 0);
       stroke(svg, x, bottom, x, top, { "stroke-width": 1 });
     }
+    if (found.threshold !== null) drawZone(draw(svg, "g", { class: "zone" }), place, found, found.threshold);
     drawFoot(svg, place, found.x_ticks);
     draw(svg, "text", { x: left, y: top - 6 }, found.title);
   });

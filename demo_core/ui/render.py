@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image, ImageOps
 
 from demo_core.benchmark.report import marks
@@ -42,6 +42,7 @@ from demo_core.story.seeds import Draw
 from demo_core.story.settings import SETTINGS
 from demo_core.story.trust import verdicts
 from demo_core.story.views_figure import views_figure
+from demo_core.ui.bench import open_to_all
 from demo_core.ui.scale import scaled
 
 THUMBNAIL = 96
@@ -81,6 +82,7 @@ COPY = """element.addEventListener("click", (event) => {
 PRINT = """element.addEventListener("click", (event) => {
   if (!event.target.matches("button.print")) return;
   const page = document.documentElement.classList;
+  for (const link of element.querySelectorAll("a")) link.dataset.address = link.href;  // written out on paper
   page.add("sheet-alone");
   addEventListener("afterprint", () => page.remove("sheet-alone"), { once: true });
   print();
@@ -126,6 +128,14 @@ def share_html(query: str) -> str:
     return _filled("share", query=query)
 
 
+def to_benchmark(said: str) -> Markup:
+    """What is said, with a link to the benchmark where it is named and open; in a tab of its own, for the Lab
+    holds a race that took its time."""
+    name = arena_words.BENCHMARK
+    link = Markup('<a href="./?view=benchmark" target="_blank">{}</a>').format(name)
+    return escape(said).replace(name, link) if open_to_all() else escape(said)
+
+
 def no_arena(attacked: bool) -> str:
     """The arena before any race; attacked: whether the run on the page is of an attacked picture."""
     return _filled("arena", not_yet=arena_words.NOT_YET[attacked].format(button=arena_words.BUTTON))
@@ -144,7 +154,7 @@ def arena_html(run: Run, races: Races) -> str:
         both=bool(races.static and races.adaptive),
         done=len(races.strongest),
         said=arena_words.arena(run, races),
-        trust=arena_words.trust(run, races),
+        trust=to_benchmark(arena_words.trust(run, races)),
     )
     return explained(lanes)
 
@@ -305,4 +315,4 @@ def lesson_html() -> str:
     return explained(_filled("lesson", minutes=MINUTES, steps=linked(STEPS), challenges=linked(CHALLENGES)))
 
 
-ABOUT = explained(_filled("about", examples=EXAMPLES))
+ABOUT = explained(_filled("about", examples=EXAMPLES, benchmark=to_benchmark(arena_words.BENCHMARK)))

@@ -12,6 +12,7 @@ from gradio.components import Component
 from demo_core.models import MODELS, fit_of, profile_of, study_of
 from demo_core.pictures import PictureError, as_url, to_image
 from demo_core.story import suspicion_words, words
+from demo_core.story.price import Price
 from demo_core.story.settings import Settings, read_settings
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
@@ -69,7 +70,7 @@ def look(visit: Visit) -> Iterator[Changes]:
         looked_at,
         visit.photo,
         read_settings(visit.chosen),
-        seconds=lambda: seconds_of("suspicion", visit.chosen),
+        seconds=lambda: seconds_of("suspicion", Price(visit.chosen)),
         refusals=BAD_INPUT,
     )
     for found in steps:
@@ -110,6 +111,7 @@ def shown(found: Suspicion) -> str:
         likelihood=suspicion_words.likelihood(found),
         limits=suspicion_words.limits(found),
         answers=suspicion_words.answers(found),
+        choice=suspicion_words.choice(found),
         caveat=suspicion_words.caveat(found),
         stored=suspicion_words.stored(found),
         takeaway=suspicion_words.takeaway(found),

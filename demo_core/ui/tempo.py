@@ -11,14 +11,16 @@ import torch
 
 from demo_core.clip import ZeroShotCLIP, count_passes
 from demo_core.limits import LIMITS
-from demo_core.story import page_words
-from demo_core.story.price import passes_of, steps_that_fit
-from demo_core.story.settings import Chosen, InputError
+from demo_core.models import MODELS
+from demo_core.story import time_words
+from demo_core.story.price import Price, passes_of, what_fits
+from demo_core.story.settings import InputError
 from demo_core.ui.lent import IS_LENT, PASS_SECONDS
 from demo_core.ui.place import Refused
 
 Item = TypeVar("Item")
 LAST = 32  # steps by which a model's tempo is told
+TRIES = 4  # of a pass, before the first run
 ROOM = 1.5  # prices count every gate as open: what seems to take so many times the limit may just end
 
 
@@ -40,14 +42,16 @@ class Tempo:
         return statistics.median(seen) if seen else None
 
     def try_out(self, key: str, clip: ZeroShotCLIP) -> None:
-        """A first pass, forward and back; what comes before it is slow."""
-        pixels = torch.zeros(1, 3, clip.image_size, clip.image_size, device=clip.device)
-        with torch.no_grad():
-            clip.encode(pixels)
-        then, leaf = time.monotonic(), pixels.requires_grad_(True)
-        (gradient,) = torch.autograd.grad(clip.encode(leaf).sum(), leaf)
-        gradient.sum().item()  # a GPU has ended only now
-        self.saw(key, 2, time.monotonic() - then)
+        """A pass, forward and back, the quickest of a few: a process has its first ones many times as slow,
+        and what is said by them would frighten."""
+        leaf = torch.zeros(1, 3, clip.image_size, clip.image_size, device=clip.device, requires_grad=True)
+        taken = []
+        for _ in range(TRIES):
+            then = time.monotonic()
+            (gradient,) = torch.autograd.grad(clip.encode(leaf).sum(), leaf)
+            gradient.sum().item()  # a GPU has ended only now
+            taken.append(time.monotonic() - then)
+        self.saw(key, 2, min(taken))
 
     def watching(self, key: str, steps: Iterator[Item]) -> Iterator[Item]:
         """The same steps, each of which is seen."""
@@ -68,23 +72,37 @@ class Tempo:
 TEMPO = Tempo()
 
 
-def expected(work: str, chosen: Chosen) -> float | None:
+def expected(work: str, price: Price) -> float | None:
     """About how many seconds of computing a work of price.WORKS takes here; None where nobody knows yet."""
-    each = PASS_SECONDS if IS_LENT else TEMPO.of(chosen.model)
-    return None if each is None else each * passes_of(work, chosen)
+    each = PASS_SECONDS if IS_LENT else TEMPO.of(price.chosen.model)
+    return None if each is None else each * passes_of(work, price)
 
 
-def allowed(work: str, read: Callable[[], Chosen], longest: float = LIMITS.seconds) -> float | None:
-    """The same before it begins; None also of settings that cannot be used, which whoever reads them says.
+def advice(work: str, price: Price, seconds: float, longest: float) -> str:
+    """What to do where it takes `seconds`, and only `longest` are given."""
+    fits = what_fits(work, price, passes_of(work, price) * longest / seconds)
+    return time_words.advice(fits, smaller=not MODELS[price.chosen.model].embedded)
+
+
+def takes(work: str, price: Price, longest: float) -> str:
+    """What is said beside its button."""
+    seconds = expected(work, price)
+    if not time_words.is_long(seconds):
+        return ""
+    if seconds <= longest:
+        return time_words.takes(seconds)
+    return time_words.would_take(seconds, longest, advice(work, price, seconds, longest))
+
+
+def allowed(work: str, read: Callable[[], Price], longest: float = LIMITS.seconds) -> float | None:
+    """The seconds before it begins; None also of settings that cannot be used, which whoever reads them says.
     read: gives the settings, or raises InputError. Raises Refused where it is too long, and says what would
     fit into `longest`."""
     try:
-        chosen = read()
+        price = read()
     except InputError:
         return None
-    seconds = expected(work, chosen)
+    seconds = expected(work, price)
     if seconds is not None and seconds > ROOM * longest:
-        fit = steps_that_fit(work, chosen, passes_of(work, chosen) * longest / seconds)
-        steps = fit if fit < chosen.steps else 0
-        raise Refused(page_words.too_long(seconds, longest, steps, chosen.adaptive))
+        raise Refused(time_words.too_long(seconds, longest, advice(work, price, seconds, longest)))
     return seconds

@@ -24,7 +24,11 @@ HEAD = (
     "<style>@media (max-width: 900px) { .gradio-container { overflow: clip !important; } }"
     # A class of the whole document, which gradio's form of our own rules under @media would never match.
     " @media print { .sheet-alone body :not(:has(.lesson), .lesson, .lesson *), .sheet-alone .unprinted"
-    " { display: none !important; } .sheet-alone .lab { display: block !important; } }</style>"
+    " { display: none !important; }"
+    # What is laid out as flex, or cut at its own edges, loses lines where a page of paper ends.
+    " .sheet-alone, .sheet-alone :has(.lesson) { display: block !important; overflow: visible !important;"
+    " height: auto !important; min-height: 0 !important; }"
+    " .term { text-decoration: none !important; } @page { margin: 12mm; } }</style>"
 )
 BLUE, LIGHT = "#005b8f", "#8fd0f5"  # on white and on black with a contrast of 4.5 and more, as all words need
 

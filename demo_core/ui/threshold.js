@@ -44,8 +44,9 @@ function drawThreshold(svg, tested) {
   const words = thresholdWords(known, at, tested);
   slider.setAttribute("aria-valuetext", words);
   text($(".threshold-said"), words);
+  const axes = scaled("signal", found, place), { at: of, bottom, top } = axes, [x] = of(at, 0);
+  drawZone($(".signal .zone"), axes, found, at);
   if (moved === null) return;
-  const { at: of, bottom, top } = scaled("signal", found, place), [x] = of(at, 0);
   draw(svg, "line", { class: "moved", x1: x, x2: x, y1: bottom, y2: top });
 }
 

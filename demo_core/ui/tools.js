@@ -2,7 +2,7 @@
 // as gr.HTML's js_on_load, which gives them: element, props, watch. All that they say comes with the page or the reel.
 const $ = (selector) => element.querySelector(selector);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-const percent = (share) => (share < 1 && share >= 0.9995 ? ">\u00a099.9" : (100 * share).toFixed(1)) + "\u00a0%";
+const percent = (share) => (share > 0 && share < 0.0005 ? "<\u00a00.1" : share < 1 && share >= 0.9995 ? ">\u00a099.9" : (100 * share).toFixed(1)) + "\u00a0%";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let page = null, reel = null, moment = 0, now = 0, timer = null, photo = null, photoSource = "", means = null, touring = -1, stale = false, asked = "", coded = "", asking = false, at_work = false;

@@ -62,6 +62,11 @@ def measured(key: str, photographs: int) -> Iterator[Progress | Study]:
         yield Progress(min(done + 1, pictures), pictures, min(step, steps), steps, max(guess - spent, 0))
 
 
+def offered(photographs: object) -> int | None:
+    """That number, where a button is for so many; else None."""
+    return next((number for number in trust_words.BUTTONS if number == photographs), None)
+
+
 def measure(key: str, photographs: int | None = None) -> Iterator[Changes]:
     """Study a model on so many photographs, all where no number is given, and say which gates can be trusted
     on it as soon as a few are measured, so that Stop leaves what is known by then; at once where somebody has

@@ -26,11 +26,12 @@ from demo_core.models import (
 from demo_core.pictures import PictureError, open_picture
 from demo_core.resizes import photo_for
 from demo_core.shelf import Shelf
-from demo_core.story import Run, page_words
+from demo_core.story import Run, page_words, time_words
 from demo_core.story.race import Races
 from demo_core.story.scenes import Scene, SceneError
 from demo_core.story.settings import Chosen, InputError, Settings, choose
 from demo_core.story.takeaway import NotThere
+from demo_core.ui import lent
 from demo_core.ui.place import Waiting
 from demo_core.ui.tempo import TEMPO
 from demo_core.ui.uploads import clean_copy
@@ -81,7 +82,8 @@ class Visit:
 def _loaded(key: str) -> ZeroShotCLIP:
     """A model of the table, whose tempo is known from then on. Raises KeyError or ModelUnavailable."""
     clip = load(key)
-    TEMPO.try_out(key, clip)
+    if not lent.IS_LENT:  # where a GPU is lent, this process computes without one, and slowly
+        TEMPO.try_out(key, clip)
     return clip
 
 
@@ -153,7 +155,7 @@ def at_work(words: str) -> Changes:
 
 def waiting(word: Waiting, own: float | None = None) -> Changes:
     """Word for one who waits; own: seconds that his work takes."""
-    return at_work(page_words.waiting(word.before, word.seconds, own))
+    return at_work(time_words.waiting(word.before, word.seconds, own))
 
 
 def told(handler: Callable[..., Iterator[Changes]], visit) -> Iterator[Changes]:

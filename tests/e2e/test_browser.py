@@ -338,12 +338,12 @@ def test_the_tour_leads_through_the_four_acts(page):
     settle(page)
     page.locator(".start-tour").click()
     for number, title in enumerate(("The picture", "The attack", "The test", "The counterattack"), 1):
-        expect(page.locator(".tour-title")).to_have_text(f"{number} of 4: {title}")
+        expect(page.locator(".tour-title")).to_have_text(f"{number} of 5: {title}")
         expect(page.locator(".tour-title")).to_be_focused()
         expect(page.locator(".moment")).to_contain_text(title)
         assert len(page.locator(".tour-text").inner_text()) > 80 and page.locator(".stage .lit").count() >= 1
         page.locator(".tour-next").press("Enter")
-    expect(page.locator(".tour-title")).to_have_text("Your turn")
+    expect(page.locator(".tour-title")).to_have_text("5 of 5: Your turn")
     page.locator(".tour-next").click()
     expect(page.locator(".tour")).to_be_hidden()
 
@@ -575,6 +575,8 @@ def test_the_threshold_moves_on_a_finished_run_and_asks_nobody(page):
         shares.append([int(share) for share in re.findall(r"(\d+)\s%", said.inner_text())])
     assert shares[0][0] <= shares[1][0] and shares[0][1] < shares[1][1] == 100
     expect(page.locator(".axes .moved")).to_have_count(1)
+    zone, line = page.locator(".zone rect"), page.locator(".axes .moved")
+    assert zone.get_attribute("x") == line.get_attribute("x1"), "the zone begins at the line"
     slider.press("ArrowRight")
     page.locator(".threshold-back").click()
     expect(page.locator(".axes .moved")).to_have_count(0)
@@ -636,6 +638,13 @@ def test_no_tab_hides_in_a_menu_and_the_lesson_s_sheet_is_printed_alone(page):
         expect(page.locator(hidden).first).to_be_hidden()
     expect(page.locator(".lesson")).to_be_visible()
     assert page.locator(".lesson details[open]").count() == 1
+    around = (
+        "n => { const all = []; while ((n = n.parentElement)) all.push(getComputedStyle(n)); return all.map("
+    )
+    looks = page.locator(".lesson").evaluate(around + "s => s.display + ' ' + s.overflow); }")
+    assert set(looks) == {"block visible"}, "lines are lost where a page of paper ends"
+    written = "n => getComputedStyle(n, '::after').content"
+    assert "http://" in page.locator(".lesson a").first.evaluate(written)
     page.emulate_media(media="screen")
 
 
@@ -1096,7 +1105,7 @@ def own_pictures(folder: Path) -> None:
 
 def test_the_benchmark_is_hidden_until_asked_for(page):
     sent = page.content() + page.evaluate("JSON.stringify(window.gradio_config.components)")
-    assert "bench-" not in sent and "view=benchmark" not in sent and "In papers" not in sent
+    assert "bench-" not in sent and "In papers" not in sent  # there are links to it, and nothing of it
     assert page.get_by_text("Benchmark", exact=True).count() == 0
 
 

@@ -1,10 +1,13 @@
 """What the page says in its three depths, and how it follows what a visitor does, in a headless Chromium."""
 
 import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from demo_core import ui
+from demo_core.story.gate_words import in_tenths
 from demo_core.ui.choices import NO_PRESET
 from tests.e2e import CHROMIUM, started
 
@@ -35,6 +38,14 @@ def tabs():
 
         yield opened
         browser.close()
+
+
+def test_shares_beside_bars_are_told_as_in_the_files(tabs):
+    """By the page's own line of script."""
+    shares = (0, 0.0003, 0.0005, 0.4321, 0.9994, 0.9996, 1)
+    (line,) = re.findall(r"^const percent = .+$", (Path(ui.__file__).parent / "tools.js").read_text(), re.M)
+    said = tabs().evaluate(f"(shares) => {{ {line} return shares.map(percent); }}", shares)
+    assert [words.replace("\xa0", " ") for words in said] == [in_tenths(share) for share in shares]
 
 
 def told_for(tab, depth: str) -> None:
