@@ -54,6 +54,7 @@ def test_works_take_about_as_many_passes_as_is_said_before(wild, monkeypatch, ch
     rows = only_rows(monkeypatch, "none", "rn", "default")
     monkeypatch.setattr("demo_core.story.suspicion.DEFENSES", rows)
     monkeypatch.setattr(seeds, "DRAWS", 2)
+    torch.manual_seed(0)  # some pictures end an attack, or a search, sooner
     chosen = replace(CHOSEN, **changes)
     clip = twin = wild
     photo, settings = torch.rand(3, 448, 448), read_settings(chosen)

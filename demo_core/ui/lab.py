@@ -325,7 +325,8 @@ def build() -> gr.Blocks:
         stopped, again = (at_desk(controls, h) for h in (handlers.stopped, handlers.sent_again))
         for stop in (controls.stop, controls.arena_stop):
             stop.click(stopped, None, stage, cancels=running, **QUIET)
-        controls.stage.submit(again, None, stage, **QUIET)
+        # one that asks again while it is being answered has missed more
+        controls.stage.submit(again, None, stage, **QUIET | {"trigger_mode": "always_last"})
 
         def judge(event: gr.EventData, request: gr.Request) -> dict:
             right = bool(said(event).get("right"))

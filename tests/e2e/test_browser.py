@@ -903,7 +903,7 @@ def test_the_arena_s_switch_is_the_setting_and_says_what_it_costs(page):
     switch = page.get_by_label("The attacker knows each defence")
     switch.check()
     expect(page.locator("#arena-knows")).to_contain_text(re.compile(r"at most [\d,]+ passes"))
-    expect(page.locator(".takes").filter(has_text="Every defence: ")).to_contain_text("about")
+    expect(page.locator(".block.takes").filter(has_text="Every defence: ")).to_contain_text("about")
     page.get_by_role("button", name="Attack settings").click()
     expect(page.locator("#adaptive")).to_contain_text(
         re.compile(r"Against “Ours” he makes it .* at most \d+ passes")
@@ -1011,7 +1011,7 @@ def test_talk_mode_shows_the_essentials(browser, url):
     assert tab.locator(".say").evaluate("n => parseFloat(getComputedStyle(n).fontSize)") >= 26
     for hidden in ("#labels", "#photo", "#arena", "footer"):
         expect(tab.locator(hidden)).to_be_hidden()
-    for visible in ("h1", "#both", ".compare", ".predictions", ".scrub", ".qr svg"):
+    for visible in ("h1:visible", "#both", ".compare", ".predictions", ".scrub", ".qr svg"):
         expect(tab.locator(visible)).to_be_in_viewport(ratio=1)
     assert tab.locator(".canvases").bounding_box()["height"] >= 540
     small = """() => [...document.querySelectorAll("body *")].filter((node) => node.checkVisibility()
