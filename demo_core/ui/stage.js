@@ -101,7 +101,6 @@ async function receive(given) {
   await unpack(found.frames);
   if (found.beside) await unpack(found.beside.frames);
   const grown = reel?.run === found.run;
-  if (grown && reel.done && !found.done && !given.stopped) return;  // what came last was ready first
   if (reel?.run !== found.run) stale = false;  // what was changed in the middle of a run is not in it
   pause();
   if (reel) ask(false);
