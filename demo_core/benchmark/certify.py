@@ -22,18 +22,18 @@ import torch
 from tqdm import tqdm
 
 from demo_core.benchmark.datasets import DATASETS
+from demo_core.benchmark.departures import CLEANLY, answered, percent
 from demo_core.benchmark.options import REFUSALS, add_download, natural, positive
 from demo_core.benchmark.piles import pile_of
 from demo_core.benchmark.report import tabulated
 from demo_core.benchmark.run import DEFENCE, Bench, Setup
 from demo_core.benchmark.tables import dataset_title
-from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
+from demo_core.benchmark.trials import BenchmarkError
 from demo_core.clip import in_tiles
 from demo_core.defenses import SmoothingConfig, certified, linf_within
 from demo_core.defenses.smoothing import radius_of
 from demo_core.models import DEFAULT_MODEL, add_model_options, load, named_model
 
-BATCH = 32
 RADII = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # l2, of pixels in [0,1]
 
 
@@ -46,16 +46,6 @@ def certificates(bench: Bench, config: SmoothingConfig) -> Iterator[tuple[bool, 
         with in_tiles(bench.tile):
             label, radius = certified(bench.clip, pixels, bench.text, config, bench.dice(batch, DEFENCE))
         yield label == int(batch.labels), radius
-
-
-def bare_accuracy(bench: Bench) -> float:
-    """In percent, of the model without noise."""
-    right = [
-        bench.answers(batch, bench.attacked(Trial(CLEAN), batch), "none")
-        for batch in map(bench.pile.load, torch.arange(len(bench.pile.indices)).split(BATCH))
-    ]
-    rows = pd.concat(right)
-    return 100 * float((rows["predicted"] == rows["label"]).mean())
 
 
 def certified_accuracy(found: list[tuple[bool, float]], radius: float) -> float:
@@ -89,7 +79,7 @@ def reported(bench: Bench, name: str, sigmas: list[float], config: SmoothingConf
         found[sigma] = list(tqdm(each, f"{name}, sigma {sigma:g}", count, unit="picture"))
     left = ", ".join(f"{sum(not r for _, r in pairs)} at sigma {sigma:g}" for sigma, pairs in found.items())
     said = (
-        f"{count} pictures of {name}, of which {bare_accuracy(bench):.1f} % are right without noise;"
+        f"{count} pictures of {name}, of which {percent(answered(bench, CLEANLY))} % are right without noise;"
         f" {config.draws} draws each, after {config.guesses} that name the label; certificates that are wrong"
         f" with a chance of {config.alpha:g} at the most. Accuracy in percent: right, and certified to the"
         f" radius. Pictures without a certificate: {left}."

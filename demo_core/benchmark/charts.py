@@ -68,6 +68,17 @@ class Chart:
     datasets: list[str]
 
 
+def curve_chart(summary: Summary, paper: Paper = WHITE) -> Chart | None:
+    """Accuracy against eps; None where no row met enough sizes of eps, see tables.curves."""
+    if not len(lines := curves(summary.plain)):
+        return None
+    here = lines.index.unique("dataset")
+    lines = lines.reindex([key for key in summary.datasets if key in here], level="dataset")
+    titled = lines.rename(index=dataset_title, level="dataset")
+    each = lines.index.droplevel(["defense", "eps"]).unique()
+    return Chart(curve_figure(titled, paper), [str(dataset) for dataset, _ in each])
+
+
 def charts(summary: Summary, paper: Paper = WHITE) -> dict[str, Chart]:
     """All that the records allow, by their name in CAPTIONS."""
     made, sets = {}, tradeoffs(summary)
@@ -75,12 +86,8 @@ def charts(summary: Summary, paper: Paper = WHITE) -> dict[str, Chart]:
         whole = {key: row for key, row in sets.items() if row[1][shown.x].notna().all()}
         if whole:
             made[name] = Chart(tradeoff_figure(list(whole.values()), shown, title_of, paper), list(whole))
-    if len(lines := curves(summary.plain)):
-        here = lines.index.unique("dataset")
-        lines = lines.reindex([key for key in summary.datasets if key in here], level="dataset")
-        titled = lines.rename(index=dataset_title, level="dataset")
-        each = lines.index.droplevel(["defense", "eps"]).unique()
-        made["curves"] = Chart(curve_figure(titled, paper), [str(dataset) for dataset, _ in each])
+    if over_eps := curve_chart(summary, paper):
+        made["curves"] = over_eps
     return made | {
         "accuracy": Chart(drawn(summary.plain, paper), list(summary.plain.index.unique("dataset")))
     }

@@ -20,7 +20,7 @@ from demo_core.defenses.averages import mean_of
 from demo_core.defenses.published import answer, everyone, still
 from demo_core.defenses.shifts import stacked_logits, unit_features
 from demo_core.defenses.signals import ENGAGED
-from demo_core.defenses.views import LOOKS, VIEWS, look, over_stack, view_drift, view_features
+from demo_core.defenses.views import LOOKS, VIEWS, looking, over_stack, view_drift, view_features
 from demo_core.moments import Defended, Defending, Looked, Measured, Moved
 
 
@@ -110,8 +110,7 @@ def pushed(
 
 def closer_looks(pixels: torch.Tensor, looks: Sequence[int]) -> torch.Tensor:
     """These of LOOKS at the pictures [looks,B,3,H,W]."""
-    drawn = [torch.tensor(LOOKS[number]).expand(len(pixels), -1) for number in looks]
-    return torch.stack([look(pixels, one) for one in drawn])
+    return torch.stack([looking(LOOKS[number])(pixels) for number in looks])
 
 
 def _from_looks(

@@ -15,22 +15,16 @@ from demo_core.counterattack import Encode, Gate
 from demo_core.defenses.random_views import as_constant, jpeg
 from demo_core.defenses.shifts import stacked_logits, together, unit_features
 from demo_core.defenses.signals import ENGAGED, UNISON
-from demo_core.defenses.views import LOOKS, look, shift
+from demo_core.defenses.views import LOOKS, looking, shift
 from demo_core.moments import Defended, Defending, Looked, Measured
-
-
-def _seen(*drawn: float) -> Encode:
-    """The look of these numbers, as a view; see views.look."""
-    return lambda pixels: look(pixels, torch.tensor(drawn).expand(len(pixels), -1))
-
 
 # How the picture is seen, by name. Each view undoes an attack in part and in a way of its own, and leaves the
 # thing in the picture what it is.
 SEEN: dict[str, Encode] = {
     "stored as JPEG": partial(as_constant, partial(jpeg, quality=60)),
     "mirrored and moved": lambda pixels: shift(pixels.flip(-1), 3, 3),
-    "closer": _seen(*LOOKS[4]),
-    "farther": _seen(-7 / 3, 0.0, 0.0, 0.0, 1.0),  # at nine tenths of its size, its reflection around it
+    "closer": looking(LOOKS[4]),
+    "farther": looking((-7 / 3, 0.0, 0.0, 0.0, 1.0)),  # at nine tenths of its size, its reflection around it
 }
 
 

@@ -4,7 +4,7 @@ over, and the views of TTE. All map pixels [B,3,H,W] in [0,1] to as many."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +79,11 @@ LOOKS = (
     (1.0, 0.0, 0.0, 0.0, -1.0),
     (0.5, 0.0, 1.0, 1.0, -1.0),
 )
+
+
+def looking(drawn: Sequence[float]) -> Encode:
+    """One and the same look for every picture, as a view."""
+    return lambda pixels: look(pixels, torch.tensor(drawn).expand(len(pixels), -1))
 
 
 def transformed(pixels: torch.Tensor) -> list[torch.Tensor]:

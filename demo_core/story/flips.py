@@ -50,7 +50,7 @@ def flips(
             made[eps] = last.attack_delta
         defended = answered(clip, run, DEFENSES[key], run.pixels + made[eps])[0]
         yield found
-        return int(defended.logits[0].argmax()) == run.right, defended.probabilities[0, run.right].item()
+        return run.is_right(defended.logits[0]), defended.probabilities[0, run.right].item()
 
     for key in DEFENSES if keys is None else keys:
         tried: dict[float, float] = {}

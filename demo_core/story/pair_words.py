@@ -13,7 +13,7 @@ HELD = {True: "Stands", False: "Fallen"}
 def stands(run: Run) -> bool | None:
     """Whether the right label, or where nobody knows it the clean prediction, is the defended answer; None
     before there is one."""
-    return None if run.defended is None else int(run.defended.argmax()) == run.right
+    return None if run.defended is None else run.is_right(run.defended)
 
 
 def held(run: Run) -> str:

@@ -296,10 +296,10 @@ def arena(clip: ZeroShotCLIP, run: Run) -> Iterator[tuple[Bout, ...]]:
         yield bouts
     for place, bout in enumerate(bouts):
         if bout.random:
-            right = [int(bout.attacked.argmax()) == run.right]
+            right = [run.is_right(bout.attacked)]
             for draw in range(1, DRAWS):
                 defended = answered(clip, run, DEFENSES[bout.key], met[bout.key], draw)[0]
-                right.append(int(defended.logits[0].argmax()) == run.right)
+                right.append(run.is_right(defended.logits[0]))
                 yield bouts
             bout = replace(bout, rerolls=(sum(right), DRAWS))
             bouts = (*bouts[:place], bout, *bouts[place + 1 :])

@@ -48,7 +48,7 @@ class Races:
 
 def stands(run: Run, bout: Bout) -> bool:
     """Whether the right label, or where nobody knows it the clean prediction, is the answer."""
-    return int(bout.attacked.argmax()) == run.right
+    return run.is_right(bout.attacked)
 
 
 def keeps(run: Run, bout: Bout) -> bool:

@@ -220,6 +220,10 @@ class Run:
         """The index of the right label where it is known, else of the clean prediction."""
         return int(self.clean.argmax()) if self.settings.truth is None else int(self.settings.truth)
 
+    def is_right(self, answer: torch.Tensor) -> bool:
+        """Whether the likeliest of logits or probabilities [K] is the right label."""
+        return int(answer.argmax()) == self.right
+
     @property
     def true_label(self) -> str | None:
         """The label that is known to be right."""

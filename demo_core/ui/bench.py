@@ -20,16 +20,15 @@ from urllib.parse import urlsplit
 import gradio as gr
 
 from demo_core.benchmark.datasets import OF_THE_APP
+from demo_core.benchmark.options import REFUSALS
 from demo_core.benchmark.page import LAB
-from demo_core.benchmark.piles import DatasetUnavailable
 from demo_core.benchmark.published import published_titles
 from demo_core.benchmark.records import settings_of
 from demo_core.benchmark.report import shipped_markdown
 from demo_core.benchmark.tables import UNIT
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, default_trials
 from demo_core.defenses import DEFENSES
-from demo_core.labels import LabelError
-from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable
+from demo_core.models import DEFAULT_MODEL, MODELS
 from demo_core.story import time_words
 from demo_core.ui.measuring import (
     DATA,
@@ -159,7 +158,7 @@ def go(model: Callable, request: gr.Request, *given) -> Iterator[tuple]:
             made = made_of(progress.records, settings_of(progress.folder), unfinished)
             due = then + max(PAUSE, 10 * (time.monotonic() - then))
             yield status(progress.words), made.table, made.charts, made, *same[3:]
-    except (BenchmarkError, DatasetUnavailable, ModelUnavailable, LabelError) as error:
+    except REFUSALS as error:
         gr.Warning(str(error), title="Not yet")
         yield status(f"{'It ended early' if made else 'Nothing was run'}. {error}"), *same
     for written in downloads(made, address(request)):

@@ -37,10 +37,10 @@ function showPair() {
   const frames = rows().map(frameNow), differ = frames[0].top[0][0] !== frames[1].top[0][0];
   rows().forEach((found, i) => {
     const part = $(".pair").children[i], { row, verdict } = found, frame = frames[i], tested = frame.act > 1, ended = frame === found.frames.at(-1) && row.held;
-    const at = (name) => part.querySelector(name), whole = make("canvas", { width: page.side, height: page.side });
+    const at = (name) => part.querySelector(name);
     part.className = "pair-row " + (ended ? verdict.tone : "wait");
     text(at(".held"), ended ? row.held : "");
-    paintSmall(at(".seen"), whole, i ? newest("beside") : newest());
+    paintSmall(at(".seen"), i ? newest("beside") : newest());
     paintDelta(at(".added"), found);
     const [label, share] = frame.top[0];
     at(".answer").replaceChildren(make("b", {}, say("shelf_says", { says: reel.labels[label], share: percent(share) })), ...(differ ? [differing()] : []));
@@ -48,10 +48,4 @@ function showPair() {
     place(at(".gauge"), tested && row.gauge);
     told(at(".told"), ended ? inDepth(verdict.text, verdict.depths) : tested ? inDepth(frame.say, frame.depths) : "");  // up to there it is told once
   });
-}
-
-function paintSmall(canvas, whole, name) {
-  paint(whole, name);
-  canvas.setAttribute("aria-label", whole.getAttribute("aria-label"));
-  canvas.getContext("2d").drawImage(whole, 0, 0, LOOK, LOOK);
 }

@@ -36,6 +36,14 @@ function paint(canvas, name, label = "") {
   context.putImageData(out, 0, 0);
 }
 
+// The same on a canvas of any size.
+function paintSmall(canvas, name) {
+  const whole = make("canvas", { width: page.side, height: page.side });
+  paint(whole, name);
+  canvas.setAttribute("aria-label", whole.getAttribute("aria-label"));
+  canvas.getContext("2d").drawImage(whole, 0, 0, canvas.width, canvas.height);
+}
+
 function blockMeans() {
   const size = reel.size, side = page.side, block = side / size;
   means = new Float32Array(size * size * 3);

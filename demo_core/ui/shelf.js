@@ -15,9 +15,8 @@ function remember() {
 function look(name) {
   const frame = frameOf(name);
   if (!frame) return null;
-  const whole = make("canvas", { width: page.side, height: page.side }), small = make("canvas", { width: SMALL, height: SMALL });
-  paint(whole, name);
-  small.getContext("2d").drawImage(whole, 0, 0, SMALL, SMALL);
+  const small = make("canvas", { width: SMALL, height: SMALL });
+  paintSmall(small, name);
   return { name, title: pictureName(name), address: small.toDataURL("image/webp", 0.85), label: reel.labels[frame.top[0][0]], share: frame.top[0][1] };
 }
 

@@ -24,6 +24,18 @@ TRIES = 4  # of a pass, before the first run
 ROOM = 1.5  # prices count every gate as open: what seems to take so many times the limit may just end
 
 
+def timed(encode: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, back: bool = True) -> float:
+    """Seconds of one pass of pictures [B,3,S,S], forward, and with `back` also back."""
+    leaf, then = pixels.clone().requires_grad_(back), time.monotonic()
+    with torch.set_grad_enabled(back):
+        found = encode(leaf).sum()
+        if back:
+            (gradient,) = torch.autograd.grad(found, leaf)
+            found = gradient.sum()
+    found.item()  # a GPU has ended only now
+    return time.monotonic() - then
+
+
 class Tempo:
     """Seconds a pass, by a model's key, in the middle one of its last steps: with all that goes with a step,
     and beside all else that this machine does."""
@@ -44,14 +56,8 @@ class Tempo:
     def try_out(self, key: str, clip: ZeroShotCLIP) -> None:
         """A pass, forward and back, the quickest of a few: a process has its first ones many times as slow,
         and what is said by them would frighten."""
-        leaf = torch.zeros(1, 3, clip.image_size, clip.image_size, device=clip.device, requires_grad=True)
-        taken = []
-        for _ in range(TRIES):
-            then = time.monotonic()
-            (gradient,) = torch.autograd.grad(clip.encode(leaf).sum(), leaf)
-            gradient.sum().item()  # a GPU has ended only now
-            taken.append(time.monotonic() - then)
-        self.saw(key, 2, min(taken))
+        pixels = torch.zeros(1, 3, clip.image_size, clip.image_size, device=clip.device)
+        self.saw(key, 2, min(timed(clip.encode, pixels) for _ in range(TRIES)))
 
     def watching(self, key: str, steps: Iterator[Item]) -> Iterator[Item]:
         """The same steps, each of which is seen."""

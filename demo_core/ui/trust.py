@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 
 import gradio as gr
-import torch
 
 from demo_core.benchmark.whole import WholePile
 from demo_core.calibrate import FEW, example_pictures, most_steps, studied, whole_pile_of
@@ -19,6 +18,7 @@ from demo_core.story.trust_words import Progress
 from demo_core.ui import visits
 from demo_core.ui.lent import LONGEST, computed
 from demo_core.ui.render import gate_html, no_views
+from demo_core.ui.tempo import timed
 from demo_core.ui.visits import BAD_INPUT, IDLE, PAUSE, Changes, at_work
 
 LONGEST_MEASURING = 4 * LIMITS.seconds  # of computing: it is done once for all visitors
@@ -30,20 +30,10 @@ PAIRS, FORWARD = 60, 180
 def expected(whole: WholePile) -> float:
     """About how many seconds the study of a pile takes, by a pass forward and back of its model."""
     pixels = whole.pictures[:1].to(whole.clip.device)
-
-    def seconds(back: bool) -> float:
-        begun = time.monotonic()
-        with torch.set_grad_enabled(back):
-            logits = whole.bare(pixels.clone().requires_grad_(back))
-            answer = logits.sum()
-            if back:
-                answer.backward()
-        answer.item()  # waits for a GPU
-        return time.monotonic() - begun
-
-    seconds(True)  # the first one is slow
+    timed(whole.bare, pixels)  # the first one is slow
+    pair, forward = timed(whole.bare, pixels), timed(whole.bare, pixels, back=False)
     encoders = 2 if whole.clip.original else 1
-    return len(whole.pictures) * (PAIRS * seconds(True) + FORWARD * encoders * seconds(False))
+    return len(whole.pictures) * (PAIRS * pair + FORWARD * encoders * forward)
 
 
 def measured(key: str, photographs: int) -> Iterator[Progress | Study]:
