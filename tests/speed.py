@@ -1,10 +1,11 @@
 """How fast this is beside what it must do anyway, each pair in turns in one run:
 
-    python -m tests.speed [--parts rows texts gate click kernels] [--pictures 64] [--rounds 7]
+    python -m tests.speed [--parts rows texts gate kernels click rates] [--pictures 64] [--rounds 7]
 
 Prints a table: in each round both of a pair are timed, one after the other, and their ratio is told by its
-least, median and greatest, beside what it should be at most (or, of the authors' way, at least). ViT-B/32 has
-random weights, which are as fast as any.
+least, median and greatest, beside what it should be at most (or, of the authors' way, at least). `rates` is
+a table of its own, of where models compute, a GPU if there is one. ViT-B/32 has random weights, which are as
+fast as any.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import load, profile_of
 from demo_core.pictures import open_picture
+from tests.rates import HEAD, Arithmetic
+from tests.rates import rows as rates_rows
 
 Work = Callable[[], object]
 TILE = 16  # pictures that are computed at once
@@ -212,6 +215,23 @@ def _compiled(model):
     return model
 
 
+def changed(clip: ZeroShotCLIP, way: Arithmetic) -> ZeroShotCLIP:
+    """Another one that computes so, but for its number format."""
+
+    def change(model):
+        model = model.to(memory_format=torch.channels_last) if way.channels_last else model
+        return _compiled(model) if way.compiled else model
+
+    return _with(clip, change)
+
+
+def rates(pictures: int, rounds: int) -> Iterator[str]:
+    """Lines of the table of pictures a second."""
+    yield HEAD
+    for key, title in MODELS.items():
+        yield from rates_rows(title, model(key), changed, pictures, rounds)
+
+
 def kernels(pictures: int) -> Iterator[Pair]:
     """Other ways to compute the same passes, against float32 as it is."""
     for key, title in MODELS.items():
@@ -253,7 +273,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    every = [*PARTS, "click"]
+    every = [*PARTS, "click", "rates"]
     parser.add_argument("--parts", nargs="+", choices=every, default=every)
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
@@ -261,16 +281,18 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}\n")
     print("| time of … beside … | least | median | most | goal | kept |")
     print("|---|---|---|---|---|---|", flush=True)
-    for part in args.parts:
-        if part == "click":
-            print(click(args.rounds), flush=True)
-            continue
+    if "click" in args.parts:
+        print(click(args.rounds), flush=True)
+    for part in (part for part in PARTS if part in args.parts):
         for pair in PARTS[part](args.pictures):
             try:
                 print(row_of(pair, args.rounds), flush=True)
             except Exception as error:  # of compiling, where no compiler is here
                 print(f"| {pair.title} | not here: {str(error).splitlines()[0][:80]} |", flush=True)
     print(CHOSEN)
+    if "rates" in args.parts:
+        for line in rates(args.pictures, args.rounds):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
