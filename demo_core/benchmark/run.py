@@ -3,7 +3,7 @@ the next is begun.
 
 What a picture is dealt (start noise, targets, the defences' dice) follows from the seed and its index alone,
 and pictures go through the model in tiles of one size: neither the batch nor the number of processes changes
-a prediction. (What a defence costs is its batch's. On a GPU this has not been measured.)
+a prediction. (What a defence costs is its batch's.)
 """
 
 from __future__ import annotations
