@@ -196,8 +196,8 @@ def test_files_hold_both_rows_or_say_that_they_show_one(run):
     assert np.array_equal(exact["answer"], run.defended.numpy())
     assert np.array_equal(exact["beside_answer"], run.beside.defended.numpy())
     names = {key: file_name(run, "cat", row) for key, row in FILES.items()}
-    alone = {key for key, name in names.items() if "_low_pass-alone_" in name}
+    alone = {key for key, name in names.items() if "_low-pass-alone_" in name}
     assert alone == {"defended", "gif", "svg", "pdf"}
-    assert "low_pass" not in file_name(run.under(beside=OFF), "cat", FILES["gif"])
+    assert "alone" not in file_name(run.under(beside=OFF), "cat", FILES["gif"])
     assert "“Low-pass” alone" in choices.open_scene(TWO)["link"]
     assert "alone" not in choices.open_scene(replace(TWO, beside=OFF))["link"]

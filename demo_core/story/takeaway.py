@@ -216,8 +216,8 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
 
 @dataclass(frozen=True)
 class Takeaway:
-    """title: what the button says; file: its name; make: (run, study) -> bytes, or NotThere; alone: whether of
-    two defences side by side it shows the first one only."""
+    """title: what the button says; file: its name; make: (run, study) -> bytes, or NotThere; alone: whether
+    of two defences side by side it shows the first one only."""
 
     title: str
     file: str
