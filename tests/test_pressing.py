@@ -73,7 +73,7 @@ def test_a_lane_is_priced_by_its_own_defence(page, monkeypatch, event, row):
     asked = []
     monkeypatch.setattr(tempo, "allowed", lambda work, read: asked.append(read().chosen))
     monkeypatch.setattr(lab, "at_gpu", lambda work, handler, visit: asked.append(visit.chosen) or iter(()))
-    pressed(page, "watch", *controls(), event=event)
+    pressed(page, "watch", False, *controls(), event=event)
     assert len(asked) == 2 and {getattr(chosen, row) for chosen in asked} == {"ttc"}
 
 
