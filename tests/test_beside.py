@@ -1,8 +1,10 @@
 """Two defences on the very same picture: in a run, in its reel and link, in words, and at the buttons."""
 
+import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +18,9 @@ from demo_core.story.scenes import Scene, SceneError, scene_of
 from demo_core.story.seeds import draws
 from demo_core.story.settings import OFF, Chosen
 from demo_core.story.summary import summary
-from demo_core.story.takeaway import numbers
+from demo_core.story.takeaway import TAKEAWAYS, numbers
 from demo_core.ui import arena, choices, costs, handlers, visits
+from demo_core.ui.files import FILES, file_name
 from demo_core.ui.lent import seconds_of
 from tests.conftest import only_rows
 from tests.test_handlers import after, said, visit  # noqa: F401  a fixture among them
@@ -186,3 +189,15 @@ def test_a_counterattack_takes_the_second_row_that_is_chosen_now():
     session = after(visits.told(handlers.attack_only, visit()))["session"]
     run = after(visits.told(handlers.counterattack, visit(session, beside="none")))["session"].run
     assert run.attack == session.run.attack and run.beside.settings.defense == "none"
+
+
+def test_files_hold_both_rows_or_say_that_they_show_one(run):
+    exact = np.load(io.BytesIO(TAKEAWAYS["npz"].make(run, None)))
+    assert np.array_equal(exact["answer"], run.defended.numpy())
+    assert np.array_equal(exact["beside_answer"], run.beside.defended.numpy())
+    names = {key: file_name(run, "cat", row) for key, row in FILES.items()}
+    alone = {key for key, name in names.items() if "_low-pass-alone_" in name}
+    assert alone == {"defended", "gif", "svg", "pdf"}
+    assert "alone" not in file_name(run.under(beside=OFF), "cat", FILES["gif"])
+    assert "“Low-pass” alone" in choices.open_scene(TWO)["link"]
+    assert "alone" not in choices.open_scene(replace(TWO, beside=OFF))["link"]

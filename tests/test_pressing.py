@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from demo_core.story.settings import SETTINGS
+from demo_core.story.settings import SETTINGS, Chosen
 from demo_core.story.trust_words import BUTTONS
 from demo_core.ui import costs, handlers, lab, lent, pressing, tempo, trust, visits
 from demo_core.ui.place import PLACE
@@ -73,7 +73,7 @@ def test_a_lane_is_priced_by_its_own_defence(page, monkeypatch, event, row):
     asked = []
     monkeypatch.setattr(tempo, "allowed", lambda work, read: asked.append(read().chosen))
     monkeypatch.setattr(lab, "at_gpu", lambda work, handler, visit: asked.append(visit.chosen) or iter(()))
-    pressed(page, "watch", *controls(), event=event)
+    pressed(page, "watch", False, *controls(), event=event)
     assert len(asked) == 2 and {getattr(chosen, row) for chosen in asked} == {"ttc"}
 
 
@@ -97,6 +97,29 @@ def test_a_model_is_not_tried_out_in_a_process_that_has_no_gpu(monkeypatch, clip
     assert tried == ["photo"]
 
 
+def test_the_arena_goes_by_its_own_switch_and_the_lab_by_its_setting(page):
+    """Neither changes the other unseen."""
+    switch, setting = (
+        next(part._id for part in page.blocks.values() if getattr(part, "elem_id", None) == name)
+        for name in ("arena-knows", "adaptive")
+    )
+    asked = {
+        f.api_name: {part._id for part in f.inputs} & {switch, setting}
+        for f in page.fns.values()
+        if f.api_name in ("lab_arena", "lab_both", "lab_attack", "lab_flip")
+    }
+    assert asked.pop("lab_arena") == {switch}
+    assert len(asked) == 3 and all(found == {setting} for found in asked.values())
+
+
+def test_what_the_race_takes_is_told_for_the_attacker_of_its_switch(monkeypatch):
+    monkeypatch.setattr(costs, "takes", lambda work, price, longest: f"{work}: {price.chosen.adaptive}")
+    chosen = [getattr(Chosen(), name) for name in costs.OF]
+    for knows in (False, True):
+        told = costs.told(*chosen, knows)
+        assert f"arena: {knows}" in told["takes_arena"] and "run: False" in told["takes_run"]
+
+
 def test_how_long_work_takes_is_told_once_for_all_settings_that_change_at_once(page):
     """A scene changes them all."""
     told = {part._id for part in page.blocks.values() if getattr(part, "elem_id", None) == "arena-knows"}
@@ -107,5 +130,5 @@ def test_how_long_work_takes_is_told_once_for_all_settings_that_change_at_once(p
         and told & {part._id for part in f.outputs}
         and f.fn
     ]
-    assert len(events) == 1 and len(events[0].targets) == len(costs.OF)
+    assert len(events) == 1 and len(events[0].targets) == len(costs.BY)
     assert events[0].trigger_mode == "always_last"

@@ -52,6 +52,15 @@ def tone(run: Run, other: Run) -> str:
     return one if one == two else "wait" if "wait" in (one, two) else "other"
 
 
+def taken(first: str) -> str:
+    """Where two defences are taken away; first: the row of DEFENSES that the files of one show."""
+    title = DEFENSES[first].title
+    return (
+        f"Two defences are on the stage. The page, the numbers and the exact floats hold both; the defended"
+        f" picture, the animation and the figure show “{title}” alone, and their files’ names say so."
+    )
+
+
 def cost(chosen: Chosen, passes: int) -> str:
     """Beside the choice of the second row; passes: those that it takes on top."""
     said = SETTINGS["beside"].help

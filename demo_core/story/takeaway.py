@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,8 @@ def run_json(run: Run, study: Study | None = None) -> bytes:
 
 def run_npz(run: Run, study: Study | None = None) -> bytes:
     """Exact float32 arrays: photo [3,P,P], pixels [1,3,S,S], and for each act deltas [T,3,S,S], features
-    [T,D] and probabilities [T,K]; text features [K,D]."""
+    [T,D] and probabilities [T,K]; text features [K,D]. Of a second row what it made of the same picture,
+    under names that begin with `beside_`."""
     arrays: dict[str, Any] = {
         "photo": run.photo,
         "pixels": run.pixels,
@@ -112,22 +113,30 @@ def run_npz(run: Run, study: Study | None = None) -> bytes:
         "clean_features": run.start.features,
         "clean_probabilities": run.clean,
     }
-    for name, moments in (
-        ("attack", run.attack),
-        ("counterattack", run.defence),
-        ("defended", [run.final] if run.final else []),
-    ):
-        for field in ("delta", "features", "probabilities") if moments else ():
-            rows = [getattr(m, field).cpu().numpy() for m in moments]
-            arrays[f"{name}_{field}"] = np.stack(rows) if field == "probabilities" else np.concatenate(rows)
-    if run.defended is not None:
-        arrays["answer"] = run.defended
+    arrays |= _stacked("attack", run.attack) | _of_defence(run)
+    if run.beside:
+        arrays |= {f"beside_{name}": array for name, array in _of_defence(run.beside).items()}
     file = io.BytesIO()
     plain: dict[str, Any] = {
         name: np.asarray(a if isinstance(a, np.ndarray) else a.cpu()) for name, a in arrays.items()
     }
     np.savez_compressed(file, **plain)
     return file.getvalue()
+
+
+def _of_defence(run: Run) -> dict[str, Any]:
+    answer = {} if run.defended is None else {"answer": run.defended}
+    ended = [run.final] if run.final else []
+    return _stacked("counterattack", run.defence) | _stacked("defended", ended) | answer
+
+
+def _stacked(name: str, moments: Sequence[Moment]) -> dict[str, np.ndarray]:
+    """The arrays of an act; none of one without moments."""
+    found = {}
+    for field in ("delta", "features", "probabilities") if moments else ():
+        rows = [getattr(m, field).cpu().numpy() for m in moments]
+        found[f"{name}_{field}"] = np.stack(rows) if field == "probabilities" else np.concatenate(rows)
+    return found
 
 
 def _figure(run: Run, study: Study | None, kind: str) -> bytes:
@@ -207,20 +216,22 @@ def run_gif(run: Run, study: Study | None = None) -> bytes:
 
 @dataclass(frozen=True)
 class Takeaway:
-    """title: what the button says; file: its name; make: (run, study) -> bytes, or NotThere."""
+    """title: what the button says; file: its name; make: (run, study) -> bytes, or NotThere; alone: whether
+    of two defences side by side it shows the first one only."""
 
     title: str
     file: str
     make: Callable[[Run, Study | None], bytes]
+    alone: bool = False
 
 
 TAKEAWAYS: dict[str, Takeaway] = {
     "clean": Takeaway("Clean picture (PNG)", "clean.png", _png(clean_picture)),
     "attacked": Takeaway("Attacked picture (PNG)", "attacked.png", _png(attacked_picture)),
-    "defended": Takeaway("Defended picture (PNG)", "defended.png", _png(defended_picture)),
-    "gif": Takeaway("Animation for slides (GIF)", "run.gif", run_gif),
-    "svg": Takeaway("Figure (SVG)", "run.svg", run_svg),
-    "pdf": Takeaway("Figure (PDF)", "run.pdf", run_pdf),
+    "defended": Takeaway("Defended picture (PNG)", "defended.png", _png(defended_picture), alone=True),
+    "gif": Takeaway("Animation for slides (GIF)", "run.gif", run_gif, alone=True),
+    "svg": Takeaway("Figure (SVG)", "run.svg", run_svg, alone=True),
+    "pdf": Takeaway("Figure (PDF)", "run.pdf", run_pdf, alone=True),
     "json": Takeaway("Numbers (JSON)", "run.json", run_json),
     "npz": Takeaway("Exact floats (NPZ)", "run.npz", run_npz),
 }

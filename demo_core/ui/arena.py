@@ -60,7 +60,7 @@ def watch(key: str, visit: Visit) -> Iterator[Changes]:
     anew = adaptive or run.settings.knows_defence
     run = run.under(adaptive=adaptive, defense=key, beside=visit.chosen.beside)
     runs = story.whole(clip, run, surrogate_for(run)) if anew else story.both(clip, run)
-    yield {"defense": gr.update(value=key, info=DEFENSES[key].help)}
+    yield {"defense": gr.update(value=key, info=DEFENSES[key].help), "adaptive": adaptive}
     yield from keeping(session.races, streamed(clip, runs, session.made_from, visit.title))
 
 

@@ -63,7 +63,7 @@ def controls_of(scene: Scene) -> Changes:
         "model": gr.update(value=scene.model, info=MODELS[scene.model].summary),
         "target": gr.update(choices=list(names), value=scene.target or None),
         "gate": gate_html(scene.model),
-        "link": share_html(scene.query()),
+        "link": share_html(scene.query(), scene.settings),
         **nothing_found(scene.model, attacked=not scene.control),
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gradio as gr
 
 from demo_core.limits import LIMITS
@@ -13,6 +15,7 @@ from demo_core.ui.tempo import takes
 from demo_core.ui.visits import Changes
 
 OF = ("attack", "defense", "model", "steps", "eot", "adaptive", "beside")  # settings that decide it
+BY = (*OF, "arena_knows")  # and in the arena its own switch, in place of the attacker's setting
 # The places where it is said: of which works, and what each is called where there are several.
 PLACES: dict[str, dict[str, str]] = {
     "takes_run": {"run": ""},
@@ -24,16 +27,21 @@ TOLD = ("adaptive", "beside", "arena_knows", *PLACES)  # what says it
 
 
 def told(*values: object) -> Changes:
-    """What is said of settings, values of OF, in each of TOLD."""
+    """What is said of values of BY, in each of TOLD."""
+    *settings, knows = values
     try:
-        chosen = choose(**dict(zip(OF, values, strict=True)))
+        chosen = choose(**dict(zip(OF, settings, strict=True)))
     except InputError:  # said where it is used
         return {name: gr.skip() for name in TOLD}
     return {
         "adaptive": gr.update(info=of_knowing(chosen)),
         "beside": gr.update(info=of_second(chosen)),
         "arena_knows": gr.update(info=of_knowing_each(chosen)),
-    } | {place: said_at(place, Price(chosen)) for place in PLACES}
+    } | {place: said_at(place, _price(place, chosen, bool(knows))) for place in PLACES}
+
+
+def _price(place: str, chosen: Chosen, knows: bool) -> Price:
+    return Price(replace(chosen, adaptive=knows)) if place == "takes_arena" else Price(chosen)
 
 
 def said_at(place: str, price: Price) -> str:

@@ -93,10 +93,11 @@ def written(run: Run, picture: str | None, row: Takeaway) -> Iterator[str]:
 
 def file_name(run: Run, picture: str | None, row: Takeaway) -> str:
     """What a file is called: the product, the picture's title (None for a visitor's own), the model, the
-    attack or its absence, and what it holds."""
+    attack or its absence, the defence where the file shows the first of two only, and what it holds."""
     settings = run.settings
     attack = "as it is" if run.control else f"{settings.attack}-{settings.eps * 255:g}"
     if not run.control and ATTACKS[settings.attack].visible:
         attack = f"{settings.attack}-{settings.patch}"
-    parts = ("clip-fights-back", picture or OWN_PICTURE, settings.model, attack, row.file)
+    only = [f"{settings.defense}-alone"] if row.alone and settings.second else []
+    parts = ("clip-fights-back", picture or OWN_PICTURE, settings.model, attack, *only, row.file)
     return "_".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-")[:40] for part in parts)

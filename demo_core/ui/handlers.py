@@ -75,7 +75,7 @@ def streamed(
         if not done:
             return new
         query = link_to(picture, run)
-        return new | {"stage": stage | {"query": query}, "link": share_html(query)}
+        return new | {"stage": stage | {"query": query}, "link": share_html(query, run.settings)}
 
     for newer in runs:
         if run and time.monotonic() - then >= PAUSE:

@@ -83,11 +83,11 @@ def _wire_runs(controls: Controls) -> list:
         ("suggest", "look", choices.suggest, "lab_suggest", ("stage", "labels")),
         ("views_button", "views", handlers.measure, "lab_views", ("stage", "views")),
     )
-    inputs = visit_parts(controls)
+    inputs, by_switch = visit_parts(controls), visit_parts(controls, adaptive=controls.arena_knows)
     running = [
         controls[button].click(
             pressing(controls, work, partial(at_gpu, work, handler)),
-            inputs,
+            by_switch if work == "arena" else inputs,
             controls.all_of(*outputs),
             api_name=name,
             **STREAMING,
@@ -111,11 +111,12 @@ def _wire_pieces(controls: Controls) -> list:
             async for changes in found:
                 yield changes
 
-    async def watch(event: gr.EventData, request: gr.Request, title, photo, *values):
-        key, beside = said(event).get("key"), said(event).get("beside")
-        work, shown, row = LANES[bool(beside)]
+    async def watch(event: gr.EventData, request: gr.Request, knows, title, photo, *values):
+        key, beside = said(event).get("key"), bool(said(event).get("beside"))
+        work, shown, row = LANES[beside]
         handler = partial(at_gpu, work, partial(shown, key))
-        pressed = pressing(controls, work, handler, {row: key})  # what it costs is the lane's, too
+        of_lane = {row: key} if beside else {row: key, "adaptive": knows}  # what it costs is the lane's, too
+        pressed = pressing(controls, work, handler, of_lane)
         async with aclosing(pressed(request, title, photo, *values)) as found:
             async for changes in found:
                 yield changes
@@ -130,11 +131,15 @@ def _wire_pieces(controls: Controls) -> list:
     private = STREAMING | {"api_visibility": "private"}
     run, lane, gate = (
         controls.all_of("stage", *names)
-        for names in (("arena", "link", "views"), ("link", "defense", "beside"), ("gate", "views"))
+        for names in (
+            ("arena", "link", "views"),
+            ("link", "defense", "adaptive", "beside"),
+            ("gate", "views"),
+        )
     )
     return [
         controls.pending.change(run_link, controls.pending, run, **private),
-        controls.arena.click(watch, visit_parts(controls), lane, **private),
+        controls.arena.click(watch, [controls.arena_knows, *visit_parts(controls)], lane, **private),
         controls.gate.click(calibrate, controls["model"], gate, **private),
     ]
 
@@ -211,7 +216,7 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
 
 def _told(controls: Controls) -> tuple[Callable, list[Component], list[Component]]:
     """What is said of how long work takes: the handler, what it goes by, and where it is said."""
-    return changing(controls, costs.told), controls.all_of(*costs.OF), controls.all_of(*costs.TOLD)
+    return changing(controls, costs.told), controls.all_of(*costs.BY), controls.all_of(*costs.TOLD)
 
 
 def _wire_model(page: gr.Blocks, controls: Controls, running: list) -> None:
@@ -262,21 +267,10 @@ def _wire_settings(controls: Controls) -> None:
     for event, handler, inputs, outputs in wires:
         event(changing(controls, handler), controls.all_of(*inputs), controls.all_of(*outputs), **QUIET)
     gr.on(
-        [controls[name].change for name in costs.OF],
+        [controls[name].change for name in costs.BY],
         *_told(controls),
         trigger_mode="always_last",  # a scene changes many of them at once
         **QUIET,
-    )
-    controls["adaptive"].change(
-        None,
-        controls["adaptive"],
-        controls.arena_knows,
-        js="value => value",
-        api_visibility="private",
-        show_progress="hidden",
-    )
-    controls.arena_knows.input(
-        None, controls.arena_knows, controls["adaptive"], js="value => value", api_visibility="private"
     )
     controls["defense"].change(
         changing(controls, choices.defense_changed), controls["defense"], controls["defense"], **QUIET

@@ -127,8 +127,9 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
         title: [name for name, setting in SETTINGS.items() if setting.group == group]
         for title, group in (("Labels", "labels"), ("Attack settings", "attack"))
     }
+    last = ("defense", "beside", "model", "resize")  # what answers the attack, and then what seldom changes
     made: dict[str, Component] = {"eps": eps}
-    with gr.Accordion("Labels", open=False) as label_box:
+    with gr.Accordion("Labels", open=False, elem_classes="of-picture") as label_box:
         suggest = gr.Button("What could it be?", elem_id="suggest", size="sm")
         label_list = gr.Dropdown(
             [*PRESETS, choices.OTHER_LABELS],
@@ -138,7 +139,7 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
         )
         for name in groups["Labels"]:
             made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
-    with gr.Accordion("Attack settings", open=False):
+    with gr.Accordion("Attack settings", open=False, elem_classes="attack-box"):
         for name in dict.fromkeys(("attack", "target", *groups["Attack settings"])):
             if name == "eps":  # beside the buttons
                 continue
@@ -146,8 +147,9 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
                 made[name] = _target_control(parse_labels(first.labels))
             else:
                 made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
-    for name in (name for name in SETTINGS if name not in made):
-        made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
+    with gr.Column(elem_classes="answering"):
+        for name in sorted((name for name in SETTINGS if name not in made), key=last.index):
+            made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
     others = {"label_list": label_list, "label_box": label_box, "suggest": suggest}
     return {name: made[name] for name in SETTINGS}, others
 
@@ -176,17 +178,20 @@ def _steering(first: Scene) -> dict[str, Component]:
             elem_id="preset",
             info=SCENES[FIRST].help,
         )
-    with gr.Row(elem_classes="essential"):
+    with gr.Row(elem_classes=["essential", "both-row"]):
         parts["both"] = gr.Button("Attack, then counterattack", variant="primary", elem_id="both")
     parts["takes_run"] = _takes("the run")
-    parts["eps"] = setting_control(SETTINGS["eps"], elem_id="eps")
-    parts["flips"] = gr.HTML(flips_html(), elem_id="flips", apply_default_css=False, label="where it flips")
-    parts["flip_button"] = gr.Button(arena_words.FLIP_BUTTON, elem_id="find-flip", size="sm")
-    parts["takes_flip"] = _takes("the smallest eps")
-    with gr.Row():
+    with gr.Column(elem_classes="strength"):
+        parts["eps"] = setting_control(SETTINGS["eps"], elem_id="eps")
+        parts["flips"] = gr.HTML(
+            flips_html(), elem_id="flips", apply_default_css=False, label="where it flips"
+        )
+        parts["flip_button"] = gr.Button(arena_words.FLIP_BUTTON, elem_id="find-flip", size="sm")
+        parts["takes_flip"] = _takes("the smallest eps")
+    with gr.Row(elem_classes="single"):
         parts["attack_button"] = gr.Button("Attack", elem_id="attack", **small)
         parts["defend_button"] = gr.Button("Counterattack", elem_id="counterattack", **small)
-    with gr.Row(elem_classes="essential"):
+    with gr.Row(elem_classes=["essential", "single"]):
         parts["control_button"] = gr.Button("Clean control", elem_id="control", **small)
         parts["stop"] = gr.Button("Stop", variant="stop", elem_id="stop", **small)
     parts["photo"] = picture_input(
@@ -195,6 +200,7 @@ def _steering(first: Scene) -> dict[str, Component]:
         height=240,
         sources=["upload", "clipboard", "webcam"],
         elem_id="photo",
+        elem_classes="of-picture",
         alt_text="the picture to attack",
         buttons=["fullscreen"],
     )
@@ -204,6 +210,7 @@ def _steering(first: Scene) -> dict[str, Component]:
         js_on_load=CHOOSE,
         apply_default_css=False,
         elem_id="examples",
+        elem_classes="of-picture",
         label="example photographs",
     )
     return parts
@@ -285,12 +292,12 @@ def _arena() -> dict[str, Component]:
 
 
 def layout(first: Scene) -> Controls:
-    """Everything on the page: steer | show, with the settings below steer (style.css lays them out)."""
+    """Everything on the page: steer | show (style.css lays them out, on a phone what steers in two sheets:
+    what is of the picture, and the rest)."""
     gr.HTML(head_html())
     with gr.Row(equal_height=False, elem_classes="lab"):
         with gr.Column(min_width=280, elem_classes="steer"):
             steering = _steering(first)
-        with gr.Column(min_width=280, elem_classes="settings"):
             settings, others = _setting_controls(first, steering.pop("eps"))
         with gr.Column(min_width=300, elem_classes="show"):
             showing = _showing(first)

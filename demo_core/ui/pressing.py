@@ -126,8 +126,9 @@ def said(event: gr.EventData) -> dict:
     return event._data if isinstance(event._data, dict) else {}
 
 
-def visit_parts(controls: Controls) -> list[Component]:
-    return [*controls.all_of("title", "photo"), *controls.settings.values()]
+def visit_parts(controls: Controls, **instead: Component) -> list[Component]:
+    """What a press goes by; instead: controls in place of those of settings, by these settings' names."""
+    return [*controls.all_of("title", "photo"), *(controls.settings | instead).values()]
 
 
 def changing(controls: Controls, handler: Callable[..., Changes]) -> Callable:

@@ -27,6 +27,7 @@ from demo_core.story import (
     gate_words,
     glossary,
     page_words,
+    pair_words,
     seed_words,
     suspicion_words,
     trust_words,
@@ -39,7 +40,7 @@ from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
 from demo_core.story.race import CONTROL, Races, keeps, ranking, stands
 from demo_core.story.scenes import SCENES
 from demo_core.story.seeds import Draw
-from demo_core.story.settings import SETTINGS
+from demo_core.story.settings import SETTINGS, Settings
 from demo_core.story.trust import verdicts
 from demo_core.story.views_figure import views_figure
 from demo_core.ui.bench import open_to_all
@@ -123,9 +124,11 @@ def head_html() -> str:
     return _filled("head", depths={key: depth.title for key, depth in DEPTHS.items()}, usual=USUAL)
 
 
-def share_html(query: str) -> str:
-    """The link that makes this run again, where one does."""
-    return _filled("share", query=query)
+def share_html(query: str, settings: Settings | None = None) -> str:
+    """The link that makes this run again, where one does; and what the files hold of the two defences of
+    settings, where there are two."""
+    two = settings is not None and settings.second is not None
+    return _filled("share", query=query, two=pair_words.taken(settings.defense) if settings and two else "")
 
 
 def to_benchmark(said: str) -> Markup:

@@ -153,13 +153,16 @@ function listen() {
 
 // ---------------------------------------------------------------- a sign of work, and a phone's sheets
 
-// On a phone the columns that steer lie in sheets, one at a time; name: of the one that is to be seen.
+// On a phone what steers lies in sheets, one at a time; name: of the one that is to be seen.
 function openSheet(name) {
+  const steer = document.querySelector(".lab > .steer"), before = steer?.classList.contains("sheet-" + name);
   for (const button of element.querySelectorAll("[data-sheet]")) {
     const on = button.dataset.sheet === name && button.getAttribute("aria-expanded") === "false";
     button.setAttribute("aria-expanded", String(on));
-    document.querySelector(".lab > ." + button.dataset.sheet)?.classList.toggle("sheet", on);
+    steer?.classList.toggle("sheet-" + button.dataset.sheet, on);
   }
+  steer?.classList.toggle("sheet", Boolean(name) && !before);
+  if (steer && !before) steer.scrollTop = 0;
 }
 
 // Of what was pressed, until something comes of it; onStage: then the old verdict goes, too.
@@ -213,14 +216,21 @@ function furnish(given) {
 }
 
 for (const button of element.querySelectorAll(".guess-pick")) button.addEventListener("click", () => guessed(button));
+// On a phone the picture and its slider stay in sight of what is read below them, small: in a place that keeps its
+// height, so that nothing moves.
+new IntersectionObserver(([{ isIntersecting, boundingClientRect: { top, height } }]) => {
+  const small = !isIntersecting && top < 0 && height > 0 && matchMedia("(max-width: 900px)").matches;
+  $(".screen-place").style.height = small ? height + "px" : "";
+  $(".screen").classList.toggle("small", small);
+}, { rootMargin: "-100px 0px 0px 0px" }).observe($(".screen-place"));
 for (const button of element.querySelectorAll("[data-sheet]")) button.addEventListener("click", () => openSheet(button.dataset.sheet));
 $(".bar-run").addEventListener("click", () => document.querySelector("#both")?.click());
 $(".guess-on").addEventListener("click", tell);
 for (const button of element.querySelectorAll("[data-right]")) button.addEventListener("click", () => trigger("click", { right: button.dataset.right === "yes" }));
 $(".guess-skip").addEventListener("click", () => { ask(false); if (reel) show(); });
 $(".own").addEventListener("click", () => {
-  const own = document.querySelector("#photo"), bar = $("[data-sheet=steer]");
-  if (bar.offsetParent && bar.getAttribute("aria-expanded") === "false") openSheet("steer");
+  const own = document.querySelector("#photo"), bar = $("[data-sheet=picture]");
+  if (bar.offsetParent && bar.getAttribute("aria-expanded") === "false") openSheet("picture");
   own?.scrollIntoView({ block: "center" });
   own?.querySelector(".source-selection button, button")?.focus({ preventScroll: true });
 });

@@ -1,7 +1,10 @@
 // The gate's threshold, moved on a finished run: whether the defence would act at another one, which takes the numbers that
 // are there.
 const PLACES = 200;  // of the slider
-let moved = null, movedOf = null;  // where it was moved to, and on which axes
+let movedTo = null, movedOf = null;  // where it was moved to, and on which axes
+
+// The same, but where nobody could move it back: told for everyone and in a talk the slider is not there.
+function movedNow() { return $(".threshold").offsetParent ? movedTo : null; }
 
 // The axes of the signal that decides, and its place; nothing where none of those shown does.
 function deciding() {
@@ -34,8 +37,9 @@ function thresholdWords({ place, found, own }, at, tested) {
 // Into the layer above the signal plot, and below it; tested: whether the moment of the test has come.
 function drawThreshold(svg, tested) {
   const known = deciding(), slider = $(".threshold-at");
-  if (movedOf !== JSON.stringify(known?.found)) { moved = null; movedOf = JSON.stringify(known?.found); }
+  if (movedOf !== JSON.stringify(known?.found)) { movedTo = null; movedOf = JSON.stringify(known?.found); }
   slider.disabled = !known;
+  const moved = movedNow();
   $(".threshold-back").hidden = moved === null;
   if (!known) return text($(".threshold-said"), say("threshold_none"));
   const { found, own, place } = known, at = moved ?? own, [low, high] = found.x;
@@ -52,7 +56,7 @@ function drawThreshold(svg, tested) {
 
 function moveThreshold(to) {
   if (!reel) return;
-  moved = to;
+  movedTo = to;
   drawSignal();
 }
 

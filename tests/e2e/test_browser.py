@@ -202,10 +202,18 @@ def test_on_a_phone_picture_and_slider_are_seen_together(browser, url, width, he
     tab.locator(".plot.map").scroll_into_view_if_needed()
     for part in (".canvases", ".scrub", ".bar-run"):
         expect(tab.locator(part)).to_be_in_viewport(ratio=0.99)
+    assert tab.locator(".screen").bounding_box()["height"] < height / 5, "there is room to read"
     tab.click("[data-sheet=settings]")
-    expect(tab.locator("#model")).to_be_in_viewport()
-    tab.click("[data-sheet=steer]")
+    settings = tab.get_by_role("button", name="Attack settings"), *map(tab.locator, ("#eps", "#defense"))
+    tops = [part.bounding_box()["y"] for part in settings]
+    assert tops == sorted(tops), "attack, strength, defence"
+    expect(tab.locator("#eps")).to_be_in_viewport()
+    expect(tab.locator("#photo")).to_be_hidden()
+    sheet, bar = tab.locator(".sheet").bounding_box(), tab.locator(".thumb").bounding_box()
+    assert sheet["y"] + sheet["height"] >= bar["y"], "nothing shows between the two"
+    tab.click("[data-sheet=picture]")
     expect(tab.locator("#photo")).to_be_in_viewport()
+    expect(tab.locator("#eps")).to_be_hidden()
     expect(tab.locator("#photo img")).to_be_visible()
     tab.keyboard.press("Escape")
     expect(tab.locator(".sheet")).to_have_count(0)
@@ -555,8 +563,8 @@ def test_the_slider_shows_where_the_picture_flips(page):
     tracks = page.locator("#flips .flip-track")
     expect(tracks).to_have_count(2, timeout=PATIENCE)
     expect(page.locator("#flips")).to_contain_text(re.compile(r"Without a defence: falls at [\d.]+/255"))
-    if page.locator("[data-sheet=steer]").is_visible():
-        page.click("[data-sheet=steer]")
+    if page.locator("[data-sheet=settings]").is_visible():
+        page.click("[data-sheet=settings]")
     track, slider = tracks.first.bounding_box(), page.locator("#eps input[type=range]").bounding_box()
     assert abs(track["x"] - slider["x"]) < 20 and abs(track["width"] - slider["width"]) < 50
     assert fits(page) and not serious(page)
@@ -580,7 +588,13 @@ def test_the_threshold_moves_on_a_finished_run_and_asks_nobody(page):
     assert shares[0][0] <= shares[1][0] and shares[0][1] < shares[1][1] == 100
     expect(page.locator(".axes .moved")).to_have_count(1)
     zone, line = page.locator(".zone rect"), page.locator(".axes .moved")
-    assert zone.get_attribute("x") == line.get_attribute("x1"), "the zone begins at the line"
+    moved_zone = zone.get_attribute("x")
+    assert moved_zone == line.get_attribute("x1"), "the zone begins at the line"
+    page.select_option("#depth", "everyone")  # who could not move it back
+    expect(page.locator(".axes .moved")).to_have_count(0)
+    assert zone.get_attribute("x") != moved_zone
+    page.select_option("#depth", "student")
+    expect(page.locator(".axes .moved")).to_have_count(1)
     slider.press("ArrowRight")
     page.locator(".threshold-back").click()
     expect(page.locator(".axes .moved")).to_have_count(0)
@@ -865,6 +879,7 @@ def test_arena_and_an_attacker_who_knows_the_defence(page):
     page.click("#attack")
     say(page, "The attack, made through the defence, (turned|did not)")
     open_tab(page, "Arena")
+    page.get_by_label("The attacker knows each defence").check()
     page.click("#run-arena")
     count, some = len(DEFENSES), 5  # all of them would take minutes
     expect(page.locator("#arena")).to_contain_text(
@@ -901,7 +916,7 @@ def test_a_lane_is_watched_and_nobody_loses_his_place(page):
     expect(page.locator("#arena .lane:not(.waiting)")).to_have_count(len(DEFENSES))
 
 
-def test_the_arena_s_switch_is_the_setting_and_says_what_it_costs(page):
+def test_the_arena_s_switch_is_its_own_and_says_what_it_costs(page):
     open_tab(page, "Arena")
     switch = page.get_by_label("The attacker knows each defence")
     switch.check()
@@ -912,9 +927,11 @@ def test_the_arena_s_switch_is_the_setting_and_says_what_it_costs(page):
         re.compile(r"Against “Ours” he makes it .* at most \d+ passes")
     )
     setting = page.get_by_label("The attacker knows the defence")
+    expect(setting).not_to_be_checked()
+    setting.check()
+    switch.uncheck()
+    page.wait_for_timeout(500)
     expect(setting).to_be_checked()
-    setting.uncheck()
-    expect(switch).not_to_be_checked()
 
 
 def test_stop_stops(page):
