@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.defenses.own_shift import unison
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.archives import read_pile
-from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert
+from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert, that_met_all
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.measure import recognised
 from demo_core.embedded.photographs import cut_out, read_archive
@@ -299,6 +300,12 @@ def test_documents_say_what_was_measured():
     """The tables in the card and the README are those of the records, to the letter."""
     for document, text in documents().items():
         assert f"{BEGIN}\n{text}\n{END}" in document.read_text(), document
+
+
+def test_a_curve_is_of_pictures_that_met_every_size():
+    rows = [("A", i, a) for i in range(4) for a in ("clean", "pgd@1", "pgd@4") if i % 2 == 0 or a == "clean"]
+    found = that_met_all(pd.DataFrame(rows, columns=["dataset", "index", "attack"]))
+    assert sorted(found["index"]) == [0, 0, 0, 2, 2, 2]
 
 
 def test_figures_are_put_between_the_marks(tmp_path):
