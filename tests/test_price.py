@@ -212,7 +212,8 @@ def test_settings_that_cannot_be_used_and_models_that_nobody_knows_are_let_on(sl
 
 
 def test_what_is_long_is_said_beside_its_button(slow):
-    values = [*(getattr(CHOSEN, name) for name in costs.OF), True]  # the attacker of the arena knows the defence
+    knows = True  # the attacker of the arena
+    values = [*(getattr(CHOSEN, name) for name in costs.OF), knows]
     told = costs.told(*values)
     assert set(told) == set(costs.TOLD)
     assert f"Takes about {lasting(passes_of('run', Price(CHOSEN)))} here." in told["takes_run"]
