@@ -11,7 +11,6 @@ fast as any.
 from __future__ import annotations
 
 import argparse
-import copy
 import os
 import statistics
 import time
@@ -34,7 +33,7 @@ from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import load, profile_of
 from demo_core.pictures import open_picture
-from tests.rates import HEAD, Arithmetic
+from tests.rates import HEAD, Arithmetic, both, changed
 from tests.rates import rows as rates_rows
 
 Work = Callable[[], object]
@@ -74,13 +73,14 @@ def row_of(pair: Pair, rounds: int) -> str:
 # ---------------------------------------------------------------- what is computed
 
 
-def model(key: str) -> ZeroShotCLIP:
+def model(key: str, device: str = "cpu") -> ZeroShotCLIP:
     if key == "photo":
-        return load("photo", "cpu")
+        return load("photo", device)
     torch.manual_seed(0)
     made = open_clip.create_model("ViT-B-32-quickgelu", load_weights=False)
     tokenizer = open_clip.get_tokenizer("ViT-B-32-quickgelu")
-    return ZeroShotCLIP(made, tokenizer, open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    clip = ZeroShotCLIP(made, tokenizer, open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    return clip.to(device)
 
 
 def by_hand(clip: ZeroShotCLIP, pixels: torch.Tensor, forward: int, backward: int, tile: int) -> None:
@@ -90,8 +90,7 @@ def by_hand(clip: ZeroShotCLIP, pixels: torch.Tensor, forward: int, backward: in
         return pixels[torch.arange(pictures) % len(pixels)].split(tile) if pictures else ()
 
     for part in parts(backward):
-        leaf = part.clone().requires_grad_(True)
-        torch.autograd.grad(clip.encode(leaf).pow(2).sum(), leaf)
+        both(clip, part)
     with torch.no_grad():
         for part in parts(forward - backward):
             clip.encode(part)
@@ -111,11 +110,11 @@ def cut_out(pictures: int, side: int) -> torch.Tensor:
     return torch.stack(found)
 
 
-def bench_of(key: str, pictures: int) -> Bench:
-    clip = model(key)
+def bench_of(key: str, pictures: int, tile: int = TILE, device: str = "cpu") -> Bench:
+    clip = model(key, device)
     squares = cut_out(pictures, clip.image_size)
     pile = held(squares, torch.zeros(pictures, dtype=torch.long), PRESETS["Everyday"])
-    return Bench(clip, pile, tile=TILE, profile=profile_of(key))
+    return Bench(clip, pile, tile=tile, profile=profile_of(key))
 
 
 # ---------------------------------------------------------------- what is compared
@@ -204,32 +203,11 @@ def passes(clip: ZeroShotCLIP, pixels: torch.Tensor, lower: bool = False, thread
         torch.set_num_threads(before)
 
 
-def _with(clip: ZeroShotCLIP, change: Callable) -> ZeroShotCLIP:
-    """Another one, whose model is changed."""
-    mean, std = clip.mean.flatten().tolist(), clip.std.flatten().tolist()
-    return ZeroShotCLIP(change(copy.deepcopy(clip.model)), clip.tokenizer, mean, std)
-
-
-def _compiled(model):
-    model.encode_image = torch.compile(model.encode_image)
-    return model
-
-
-def changed(clip: ZeroShotCLIP, way: Arithmetic) -> ZeroShotCLIP:
-    """Another one that computes so, but for its number format."""
-
-    def change(model):
-        model = model.to(memory_format=torch.channels_last) if way.channels_last else model
-        return _compiled(model) if way.compiled else model
-
-    return _with(clip, change)
-
-
 def rates(pictures: int, rounds: int) -> Iterator[str]:
     """Lines of the table of pictures a second."""
     yield HEAD
     for key, title in MODELS.items():
-        yield from rates_rows(title, model(key), changed, pictures, rounds)
+        yield from rates_rows(title, model(key), pictures, rounds)
 
 
 def kernels(pictures: int) -> Iterator[Pair]:
@@ -237,11 +215,12 @@ def kernels(pictures: int) -> Iterator[Pair]:
     for key, title in MODELS.items():
         clip = model(key)
         pixels = torch.rand(min(pictures, TILE), 3, clip.image_size, clip.image_size)
-        last = _with(clip, lambda model: model.to(memory_format=torch.channels_last))
+        last = changed(clip, Arithmetic("channels last", channels_last=True))
+        compiled = changed(clip, Arithmetic("compiled", compiled=True))
         ways: dict[str, Work] = {
             "bfloat16": partial(passes, clip, pixels, lower=True),
             "channels last": partial(passes, last, pixels.to(memory_format=torch.channels_last)),
-            "compiled": partial(passes, _with(clip, _compiled), pixels),
+            "compiled": partial(passes, compiled, pixels),
         }
         for threads in sorted({1, os.cpu_count() or 1}):
             ways[f"{threads} thread{'s' * (threads > 1)}"] = partial(passes, clip, pixels, threads=threads)

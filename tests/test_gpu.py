@@ -5,40 +5,27 @@ import json
 import pytest
 import torch
 
-from demo_core import story
-from demo_core.benchmark.piles import held
 from demo_core.benchmark.run import Bench
 from demo_core.benchmark.trials import Trial
 from demo_core.defenses import DEFENSES
 from demo_core.examples import EXAMPLES
-from demo_core.labels import PRESETS
-from demo_core.models import fit_of, load, profile_of
-from demo_core.pictures import open_picture, to_photo
 from demo_core.story.reel import reel
-from demo_core.story.run import Run
-from demo_core.story.scenes import scene_of
-from tests.speed import cut_out
+from tests.real_clips import told
+from tests.speed import bench_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 PICTURES, TILE = 16, 8
 ATTACKS = ("clean", "pgd@1x3+predicted", "pgd@4x3", "apgd_ce@4x6", "square@4x10", "pgd@1x2+adaptive")
 
 
-def bench_on(device: str) -> Bench:
-    clip = load("photo", device)
-    labels = torch.zeros(PICTURES, dtype=torch.long)
-    pile = held(cut_out(PICTURES, clip.image_size), labels, PRESETS["Everyday"])
-    return Bench(clip, pile, tile=TILE, profile=profile_of("photo"))
-
-
 @pytest.fixture(scope="module")
 def bench() -> Bench:
-    return bench_on("cuda")
+    return bench_of("photo", PICTURES, TILE, "cuda")
 
 
 @pytest.fixture(scope="module")
 def on_cpu() -> Bench:
-    return bench_on("cpu")
+    return bench_of("photo", PICTURES, TILE)
 
 
 @pytest.mark.parametrize("text", ATTACKS)
@@ -67,15 +54,7 @@ def test_features_are_those_of_a_cpu(bench, on_cpu):
     torch.testing.assert_close(here, there, atol=1e-4, rtol=0)
 
 
-def told(clip) -> Run:
-    scene = scene_of(EXAMPLES[0].title, eps=1.0, step_size=1.0)
-    photo = to_photo(open_picture(EXAMPLES[0].path), clip.image_size)
-    begun = story.begin(clip, photo, scene.settings, profile_of("photo"), fit_of("photo"))
-    *_, run = story.whole(clip, begun, control=False)
-    return run
-
-
 def test_a_story_is_the_same_twice_and_the_page_can_be_told_it(bench):
-    one, two = told(bench.clip), told(bench.clip)
+    one, two = ([*told(bench.clip, "photo", 1.0, EXAMPLES[0].title)][-1] for _ in range(2))
     assert torch.equal(one.attack_delta, two.attack_delta) and torch.equal(one.defended, two.defended)
     assert json.dumps(reel(one)["verdict"]) == json.dumps(reel(two)["verdict"])

@@ -97,12 +97,14 @@ def test_a_model_is_not_tried_out_in_a_process_that_has_no_gpu(monkeypatch, clip
     assert tried == ["photo"]
 
 
+def id_of(page, name: str) -> int:
+    """Of the one part of the page that is called so."""
+    return next(part._id for part in page.blocks.values() if getattr(part, "elem_id", None) == name)
+
+
 def test_the_arena_goes_by_its_own_switch_and_the_lab_by_its_setting(page):
     """Neither changes the other unseen."""
-    switch, setting = (
-        next(part._id for part in page.blocks.values() if getattr(part, "elem_id", None) == name)
-        for name in ("arena-knows", "adaptive")
-    )
+    switch, setting = id_of(page, "arena-knows"), id_of(page, "adaptive")
     asked = {
         f.api_name: {part._id for part in f.inputs} & {switch, setting}
         for f in page.fns.values()
@@ -122,7 +124,7 @@ def test_what_the_race_takes_is_told_for_the_attacker_of_its_switch(monkeypatch)
 
 def test_how_long_work_takes_is_told_once_for_all_settings_that_change_at_once(page):
     """A scene changes them all."""
-    told = {part._id for part in page.blocks.values() if getattr(part, "elem_id", None) == "arena-knows"}
+    told = {id_of(page, "arena-knows")}
     events = [
         f
         for f in page.fns.values()

@@ -148,7 +148,7 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
             else:
                 made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
     with gr.Column(elem_classes="answering"):
-        for name in sorted((name for name in SETTINGS if name not in made), key=last.index):
+        for name in (name for name in dict.fromkeys((*last, *SETTINGS)) if name not in made):
             made[name] = setting_control(SETTINGS[name], **special.get(name, {}))
     others = {"label_list": label_list, "label_box": label_box, "suggest": suggest}
     return {name: made[name] for name in SETTINGS}, others

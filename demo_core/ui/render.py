@@ -127,8 +127,8 @@ def head_html() -> str:
 def share_html(query: str, settings: Settings | None = None) -> str:
     """The link that makes this run again, where one does; and what the files hold of the two defences of
     settings, where there are two."""
-    two = settings is not None and settings.second is not None
-    return _filled("share", query=query, two=pair_words.taken(settings.defense) if settings and two else "")
+    two = pair_words.taken(settings.defense) if settings and settings.second else ""
+    return _filled("share", query=query, two=two)
 
 
 def to_benchmark(said: str) -> Markup:
