@@ -1,5 +1,6 @@
 """The hidden benchmark: who may see it, and what a live run says."""
 
+import asyncio
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -18,7 +19,9 @@ from tests.conftest import one_by_one
 
 def visit(**query: str) -> SimpleNamespace:
     return SimpleNamespace(
-        query_params=query, headers={"referer": "https://lab.example/?view=benchmark&secret=word"}
+        session_hash=None,
+        query_params=query,
+        headers={"referer": "https://lab.example/?view=benchmark&secret=word"},
     )
 
 
@@ -232,11 +235,13 @@ def test_after_a_stop_what_was_made_is_offered(handlers, monkeypatch):
     running = handlers["started"](*GIVEN, visit(view="benchmark", secret="word"))
     made = next(made for _, _, _, made, *_ in running if isinstance(made, bench.Made))
     running.close()
-    for words, *files in handlers["stopped"](made, visit()):
-        assert "can be downloaded" in words and "Not finished" in Path(offers(files[0])).read_text()
-        assert len(pd.read_csv(offers(files[1]), keep_default_na=False)) == len(made.records) > 0
-    (nothing,) = handlers["stopped"](None, visit())
-    assert "before anything was made" in nothing[0] and not any(map(offers, nothing[1:]))
+    assert "can be downloaded" in asyncio.run(handlers["stopped"](made, visit()))
+    for table, records, _ in handlers["offered"](made, visit()):
+        assert "Not finished" in Path(offers(table)).read_text()
+        assert len(pd.read_csv(offers(records), keep_default_na=False)) == len(made.records) > 0
+    (nothing,) = handlers["offered"](None, visit())
+    assert "before anything was made" in asyncio.run(handlers["stopped"](None, visit()))
+    assert not any(map(offers, nothing))
 
 
 def test_an_earlier_run_is_opened_for_who_may_see_it(handlers, clip, monkeypatch):

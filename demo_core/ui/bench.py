@@ -44,6 +44,7 @@ from demo_core.ui.measuring import (
     opened,
 )
 from demo_core.ui.place import Refused, Waiting, in_turn
+from demo_core.ui.stops import STOPS
 
 SECRET = "BENCHMARK_SECRET"
 PAUSE = 3.0  # seconds between two tables, or ten times what one takes: each is made of all records
@@ -165,11 +166,16 @@ def go(model: Callable, request: gr.Request, *given) -> Iterator[tuple]:
         yield *same[:4], *written
 
 
-def stopped(made: Made | None, request: gr.Request) -> Iterator[tuple]:
-    """After Stop: where it stands, and what there is to download."""
+@STOPS.stopping
+def stopped(made: Made | None, request: gr.Request) -> str:
+    """After Stop: where it stands."""
     words = "What is shown stays, and can be downloaded; the same run goes on from here when it is run again."
-    for written in downloads(made, address(request)):
-        yield status(f"Stopped. {words}" if made else "Stopped before anything was made."), *written
+    return status(f"Stopped. {words}" if made else "Stopped before anything was made.")
+
+
+def offered(made: Made | None, request: gr.Request) -> Iterator[tuple]:
+    """After Stop: what there is to download."""
+    yield from downloads(made, address(request))
 
 
 def earlier(request: gr.Request) -> object:
@@ -299,12 +305,13 @@ def _build_run(model: Callable) -> None:
     progress = gr.HTML(status("Nothing has run yet."), elem_id="bench-progress")
     found, made = gr.Markdown(elem_id="bench-table"), gr.State()
     drawn = gr.HTML(elem_id="bench-charts")
-    offered = []
+    buttons = []
     with gr.Row():
         for title, name in OFFERED.items():
-            offered.append(gr.DownloadButton(f"Download {title}", interactive=False, elem_id=name))
-    shown = [progress, found, drawn, made, *offered]
+            buttons.append(gr.DownloadButton(f"Download {title}", interactive=False, elem_id=name))
+    shown = [progress, found, drawn, made, *buttons]
 
+    @STOPS.stoppable
     async def started(key, datasets, attacks, defenses, limit, seed, request: gr.Request):
         steps = go(model, request, key, datasets, attacks, defenses, limit, seed)
         try:
@@ -315,7 +322,8 @@ def _build_run(model: Callable) -> None:
             yield status(f"Nothing was run. {error}"), *SAME
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    running = start.click(started, chosen, shown, **quiet, concurrency_limit=None)
-    stop.click(stopped, made, [progress, *offered], cancels=[running], queue=False, **quiet)
+    start.click(started, chosen, shown, **quiet, concurrency_limit=None)
+    ended = stop.click(stopped, made, progress, queue=False, **quiet)
+    ended.then(offered, made, buttons, queue=False, **quiet)
     before.focus(earlier, None, before, **quiet)
     before.input(again, before, [*chosen, *shown], **quiet)

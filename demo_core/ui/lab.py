@@ -43,6 +43,7 @@ from demo_core.ui.pressing import (
     visit_parts,
 )
 from demo_core.ui.preview import TITLE
+from demo_core.ui.stops import STOPS
 from demo_core.ui.visits import Visit
 
 STALE = """(found) => document.querySelector(".stage")?.dispatchEvent(
@@ -69,7 +70,7 @@ def _wire_picture(
 
 def _wire_runs(controls: Controls) -> list:
     """The buttons that compute; another attack, chosen or made, has another price in the arena. Gives the
-    buttons' events, which Stop and a new choice cancel."""
+    buttons' events."""
     run = ("stage", "arena", "link", "views", "seeds", "flips")
     wires = (
         ("both", "run", handlers.attack_and_counterattack, "lab_both", run),
@@ -86,7 +87,7 @@ def _wire_runs(controls: Controls) -> list:
     inputs, by_switch = visit_parts(controls), visit_parts(controls, adaptive=controls.arena_knows)
     running = [
         controls[button].click(
-            pressing(controls, work, partial(at_gpu, work, handler)),
+            STOPS.stoppable(pressing(controls, work, partial(at_gpu, work, handler))),
             by_switch if work == "arena" else inputs,
             controls.all_of(*outputs),
             api_name=name,
@@ -101,6 +102,7 @@ def _wire_pieces(controls: Controls) -> list:
     """What computes from within a part of the page: a link's run, a lane that is watched, a model that is
     measured. Gives their events."""
 
+    @STOPS.stoppable
     async def run_link(request: gr.Request, query: str):
         scene = Scene.read(query)
         if scene is None:
@@ -111,6 +113,7 @@ def _wire_pieces(controls: Controls) -> list:
             async for changes in found:
                 yield changes
 
+    @STOPS.stoppable
     async def watch(event: gr.EventData, request: gr.Request, knows, title, photo, *values):
         key, beside = said(event).get("key"), bool(said(event).get("beside"))
         work, shown, row = LANES[beside]
@@ -121,6 +124,7 @@ def _wire_pieces(controls: Controls) -> list:
             async for changes in found:
                 yield changes
 
+    @STOPS.stoppable
     async def calibrate(event: gr.EventData, request: gr.Request, key: str):
         measure = partial(trust.measure, photographs=trust.offered(said(event).get("photographs")))
         steps, longest = visits.told(measure, key), trust.LONGEST_MEASURING
@@ -145,13 +149,13 @@ def _wire_pieces(controls: Controls) -> list:
 
 
 def _wire_suspicion(controls: Controls):
-    """The tab that looks at a picture as it is. Gives its event, which Stop and a new choice cancel."""
+    """The tab that looks at a picture as it is. Gives its event."""
     found = controls.all_of("suspicion", "suspect_take")
     chosen, gone = (changing(controls, handler) for handler in (suspicion.choose, suspicion.gone))
     _wire_picture(controls.suspect_photo, controls.suspect_copy, chosen, gone, found)
     inputs = [*controls.all_of("title", "suspect_photo"), *controls.settings.values()]
     return controls.suspect_button.click(
-        pressing(controls, "suspicion", suspicion.look),
+        STOPS.stoppable(pressing(controls, "suspicion", suspicion.look)),
         inputs,
         [controls.stage, *found],
         api_name="lab_suspect",
@@ -190,11 +194,12 @@ def _wire_files(controls: Controls) -> None:
         )
 
 
-def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
+def _wire_scenes(page: gr.Blocks, controls: Controls) -> None:
     """Presets, examples and links: what brings a whole scene."""
     names = ("preset", "gate", "title", "photo", *controls.settings)
     everything = controls.all_of(*names, "stage", "arena", "link", "views", "seeds", "flips")
 
+    @STOPS.stopping
     def example(event: gr.EventData, request: gr.Request, *defences: str) -> dict:
         found = choices.choose_example(said(event).get("title"), *defences)
         return by_component(controls, found, request.session_hash)
@@ -203,14 +208,13 @@ def _wire_scenes(page: gr.Blocks, controls: Controls, running: list) -> None:
         found = choices.open_link(str(request.query_params))
         return by_component(controls, found, request.session_hash)
 
+    @STOPS.stopping
     def preset(request: gr.Request, key: str | None) -> dict:
         return by_component(controls, choices.choose_preset(key), request.session_hash)
 
-    controls.preset.input(preset, controls.preset, everything, cancels=running, **QUIET)
+    controls.preset.input(preset, controls.preset, everything, **QUIET)
     chosen = [*everything, controls.pending]
-    controls.examples.click(
-        example, controls.all_of("defense", "beside"), chosen, cancels=running, **SPEAKING
-    )
+    controls.examples.click(example, controls.all_of("defense", "beside"), chosen, **SPEAKING)
     page.load(link, None, [*everything, controls.pending], **SPEAKING)
 
 
@@ -318,7 +322,7 @@ def build() -> gr.Blocks:
         stage = controls.all_of("stage")
         stopped, again = (at_desk(controls, h) for h in (handlers.stopped, handlers.sent_again))
         for stop in (controls.stop, controls.arena_stop):
-            stop.click(stopped, None, stage, cancels=running, **QUIET)
+            stop.click(STOPS.stopping(stopped), None, stage, **QUIET)
         # one that asks again while it is being answered has missed more
         controls.stage.submit(again, None, stage, **QUIET | {"trigger_mode": "always_last"})
 
@@ -337,7 +341,7 @@ def build() -> gr.Blocks:
 
         page.unload(left)
         _wire_files(controls)
-        _wire_scenes(page, controls, running)
+        _wire_scenes(page, controls)
         _wire_settings(controls)
         _wire_model(page, controls, running)
         api.add()
