@@ -40,6 +40,7 @@ from demo_core.benchmark.trials import BenchmarkError, Trial, default_trials
 from demo_core.defenses import DEFENSES, OwnConfig
 from demo_core.labels import PRESETS
 from demo_core.models import profile_of
+from tests import fresh
 
 ROOT = Path(__file__).parents[1]
 PHOTO = profile_of("photo")
@@ -151,7 +152,7 @@ def test_float32_is_float32_wherever_a_benchmark_can_be_run():
             f"import torch, {name}; b = torch.backends;"
             "assert not b.cudnn.allow_tf32 and not b.cuda.matmul.allow_tf32 and b.cudnn.deterministic"
         )
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=200)
+        fresh.printed(code)
 
 
 @pytest.mark.parametrize("eps, size", [(0.5, 0.5), (1, 1), (4, 1), (8, 2), (16, 4)])
@@ -349,10 +350,15 @@ def finished(arguments: list[str]) -> None:
     subprocess.run(arguments, check=True, cwd=ROOT, capture_output=True, timeout=500)
 
 
+def ran(pictures: Path, out: Path, *more: str) -> None:
+    """The same command in this process, which has imported all that it needs."""
+    cli.main(command(pictures, out, *more)[3:])
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(pictures, tmp_path_factory) -> pd.DataFrame:
     out = tmp_path_factory.mktemp("whole")
-    finished(command(pictures, out, "--batch", "8"))
+    ran(pictures, out, "--batch", "8")
     found = in_order(read_records(out))
     assert len(found) == 10 * 2 * 3
     return found
@@ -383,8 +389,8 @@ def test_two_processes_killed_in_the_middle_and_resumed_by_one_lose_and_double_n
             child.kill()
             child.wait(10)
     assert 12 <= len(read_records(tmp_path)) < len(uninterrupted)
-    finished([sys.executable, "-m", "demo_core.benchmark", "--report", str(tmp_path)])
-    finished(command(pictures, tmp_path, "--batch", "4"))
+    cli.main(["--report", str(tmp_path)])
+    ran(pictures, tmp_path, "--batch", "4")
     pd.testing.assert_frame_equal(in_order(read_records(tmp_path))[EXACT], uninterrupted[EXACT])
 
 

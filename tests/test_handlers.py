@@ -1,8 +1,6 @@
 """What the Lab's parts do, without a server."""
 
 import asyncio
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from demo_core.ui import arena as race
 from demo_core.ui import choices, handlers, pressing, suspicion, visits
 from demo_core.ui.render import flips_html
 from demo_core.ui.visits import Session, Visit
+from tests import fresh
 from tests.conftest import only_rows
 
 ROOT = Path(__file__).parents[1]
@@ -171,7 +170,7 @@ def test_a_link_to_a_run_that_is_not_here_is_made(said):
 def test_building_the_page_writes_nothing_into_the_source_tree(tmp_path):
     before = {p for p in (ROOT / "demo_core").rglob("*") if "__pycache__" not in p.parts}
     code = "from demo_core.ui import lab; lab.build()"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=200)
+    fresh.printed(code)
     assert {p for p in (ROOT / "demo_core").rglob("*") if "__pycache__" not in p.parts} == before
 
 

@@ -2,10 +2,7 @@
 
 import io
 import pickle
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,10 +17,10 @@ from demo_core.ui import arena as race
 from demo_core.ui.lent import LONGEST, Packer, Unpacker, seconds_of
 from demo_core.ui.place import Refused
 from demo_core.ui.visits import Session
+from tests import fresh
 from tests.conftest import one_by_one, only_rows
 from tests.test_handlers import after, visit
 
-ROOT = Path(__file__).parents[1]
 asked: list[float] = []  # for how many seconds a GPU was asked
 
 
@@ -149,5 +146,4 @@ def test_the_package_is_used_where_it_lends_and_costs_nothing_elsewhere(monkeypa
 
 def imported(path: str) -> str:
     code = f"import sys; sys.path.insert(0, {path!r}); from demo_core.ui import lent; print(lent.IS_LENT)"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return found.stdout.strip().splitlines()[-1]
+    return fresh.printed(code).strip().splitlines()[-1]

@@ -1,17 +1,13 @@
 """One description of settings: controls, link, endpoints, file and checks follow from a line of it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from demo_core.labels import LabelError
 from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS, Chosen, InputError, Settings, as_given, choose, read_settings
-
-ROOT = Path(__file__).parents[1]
+from tests import fresh
 
 
 def test_sizes_are_given_in_grey_levels_and_taken_in_pixel_units():
@@ -113,11 +109,7 @@ print(json.dumps({
 
 def test_one_line_adds_a_setting():
     """Its control, argument, link, file and check are there at once."""
-    answer = subprocess.run(
-        [sys.executable, "-c", ONE_LINE_MORE], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout.splitlines()[-1]) == {
+    assert json.loads(fresh.printed(ONE_LINE_MORE).splitlines()[-1]) == {
         "control": [9],
         "argument": True,
         "link": True,
