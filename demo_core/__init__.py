@@ -41,15 +41,15 @@ benchmark       many pictures: trials; folders, official (the classes), parts, t
 calibrate       photographs, clean and attacked, on a model of one's own: its study
 ui              the page: layout lays it out, lab wires it, pressing is between a press and its changes;
                 visits (what comes with a click), handlers (what buttons do), choices (what choosing does),
-                arena and suspicion answer it; stage.js
-                plays a reel, in the page or in a file of its own (files), with frames.js, pictures.js and
-                plots.js; guide.js leads through it, threshold.js moves its gate, and shelf.js keeps the last
-                ones; api serves programs, bench is the hidden tab. place: whose turn
-                it is to compute;  tempo: how long passes take here, and costs: what that says beside the
-                buttons;  lent: work on a GPU that is lent;  host: the model that a host chose for
-                all;  desks: what is kept of each visitor between two clicks;  inputs: what comes in, as it
-                was sent;  fetching: pictures by their addresses;  uploads: files, headers;  preview: what
-                a link shows elsewhere;  soon: what stands there before the page does
+                arena and suspicion answer it; stage.js plays a reel, in the page or in a file of
+                its own (files), with frames.js, pictures.js and plots.js; guide.js leads through
+                it, threshold.js moves its gate, and shelf.js keeps the last ones; api serves
+                programs, bench is the hidden tab. place: whose turn it is to compute, and stops:
+                how that ends; tempo: how long passes take here, and costs: what that says beside
+                the buttons; lent: work on a GPU that is lent; host: the model that a host chose for
+                all; desks: what is kept of each visitor between two clicks; inputs: what comes in,
+                as it was sent; fetching: pictures by their addresses; uploads: files, headers;
+                preview: what a link shows elsewhere; soon: what stands there before the page does
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """
