@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from demo_core.ui import lab
+from demo_core.ui import stops as module
 from demo_core.ui.stops import Stops
 
 ME, YOU = SimpleNamespace(session_hash="me"), SimpleNamespace(session_hash="you")
@@ -73,6 +74,19 @@ def test_what_ends_or_fails_by_itself_does_so_still():
         return found
 
     assert asyncio.run(all_of()) == [1, 2] and not stops._going
+
+
+def test_a_stop_does_not_wait_for_what_nobody_asks_any_more(monkeypatch):
+    monkeypatch.setattr(module, "LONGEST", 0.05)
+    mine, handler = Stops(), Endless()
+
+    async def left_lying() -> None:
+        items = mine.stoppable(handler.__call__)(ME)
+        assert await anext(items) == "begun"
+        await asyncio.wait_for(mine.stop("me"), 1)
+        assert await anext(items, "over") == "over" and handler.closed == ["me"]
+
+    asyncio.run(left_lying())
 
 
 def test_no_event_of_the_page_is_broken_off_from_outside():

@@ -15,6 +15,7 @@ from functools import wraps
 from starlette.concurrency import run_in_threadpool
 
 END = object()
+LONGEST = 3.0  # seconds that a stop waits
 
 
 class Stops:
@@ -56,11 +57,12 @@ class Stops:
         return after_the_end
 
     async def stop(self, visitor: str | None) -> None:
-        """End what the visitor has going, and wait for that."""
+        """End what the visitor has going, and wait for that, but not for one whom nobody asks any more."""
         for going in (all_of_his := tuple(self._going.get(visitor, ()))):
             going.stopped.set()
-        for going in all_of_his:
-            await going.ended.wait()
+        if ends := [asyncio.ensure_future(going.ended.wait()) for going in all_of_his]:
+            for late in (await asyncio.wait(ends, timeout=LONGEST))[1]:
+                late.cancel()
 
 
 class Going:
