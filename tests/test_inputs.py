@@ -10,7 +10,7 @@ from gradio.state_holder import SessionState
 
 from demo_core.examples import EXAMPLES
 from demo_core.limits import Limits
-from demo_core.ui import uploads
+from demo_core.ui import fetching, uploads
 from demo_core.ui.inputs import PICTURE_LOST, Page, as_sent, picture_input
 
 
@@ -60,6 +60,16 @@ def test_the_file_of_a_data_address_is_one_of_those_that_go_within_the_hour(tmp_
     picture = {"path": None, "url": CODED, "meta": {"_type": "gradio.FileData"}}
     path, *_ = handed(page, (picture, 1, "a"), SessionState(page))
     assert Path(path).exists() and any(path in files for files in page.temp_file_sets)
+
+
+def test_a_data_address_is_refused_where_an_address_of_as_much_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "MOST", len(CODED) * 3 // 4 - 20)
+    page = simple()
+    picture = {"path": None, "url": CODED, "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(gr.Error, match="at this address has over 50 megabytes: give a smaller one"):
+        handed(page, (picture, 1, "a"), SessionState(page))
+    monkeypatch.setattr(fetching, "MOST", len(CODED))
+    assert handed(page, (picture, 1, "a"), SessionState(page))[1:] == [1, "a"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from gradio_client.utils import is_http_url_like
 from starlette.concurrency import run_in_threadpool
 
 from demo_core.pictures import PictureError
-from demo_core.ui.fetching import fetched
-from demo_core.ui.uploads import need_room, strip
+from demo_core.ui.fetching import PACKED, fetched, unpacked
+from demo_core.ui.uploads import strip
 
 PICTURE_LOST = (
     "The picture did not arrive: upload a file, or give an address that can be reached (https://…), or a data"
@@ -42,15 +42,14 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
     """A picture input that hands over the uploaded file as it is: what cannot be read gets our own
     sentence. (A subclass would do too, but for each of these Gradio writes a file beside the source.)"""
     photo = gr.Image(value, type="filepath", image_mode=None, format="png", **options)
-    as_gradio_does, as_gradio_keeps = photo.preprocess, photo.async_move_resource_to_block_cache
+    as_gradio_keeps = photo.async_move_resource_to_block_cache
 
     def file_as_it_is(payload) -> str | None:
         if payload is None:
             return None
-        if not (payload.url and payload.url.startswith("data:")):
+        if not (payload.url and payload.url.startswith(PACKED)):
             return payload.path
-        need_room()
-        path = as_gradio_does(payload)
+        path = str(unpacked(payload.url, photo.GRADIO_CACHE))
         photo.temp_files.add(path)  # which gradio deletes within the hour
         strip(path)
         return path
