@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.mcp import GradioMCPServer
 from gradio.state_holder import SessionState
 
 from demo_core.examples import EXAMPLES
@@ -70,6 +71,16 @@ def test_a_data_address_is_refused_where_an_address_of_as_much_is(tmp_path, monk
         handed(page, (picture, 1, "a"), SessionState(page))
     monkeypatch.setattr(fetching, "MOST", len(CODED))
     assert handed(page, (picture, 1, "a"), SessionState(page))[1:] == [1, "a"]
+
+
+def test_an_mcp_client_hands_a_data_address_over_as_programs_do():
+    """Of its pictures alone, and before gradio could put the file somewhere."""
+    page = simple()
+    page.mcp_server_obj = GradioMCPServer(page)
+    given = {"picture": CODED, "other": "https://pictures.example/cat.png", "labels": "data:,a cat", "eps": 4}
+    found = page.mcp_server_obj.convert_strings_to_filedata(given, [["picture"], ["other"]])
+    assert found["picture"] == {"path": None, "url": CODED, "meta": {"_type": "gradio.FileData"}}
+    assert found["other"]["url"] == given["other"] and found["labels"] == "data:,a cat" and found["eps"] == 4
 
 
 @pytest.mark.parametrize(

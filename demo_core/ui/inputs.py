@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import gradio as gr
 from gradio.components import Component
+from gradio.mcp import GradioMCPServer
 from gradio_client.utils import is_http_url_like
 from starlette.concurrency import run_in_threadpool
 
@@ -64,9 +65,34 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
     return _handing_over(photo, file_as_it_is, async_move_resource_to_block_cache=kept)
 
 
+def _as_files(given: dict, pictures: list[list]) -> dict:
+    """What a client of the MCP server hands over by name, each data address in place of a picture (a path of
+    names each) as programs send it: by itself, Gradio would put a raw copy of it beside our files."""
+    return {
+        name: {"path": None, "url": value, "meta": {"_type": "gradio.FileData"}}
+        if [name] in pictures and str(value).startswith(PACKED)
+        else value
+        for name, value in given.items()
+    }
+
+
 class Page(gr.Blocks):
     """Blocks whose refusals are sentences. What is refused before a handler is called is a picture that no
     file belongs to, or a call with too few values; all else is handed over."""
+
+    @property
+    def mcp_server_obj(self) -> GradioMCPServer | None:
+        return self._mcp_server
+
+    @mcp_server_obj.setter
+    def mcp_server_obj(self, server: GradioMCPServer | None) -> None:
+        """Gradio sets it when the page is launched."""
+        self._mcp_server = server
+        if server is not None:
+            as_gradio_does = server.convert_strings_to_filedata
+            server.convert_strings_to_filedata = lambda given, pictures: as_gradio_does(
+                _as_files(given, pictures), pictures
+            )
 
     def validate_inputs(self, block_fn, inputs: list) -> None:
         wanted = len(block_fn.inputs)
