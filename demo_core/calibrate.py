@@ -94,9 +94,9 @@ def gates_of(clip: ZeroShotCLIP, x: torch.Tensor, profile: Profile, seed: int) -
     """What the other gates of the table read [B] of every picture [B,3,S,S], on dice of the seed."""
     found: Measures = {}
     for name, key in GATED.items():
-        row, dice = DEFENSES[key], torch.Generator().manual_seed(seed)
-        assert row.signal is not None  # GATED has none without
-        found[name, 0] = row.signal(clip, x, dice, row.config(profile))
+        signal = DEFENSES[key].signal_on(profile)
+        assert signal is not None  # GATED has none without
+        found[name, 0] = signal(clip, x, torch.Generator().manual_seed(seed))
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from demo_core.clip import ZeroShotCLIP
+from demo_core.clip import Passes, ZeroShotCLIP, count_passes, in_tiles
 
 SIDE, WIDTH, LABELS = 32, 8, 3
 STEADY, WILD = 1e-3, 1e3  # how far an embedding goes with its picture: hardly, and anywhere
@@ -41,3 +42,26 @@ def stand_ins(tuned: bool) -> list[ZeroShotCLIP]:
 def label_features() -> torch.Tensor:
     """Unit text features [LABELS,WIDTH] to go with them."""
     return F.normalize(torch.randn(LABELS, WIDTH, generator=torch.Generator().manual_seed(0)), dim=-1)
+
+
+_COUNTED: dict[tuple[object, ...], Passes] = {}
+
+
+def counted(
+    work: tuple[object, ...],
+    compute: Callable[[ZeroShotCLIP, torch.Tensor], object],
+    tuned: bool,
+    gradient: bool = False,
+) -> Passes:
+    """The most passes of what is computed with one of them and a picture of noise [1,3,SIDE,SIDE]. work: its
+    name, by which it is done once; gradient: whether it has passes back."""
+    key = (*work, tuned, gradient)
+    if key not in _COUNTED:
+        found = []
+        for clip in stand_ins(tuned):
+            noise = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+            with in_tiles(None), count_passes() as passes, torch.set_grad_enabled(gradient):
+                compute(clip, noise.requires_grad_(gradient))
+            found.append(passes)
+        _COUNTED[key] = Passes(max(p.forward for p in found), max(p.backward for p in found))
+    return _COUNTED[key]
