@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from demo_core.adaptive import PLAIN, Attacker
 from demo_core.attacks import ATTACKS
+from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES, VIEWS
 from demo_core.defenses.drift import NOISE_STRENGTHS, STUDY_VIEWS
 from demo_core.models import MODELS, profile_of
@@ -42,8 +45,11 @@ class Price:
     @property
     def look(self) -> int:
         """One look at a picture: itself, with a little noise, and its views."""
-        text = label_features()
-        return counted((seen,), lambda clip, pixels: seen(clip, pixels, 0, text), self._tuned).total
+
+        def once(clip: ZeroShotCLIP, pixels: torch.Tensor) -> None:
+            seen(clip, pixels, 0, label_features())
+
+        return counted((seen,), once, self._tuned).total
 
     def _attacker(self, key: str) -> Attacker:
         chosen = self.chosen
