@@ -67,7 +67,7 @@ class Records:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.path = folder, folder / f"records-{process}.sqlite"
         new = json.loads(json.dumps({FIXED: settings} | (joining or {})))
-        if (files := _files(folder)) and not _agree(_joined_settings(files), new):
+        if (files := _files(folder)) and not agree(_joined_settings(files), new):
             raise BenchmarkError(
                 f"{folder} holds records of other settings, weights, data or defences: choose another"
                 " --out, or delete it."
@@ -177,7 +177,7 @@ def _begun(path: Path) -> bool:
         return bool(file.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone())
 
 
-def _agree(known: Settings, new: Settings) -> bool:
+def agree(known: Settings, new: Settings) -> bool:
     """Whether records made under the one may stand beside those made under the other."""
     clashes = (
         known.get(kind, {}).get(name, value) != value for kind in new for name, value in new[kind].items()
@@ -197,7 +197,7 @@ def _joined_settings(files: Sequence[Path]) -> Settings:
             raise BenchmarkError(
                 f"{path} does not say what its records were made under: choose another --out, or delete it."
             )
-        if joined and not _agree(joined, found):
+        if joined and not agree(joined, found):
             raise BenchmarkError(
                 f"{path} is of another run than {files[0]}: keep the two in folders of their own."
             )

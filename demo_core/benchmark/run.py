@@ -214,6 +214,7 @@ def settings_for(setup: Setup, piles: dict[str, Pile], plan: Plan) -> tuple[dict
         "defenses": {name: str(DEFENSES[name].config(setup.profile)) for name in plan.defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},
         "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
+        "sources": {name: pile.source for name, pile in piles.items() if pile.source},
         "surrogate": {"weights": identity(setup.surrogate)} if setup.surrogate else {},
         **{FILES_OF + name: pile.file_names for name, pile in piles.items()},
         **{LEFT_OUT_OF + name: dict.fromkeys(map(str, pile.left_out), True) for name, pile in piles.items()},

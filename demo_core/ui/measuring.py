@@ -24,7 +24,7 @@ from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.files import REPORT, page_of
 from demo_core.benchmark.folders import hidden
 from demo_core.benchmark.piles import cause, pile_of
-from demo_core.benchmark.records import FIXED, Records, Settings, alone_in, read_records, settings_of
+from demo_core.benchmark.records import FIXED, Records, Settings, agree, alone_in, read_records, settings_of
 from demo_core.benchmark.report import heading, tables_of
 from demo_core.benchmark.run import Plan, Setup, run, settings_for
 from demo_core.benchmark.summary import Summary
@@ -187,10 +187,9 @@ def _begun(chosen: Choices, made_under: MadeUnder) -> Path | None:
     """The folder of such a run that is kept, whatever it is called: it may have been chosen in another order
     when that made another name."""
     fixed, joining = json.loads(json.dumps(made_under))
-    asked = {FIXED: fixed} | {kind: found for kind, found in joining.items() if found}
     for folder, known in _kept():
         with suppress(BenchmarkError):  # stopped before it began
-            if known == chosen and settings_of(folder) == asked:
+            if known == chosen and agree(settings_of(folder), {FIXED: fixed} | joining):
                 return folder
     return None
 
