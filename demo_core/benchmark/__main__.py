@@ -135,7 +135,12 @@ def _forecast(args: argparse.Namespace, keys: list[str], setup: Setup, plan: Pla
         for key in keys
     }
     limited = {key: min(size, args.limit or size) for key, size in sizes.items()}
-    return forecast(cost_of(setup, plan), plan, limited, name_of(setup.clip.device), setup.key)
+    fixed = setup.fixed(_ways(args, setup))
+    return forecast(cost_of(setup, plan), plan, limited, name_of(setup.clip.device), fixed)
+
+
+def _ways(args: argparse.Namespace, setup: Setup) -> Ways:
+    return Ways(resize_for(args.resize, setup.clip), args.names, args.prompts)
 
 
 def _found(key: str, data: Path | None) -> str:
@@ -188,7 +193,6 @@ def _piles(
     args: argparse.Namespace, keys: Iterable[str], setup: Setup, enough: int | None
 ) -> dict[str, Pile]:
     """The data sets' pictures; enough: how many of all together are wanted, where that is said."""
-    resize = resize_for(args.resize, setup.clip)
     piles = {
         key: pile_of(
             key,
@@ -197,7 +201,7 @@ def _piles(
             min(filter(None, (args.limit, enough)), default=None),
             args.seed,
             args.download,
-            ways=Ways(resize, args.names, args.prompts),
+            ways=_ways(args, setup),
             skip_unreadable=args.skip_unreadable,
         )
         for key in keys
