@@ -34,7 +34,14 @@ from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import REFUSALS, parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, shared_out, spent
 from demo_core.benchmark.piles import Pile, Ways, cause, pile_of
-from demo_core.benchmark.records import alone_in, merge, read_records
+from demo_core.benchmark.records import (
+    alone_in,
+    has_records,
+    merge,
+    read_records,
+    settings_of,
+    write_as_one,
+)
 from demo_core.benchmark.report import tables_of
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
 from demo_core.benchmark.summary import Summary
@@ -60,8 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         args = parser(__doc__).parse_args(argv)
         args.model = named_model(args) or DEFAULT_MODEL
         if args.merge:
-            args.report = joined(args.merge, args.out)
-        found = finished(args.report, args.store) if args.report else benchmark(args)
+            args.report = args.out
+        found = finished(args) if args.report else benchmark(args)
         if found is None:
             return
         summary = Summary(found)
@@ -75,28 +82,31 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(f"{place} cannot be used ({cause(error)}): choose another place.") from None
 
 
-def joined(places: list[Path], folder: Path) -> Path:
-    """The folder, with the records of all these places in it. Raises BenchmarkError."""
-    if empty := next((place for place in places if read_records(place).empty), None):
-        raise BenchmarkError(f"There are no records in {empty}: name the --out folders of runs.")
-    with alone_in(folder):
-        merge([*places, folder], folder / RECORDS_FILE)
-        for part in folder.glob("records-*.sqlite"):  # they are in the one file now
-            part.unlink()
-    return folder
-
-
-def finished(folder: Path, store: Path | None) -> pd.DataFrame:
-    """The records of a finished run, also written to `store` where that is given: as CSV where its name says
-    so, with the run's settings as one file of records otherwise. Raises BenchmarkError."""
-    found = read_records(folder)
+def finished(args: argparse.Namespace) -> pd.DataFrame:
+    """The records of a finished run, or of several that are joined in one folder; also written to a file of
+    their own where that is asked for: as CSV where its name says so, with the run's settings as one file of
+    records otherwise. Raises BenchmarkError."""
+    found = joined(args.merge, args.out) if args.merge else read_records(args.report)
     if found.empty:
-        raise BenchmarkError(f"There are no records in {folder}: name the --out folder of a run.")
+        raise BenchmarkError(f"There are no records in {args.report}: name the --out folder of a run.")
+    store: Path | None = args.store
     if store and ".csv" in store.suffixes:
         gzip = {"method": "gzip", "mtime": 0}  # without the time, the same records make the same file
         found.to_csv(store, index=False, compression=gzip if store.suffix == ".gz" else "infer")
     elif store:
-        merge([folder], store)
+        write_as_one(store, settings_of(args.report), found)
+    return found
+
+
+def joined(places: list[Path], folder: Path) -> pd.DataFrame:
+    """The records of all these places and of the folder, which has them in one file then. Raises
+    BenchmarkError."""
+    if empty := next((place for place in places if not has_records(place)), None):
+        raise BenchmarkError(f"There are no records in {empty}: name the --out folders of runs.")
+    with alone_in(folder):
+        found = merge([*places, folder], folder / RECORDS_FILE)
+        for part in folder.glob("records-*.sqlite"):  # they are in the one file now
+            part.unlink()
     return found
 
 

@@ -110,11 +110,22 @@ def settings_of(place: Path) -> Settings:
     return _joined_settings(_files(place))
 
 
-def merge(places: Iterable[Path], target: Path) -> None:
-    """Write the records of several files, or folders of files, into one, in place of what is there. Raises
-    BenchmarkError, and leaves the target as it was, where they do not belong together."""
+def has_records(place: Path) -> bool:
+    """Whether a folder, or a file, has any."""
+    return any(map(_filled, _files(place)))
+
+
+def merge(places: Iterable[Path], target: Path) -> pd.DataFrame:
+    """The records of several files, or folders of files, which are written into one, in place of what is
+    there. Raises BenchmarkError, and leaves the target as it was, where they do not belong together."""
     files = [file for place in places for file in _files(place)]
     settings, records = _joined_settings(files), _joined_records(files)
+    write_as_one(target, settings, records)
+    return records
+
+
+def write_as_one(target: Path, settings: Settings, records: pd.DataFrame) -> None:
+    """A file of records, in place of what is there."""
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
     _write(part, settings, records[COLUMNS].itertuples(index=False, name=None))
@@ -175,6 +186,11 @@ def _files(place: Path) -> list[Path]:
 def _begun(path: Path) -> bool:
     with _opened(path) as file:
         return bool(file.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone())
+
+
+def _filled(path: Path) -> bool:
+    with _opened(path) as file:
+        return bool(file.execute("SELECT 1 FROM records LIMIT 1").fetchone())
 
 
 def agree(known: Settings, new: Settings) -> bool:
