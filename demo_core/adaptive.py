@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 
 from demo_core.ascent import Dice, Step
 from demo_core.attacks import Attack, Classify
-from demo_core.clip import Passes, ZeroShotCLIP, count_passes, in_tiles
+from demo_core.clip import Passes, ZeroShotCLIP
 from demo_core.defenses.averages import log_mean
 from demo_core.defenses.profile import Profile
 from demo_core.defenses.table import Defence, Defense
 from demo_core.evasion import Unsuspected, beyond
 from demo_core.moments import exhausted, step_by_step
-from demo_core.stand_in import label_features, stand_ins
+from demo_core.stand_in import counted, label_features
 
 # (attack, what it is made on) -> its steps, from the same start each time
 Craft = Callable[[Attack, Classify], Iterator[Step]]
@@ -170,9 +169,8 @@ class Attacker:
         return through(on, self.clip, self.text, dice, self._draws(way))
 
     def _unsuspected(self, dice: Dice) -> Unsuspected:
-        gate, signal = self.row.gate(self.profile), self.row.signal
-        assert gate is not None and signal is not None  # else this is none of his ways
-        reads = partial(signal, config=self.row.config(self.profile))
+        gate, reads = self.row.gate(self.profile), self.row.signal_on(self.profile)
+        assert gate is not None and reads is not None  # else this is none of his ways
         ungated = through(self.row.ungated_on(self.profile), self.clip, self.text, dice)
         return Unsuspected(self.attack, ungated, lambda x: beyond(gate, reads(self.clip, x, dice)))
 
@@ -196,13 +194,14 @@ class Attacker:
 
     def _counted(self, way: str, gradient: bool = True) -> Passes:
         """The most passes of one step of a way, or of one answer without a gradient."""
-        tuned = self.clip.original is not None
-        key = (self.row, str(self.row.config(self.profile)), self.attack, way, gradient, tuned)
-        if key not in _COUNTED:
-            him, text = replace(self, samples=1), label_features()
-            found = [replace(him, clip=clip, text=text)._spent(way, gradient) for clip in stand_ins(tuned)]
-            _COUNTED[key] = Passes(max(p.forward for p in found), max(p.backward for p in found))
-        once, draws = _COUNTED[key], self._draws(way)
+        him = replace(self, samples=1, text=label_features())
+        once = counted(
+            (self.row, str(self.row.config(self.profile)), self.attack, way),
+            lambda clip, pixels: replace(him, clip=clip)._spend(pixels, way, gradient),
+            self.clip.original is not None,
+            gradient,
+        )
+        draws = self._draws(way)
         return Passes(once.forward * draws, once.backward * draws)
 
     def _draws(self, way: str) -> int:
@@ -210,20 +209,14 @@ class Attacker:
         many = way == EOT or (way.startswith(SURROGATE) and not self.row.exact)
         return self.samples if many else 1
 
-    def _spent(self, way: str, gradient: bool) -> Passes:
-        """The passes of one step of a way on a picture of noise; gradient: with those back."""
-        dice, side = torch.Generator().manual_seed(0), self.clip.image_size
-        pixels = torch.rand(1, 3, side, side, generator=dice).requires_grad_(gradient)
-        with in_tiles(None), count_passes() as passes, torch.set_grad_enabled(gradient):
-            unsuspected = self._unsuspected(dice) if way == GATE else None
-            logits = (unsuspected.classify if unsuspected else self._target(way, dice))(pixels)
-            if gradient:
-                objective = (unsuspected or self.attack).objective
-                objective(logits, logits.argmax(1)).sum().backward()
-        return passes
-
-
-_COUNTED: dict[tuple[object, ...], Passes] = {}
+    def _spend(self, pixels: torch.Tensor, way: str, gradient: bool) -> None:
+        """One step of a way, or one answer; gradient: with the passes back."""
+        dice = torch.Generator().manual_seed(0)
+        unsuspected = self._unsuspected(dice) if way == GATE else None
+        logits = (unsuspected.classify if unsuspected else self._target(way, dice))(pixels)
+        if gradient:
+            objective = (unsuspected or self.attack).objective
+            objective(logits, logits.argmax(1)).sum().backward()
 
 
 def _copied(dice: Dice) -> Dice:

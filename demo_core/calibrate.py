@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from tqdm import tqdm
@@ -59,6 +60,7 @@ from demo_core.models import (
 from demo_core.moments import exhausted
 from demo_core.pictures import PictureError, open_picture, to_photo, to_pixels
 from demo_core.plots import as_file, study_figure
+from demo_core.stand_in import each_counted
 from demo_core.story.trust import verdicts
 from demo_core.story.trust_words import said
 
@@ -94,9 +96,9 @@ def gates_of(clip: ZeroShotCLIP, x: torch.Tensor, profile: Profile, seed: int) -
     """What the other gates of the table read [B] of every picture [B,3,S,S], on dice of the seed."""
     found: Measures = {}
     for name, key in GATED.items():
-        row, dice = DEFENSES[key], torch.Generator().manual_seed(seed)
-        assert row.signal is not None  # GATED has none without
-        found[name, 0] = row.signal(clip, x, dice, row.config(profile))
+        signal = DEFENSES[key].signal_on(profile)
+        assert signal is not None  # GATED has none without
+        found[name, 0] = signal(clip, x, torch.Generator().manual_seed(seed))
     return found
 
 
@@ -224,6 +226,21 @@ def most_steps(whole: WholePile, attacks: tuple[tuple[float, int], ...] = ATTACK
     encoders = 2 if whole.clip.original else 1
     batches = math.ceil(len(whole.pictures) / whole.batch)
     return batches * (1 + len(attacks) + encoders * (1 + len(attacks)) + len(FLIP_GRID))
+
+
+def usual_cost(
+    profile: Profile, tuned: bool, attacks: tuple[tuple[float, int], ...] = ATTACKS
+) -> tuple[float, float]:
+    """Passes forward and back of the study of one picture: midway between a model that stands at every eps
+    and one that falls at the least, counted before models that stand in."""
+
+    def study(clip: ZeroShotCLIP, noise: torch.Tensor) -> None:
+        pictures = (noise.detach() * 255).byte()
+        whole = WholePile(clip, held(pictures, torch.zeros(len(pictures), dtype=torch.long), WORDS), 1)
+        exhausted(studied(whole, "", profile, attacks))
+
+    found = each_counted(study, tuned, gradient=True)
+    return fmean(p.forward for p in found), fmean(p.backward for p in found)
 
 
 # ---------------------------------------------------------------- pictures of one's own

@@ -79,9 +79,10 @@ def _meanwhile(variable: ContextVar[Any], value: Value) -> Iterator[Value]:
 
 
 @contextmanager
-def count_passes() -> Iterator[Passes]:
-    """Counts the passes through any image tower meanwhile; who counts around this counts them too."""
-    outer = _counted.get()
+def count_passes(alone: bool = False) -> Iterator[Passes]:
+    """Counts the passes through any image tower meanwhile; who counts around this counts them too, but where
+    it is to be alone."""
+    outer = None if alone else _counted.get()
     with _meanwhile(_counted, Passes()) as passes:
         yield passes
     if outer:

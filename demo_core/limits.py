@@ -23,7 +23,7 @@ class Limits:
     labels: int = _limit(1000, "candidate labels")
     label_characters: int = _limit(200, "characters of a label, and of the prompt template")
     megapixels: int = _limit(40, "millions of pixels of a picture")
-    upload_megabytes: int = _limit(50, "megabytes of an uploaded file")
+    upload_megabytes: int = _limit(50, "megabytes of a picture’s file, however it comes")
     uploads_megabytes: int = _limit(2000, "megabytes of all files that are kept for visitors, for an hour")
     seconds: int = _limit(300, "seconds of computing that one click or call gets")
     waiting: int = _limit(100, "clicks and calls that wait for their turn")

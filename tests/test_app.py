@@ -4,15 +4,17 @@ import asyncio
 import base64
 import gzip
 import html
+import io
 import json
 import math
 import re
 import urllib.error
 import urllib.request
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 
+import gradio.mcp
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
@@ -24,7 +26,7 @@ from demo_core.models import DEFAULT_MODEL, profile_of
 from demo_core.story import time_words
 from demo_core.story.scenes import Scene, scene_of
 from demo_core.story.settings import SETTINGS
-from demo_core.ui import lab, theme, visits
+from demo_core.ui import lab, theme, uploads, visits
 from demo_core.ui.files import FILES
 from tests import hostile
 from tests.conftest import only_rows
@@ -452,8 +454,12 @@ def told_by_mcp(server, ending: str, given: dict):
     return asyncio.run(ask())
 
 
-def test_the_mcp_server_offers_the_same_tools(server):
-    coded = "data:image/png;base64," + base64.b64encode(Path(EXAMPLES[1].path).read_bytes()).decode()
+def test_the_mcp_server_offers_the_same_tools_and_keeps_as_little_of_a_picture(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(gradio.mcp, "DEFAULT_TEMP_DIR", str(tmp_path))  # its own idea of where files go
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0110] = camera = f"a camera, {uuid4()}"
+    Image.open(EXAMPLES[1].path).save(file, "jpeg", exif=exif)
+    coded = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
     tools, answer = told_by_mcp(server, "counterattack", {"picture": coded, "labels": ANIMALS})
     assert sorted(name.rsplit("_", 1)[-1] for name in tools) == [
         "arena",
@@ -463,6 +469,9 @@ def test_the_mcp_server_offers_the_same_tools(server):
     ]
     assert all("Candidate labels" in json.dumps(tool.inputSchema) for tool in tools.values())
     assert not answer.isError and "engaged" in answer.content[0].text
+    kept = [path for path in uploads.folder().rglob("*") if path.is_file()]
+    assert kept and not any(camera.encode() in path.read_bytes() for path in kept)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("picture", ["iVBORw0KGgo=", "http://127.0.0.1:1/x.png", "cat.png"])

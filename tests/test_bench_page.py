@@ -1,6 +1,7 @@
 """The hidden benchmark: who may see it, and what a live run says."""
 
 import asyncio
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -107,6 +108,20 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(clip):
     (again,) = run(clip)
     assert again.done and len(again.records) == 16
     assert run(clip, seed=1)[0].folder != there.folder
+
+
+def test_the_same_choices_are_the_same_run_in_whatever_order(clip, runs):
+    """Also where the run was kept under a name that its order made."""
+    first = run(clip)[-1]
+    first.folder.rename(runs / "as it was once called")
+    turned = {"attacks": ["pgd@4.0x2", "clean", "clean"], "defenses": ["ttc", "none"], "limit": 4.0}
+    (kept,) = (json.loads(path.read_text()) for path in runs.glob(f"*/{measuring.CHOICES}"))
+    choices = json.dumps(kept | {"attacks": ["pgd@4x2", "clean"], "defenses": ["ttc", "none"]})
+    (runs / "as it was once called" / measuring.CHOICES).write_text(choices)
+    (again,) = run(clip, **turned)
+    assert again.done and again.folder.name == "as it was once called" and len(measuring.kept()) == 1
+    assert measuring.opened(again.folder.name)[0] == measuring.Choices(**CHOICES)
+    assert not run(clip, **turned | {"limit": 3})[0].done
 
 
 def test_the_same_run_is_made_by_one_visitor_at_a_time_whatever_thread_it_ends_on(clip):

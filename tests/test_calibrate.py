@@ -160,8 +160,11 @@ def test_what_is_expected_of_a_photograph_is_about_what_it_takes(photo_clip):
     pile = calibrate.whole_pile_of(photo_clip, "a photo of a {}.", [EXAMPLES[1].path])
     with count_passes() as passes:
         exhausted(calibrate.studied(pile, "one", profile_of("photo"), calibrate.FEW))
-    assert 0.6 < (trust.PAIRS / passes.backward) < 1.7
-    assert 0.6 < (trust.PAIRS + trust.FORWARD) / passes.forward < 1.7
+    forward, back = calibrate.usual_cost(profile_of("photo"), tuned=False, attacks=calibrate.FEW)
+    assert 0.7 < back / passes.backward < 1.5 and 0.8 < forward / passes.forward < 1.3
+    more = calibrate.usual_cost(profile_of("photo"), tuned=False, attacks=(*calibrate.FEW, (8, 7)))
+    assert more[1] == back + 7  # it is the study itself that is counted
+    assert calibrate.usual_cost(profile_of("photo"), tuned=True, attacks=calibrate.FEW)[0] > forward
 
 
 def test_shares_of_few_photographs_come_with_their_intervals():

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from demo_core.benchmark.piles import DatasetUnavailable, pile_of
 from demo_core.benchmark.records import settings_of
 from demo_core.benchmark.report import said_of
 from demo_core.benchmark.run import Plan, Setup, open_records
-from demo_core.benchmark.trials import Trial
+from demo_core.benchmark.trials import BenchmarkError, Trial
 from demo_core.pictures import open_picture
 from demo_core.resizes import Resize, fitted
 
@@ -538,3 +539,27 @@ def test_both_ways_of_resizing_are_pixel_for_pixel_the_paper_s_and_clip_s(side):
             found = fitted(picture, side, resize=Resize("clip", 1.0, "bicubic", squash))
             assert torch.equal(found, expected.round().byte())
         assert not torch.equal(fitted(picture, side), found)
+
+
+@pytest.fixture
+def kept_twice(tmp_path, monkeypatch) -> dict:
+    """CIFAR10 as torchvision's arrays and as a folder a class, ten pictures each."""
+    monkeypatch.setattr(tv.cifar, "check_integrity", lambda path, md5=None: Path(path).exists())
+    (tmp_path / "arrays").mkdir()
+    make_cifar10(tmp_path / "arrays")
+    arrays = {"data": np.zeros((10, 3072), np.uint8), "labels": list(range(10))}
+    (tmp_path / "arrays/cifar-10-batches-py/test_batch").write_bytes(pickle.dumps(arrays))
+    for name in pile_of("CIFAR10", tmp_path / "arrays", 64).names:
+        picture(tmp_path / f"folders/CIFAR10/{name}/1.png")
+    return {way: pile_of("CIFAR10", tmp_path / way, 64) for way in ("arrays", "folders")}
+
+
+@pytest.mark.parametrize("first, then", [("arrays", "folders"), ("folders", "arrays")])
+def test_records_of_a_set_that_is_kept_in_another_way_are_not_mixed(tmp_path, clip, kept_twice, first, then):
+    """Other pictures may have the same numbers. Those of before that was written down go on."""
+    assert kept_twice[first].description == kept_twice[then].description
+    plan, out = Plan([Trial.read("clean")], ["none"], 1), tmp_path / "out"
+    for pile in (replace(kept_twice[first], source=""), kept_twice[first], kept_twice[first]):
+        open_records(out, Setup("photo", clip), {"CIFAR10": pile}, plan)
+    with pytest.raises(BenchmarkError, match="other settings, weights, data"):
+        open_records(out, Setup("photo", clip), {"CIFAR10": kept_twice[then]}, plan)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.mcp import GradioMCPServer
 from gradio.state_holder import SessionState
 
 from demo_core.examples import EXAMPLES
 from demo_core.limits import Limits
-from demo_core.ui import uploads
+from demo_core.ui import fetching, uploads
 from demo_core.ui.inputs import PICTURE_LOST, Page, as_sent, picture_input
 
 
@@ -60,6 +61,26 @@ def test_the_file_of_a_data_address_is_one_of_those_that_go_within_the_hour(tmp_
     picture = {"path": None, "url": CODED, "meta": {"_type": "gradio.FileData"}}
     path, *_ = handed(page, (picture, 1, "a"), SessionState(page))
     assert Path(path).exists() and any(path in files for files in page.temp_file_sets)
+
+
+def test_a_data_address_is_refused_where_an_address_of_as_much_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "MOST", len(CODED) * 3 // 4 - 20)
+    page = simple()
+    picture = {"path": None, "url": CODED, "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(gr.Error, match="at this address has over 50 megabytes: give a smaller one"):
+        handed(page, (picture, 1, "a"), SessionState(page))
+    monkeypatch.setattr(fetching, "MOST", len(CODED))
+    assert handed(page, (picture, 1, "a"), SessionState(page))[1:] == [1, "a"]
+
+
+def test_an_mcp_client_hands_a_data_address_over_as_programs_do():
+    """Of its pictures alone, and before gradio could put the file somewhere."""
+    page = simple()
+    page.mcp_server_obj = GradioMCPServer(page)
+    given = {"picture": CODED, "other": "https://pictures.example/cat.png", "labels": "data:,a cat", "eps": 4}
+    found = page.mcp_server_obj.convert_strings_to_filedata(given, [["picture"], ["other"]])
+    assert found["picture"] == {"path": None, "url": CODED, "meta": {"_type": "gradio.FileData"}}
+    assert found["other"]["url"] == given["other"] and found["labels"] == "data:,a cat" and found["eps"] == 4
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from demo_core.benchmark import __main__ as cli
 from demo_core.benchmark import pace
+from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.options import duration, share
 from demo_core.benchmark.pace import Cost, affordable, forecast, shared_out
+from demo_core.benchmark.published import published_of, reasons
+from demo_core.benchmark.report import how
 from demo_core.benchmark.run import Plan, Setup, Tally
 from demo_core.benchmark.trials import BenchmarkError, Trial
 from demo_core.clip import _bf16
 
 COST = Cost(seconds=2.0, forward=30, backward=12)
+FIXED = {"model": "vit-b-32", "seed": 0, "precision": "float32", "tile": 32}
 PLAN = Plan([Trial("clean"), Trial("pgd", 1)], ["none", "ttc"], 8)
 
 
@@ -71,16 +76,37 @@ def test_a_memory_that_is_too_small_for_a_tile_costs_no_run_its_report(monkeypat
 
 
 def test_a_plan_says_the_time_and_what_would_reproduce_the_papers():
-    said = forecast(COST, PLAN, {"CIFAR10": 10_000, "ImageNet": 50_000}, "an H100", "vit-b-32")
+    said = forecast(COST, PLAN, {"CIFAR10": 10_000, "ImageNet": 50_000}, "an H100", FIXED)
     assert "60,000 pictures, 33 h 20 min on an H100" in said
     assert "| CIFAR10    | 10,000     | 5.56    |" in said
     row = next(line for line in said.splitlines() if line.startswith("| CIFAR10") and "±" in line[20:])
     assert row
     assert "28.75 ±1.2" in said  # TTC on CIFAR10 at 1/255, in the paper's Table 1
-    narrower = forecast(COST, PLAN, {"CIFAR10": 100, "ImageNet": 100}, "an H100", "vit-b-32")
+    narrower = forecast(COST, PLAN, {"CIFAR10": 100, "ImageNet": 100}, "an H100", FIXED)
     assert "28.75 ±12." in narrower
-    nothing = forecast(COST, replace(PLAN, defenses=["padding"]), {"Examples": 10}, "a CPU", "vit-b-32")
+    nothing = forecast(COST, replace(PLAN, defenses=["padding"]), {"Examples": 10}, "a CPU", FIXED)
     assert nothing.endswith("No paper printed a figure of what is planned on this model.")
+
+
+def test_a_plan_says_in_what_its_figures_will_not_be_the_papers(monkeypatch, capsys, clip):
+    """As the run’s own report would say it."""
+    monkeypatch.setattr(cli, "load", lambda key, device: clip)
+    monkeypatch.setattr(cli, "cost_of", lambda setup, plan: COST)
+    words = "--plan --datasets CIFAR10 ImageNet --attacks clean pgd@1 --defenses none csr --model vit-b-32"
+    cli.main(words.split())
+    said = capsys.readouterr().out
+    assert "Seed 0, everything in float32.\n" in said and "of 10,000 pictures" not in said
+    assert f"- ImageNet: {DATASETS['ImageNet'].departs}" in said
+    cli.main(
+        [*words.split(), *"--limit 20000 --names clip --prompts clip --precision bf16 --resize clip".split()]
+    )
+    said = capsys.readouterr().out
+    asked = {"precision": "bf16", "names": "clip", "prompts": "clip", "resize": "clip"}
+    assert how(FIXED | asked) in said and "\n- image features in bfloat16 throughout" in said
+    ((row, *_),) = (published_of("vit-b-32")["ImageNet", "none"],)
+    told = reasons("ImageNet", "none", Trial("clean"), 20_000, row, FIXED | asked)
+    assert len(told) >= 5 and all(reason in said for reason in told)
+    assert "- ImageNet: 20,000 of 50,000 pictures" in said and "synonyms" not in said
 
 
 @pytest.mark.parametrize("text, seconds", [("2h", 7200), ("45min", 2700), ("1h30min", 5400), ("90s", 90)])

@@ -143,7 +143,8 @@ def test_files_merge_into_one(tmp_path):
     for process, name in ((0, "ttc"), (1, "mac")):
         records = Records(tmp_path / name, SETTINGS, {"defenses": {name: "eps 4"}}, process)
         records.append(rows(process, 5))
-    merge([tmp_path / "ttc", tmp_path / "mac" / "records-1.sqlite"], tmp_path / "one.sqlite")
+    merged = merge([tmp_path / "ttc", tmp_path / "mac" / "records-1.sqlite"], tmp_path / "one.sqlite")
+    pd.testing.assert_frame_equal(read_records(tmp_path / "one.sqlite"), merged)
     pd.testing.assert_frame_equal(read_records(tmp_path / "one.sqlite"), rows(0, 1, 5), **LOOSE)
     assert settings_of(tmp_path / "one.sqlite") == {
         "fixed": SETTINGS,

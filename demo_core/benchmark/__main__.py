@@ -34,7 +34,14 @@ from demo_core.benchmark.layouts import FILES
 from demo_core.benchmark.options import REFUSALS, parser
 from demo_core.benchmark.pace import affordable, cost_of, forecast, shared_out, spent
 from demo_core.benchmark.piles import Pile, Ways, cause, pile_of
-from demo_core.benchmark.records import alone_in, merge, read_records
+from demo_core.benchmark.records import (
+    alone_in,
+    has_records,
+    merge,
+    read_records,
+    settings_of,
+    write_as_one,
+)
 from demo_core.benchmark.report import tables_of
 from demo_core.benchmark.run import Plan, Setup, Tally, open_records, run
 from demo_core.benchmark.summary import Summary
@@ -60,8 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         args = parser(__doc__).parse_args(argv)
         args.model = named_model(args) or DEFAULT_MODEL
         if args.merge:
-            args.report = joined(args.merge, args.out)
-        found = finished(args.report, args.store) if args.report else benchmark(args)
+            args.report = args.out
+        found = finished(args) if args.report else benchmark(args)
         if found is None:
             return
         summary = Summary(found)
@@ -75,28 +82,31 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(f"{place} cannot be used ({cause(error)}): choose another place.") from None
 
 
-def joined(places: list[Path], folder: Path) -> Path:
-    """The folder, with the records of all these places in it. Raises BenchmarkError."""
-    if empty := next((place for place in places if read_records(place).empty), None):
-        raise BenchmarkError(f"There are no records in {empty}: name the --out folders of runs.")
-    with alone_in(folder):
-        merge([*places, folder], folder / RECORDS_FILE)
-        for part in folder.glob("records-*.sqlite"):  # they are in the one file now
-            part.unlink()
-    return folder
-
-
-def finished(folder: Path, store: Path | None) -> pd.DataFrame:
-    """The records of a finished run, also written to `store` where that is given: as CSV where its name says
-    so, with the run's settings as one file of records otherwise. Raises BenchmarkError."""
-    found = read_records(folder)
+def finished(args: argparse.Namespace) -> pd.DataFrame:
+    """The records of a finished run, or of several that are joined in one folder; also written to a file of
+    their own where that is asked for: as CSV where its name says so, with the run's settings as one file of
+    records otherwise. Raises BenchmarkError."""
+    found = joined(args.merge, args.out) if args.merge else read_records(args.report)
     if found.empty:
-        raise BenchmarkError(f"There are no records in {folder}: name the --out folder of a run.")
+        raise BenchmarkError(f"There are no records in {args.report}: name the --out folder of a run.")
+    store: Path | None = args.store
     if store and ".csv" in store.suffixes:
         gzip = {"method": "gzip", "mtime": 0}  # without the time, the same records make the same file
         found.to_csv(store, index=False, compression=gzip if store.suffix == ".gz" else "infer")
     elif store:
-        merge([folder], store)
+        write_as_one(store, settings_of(args.report), found)
+    return found
+
+
+def joined(places: list[Path], folder: Path) -> pd.DataFrame:
+    """The records of all these places and of the folder, which has them in one file then. Raises
+    BenchmarkError."""
+    if empty := next((place for place in places if not has_records(place)), None):
+        raise BenchmarkError(f"There are no records in {empty}: name the --out folders of runs.")
+    with alone_in(folder):
+        found = merge([*places, folder], folder / RECORDS_FILE)
+        for part in folder.glob("records-*.sqlite"):  # they are in the one file now
+            part.unlink()
     return found
 
 
@@ -135,7 +145,12 @@ def _forecast(args: argparse.Namespace, keys: list[str], setup: Setup, plan: Pla
         for key in keys
     }
     limited = {key: min(size, args.limit or size) for key, size in sizes.items()}
-    return forecast(cost_of(setup, plan), plan, limited, name_of(setup.clip.device), setup.key)
+    fixed = setup.fixed(_ways(args, setup))
+    return forecast(cost_of(setup, plan), plan, limited, name_of(setup.clip.device), fixed)
+
+
+def _ways(args: argparse.Namespace, setup: Setup) -> Ways:
+    return Ways(resize_for(args.resize, setup.clip), args.names, args.prompts)
 
 
 def _found(key: str, data: Path | None) -> str:
@@ -188,7 +203,6 @@ def _piles(
     args: argparse.Namespace, keys: Iterable[str], setup: Setup, enough: int | None
 ) -> dict[str, Pile]:
     """The data sets' pictures; enough: how many of all together are wanted, where that is said."""
-    resize = resize_for(args.resize, setup.clip)
     piles = {
         key: pile_of(
             key,
@@ -197,7 +211,7 @@ def _piles(
             min(filter(None, (args.limit, enough)), default=None),
             args.seed,
             args.download,
-            ways=Ways(resize, args.names, args.prompts),
+            ways=_ways(args, setup),
             skip_unreadable=args.skip_unreadable,
         )
         for key in keys

@@ -185,8 +185,8 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan",
         action="store_true",
-        help="say what the run would take here, and what would reproduce the figures that papers printed, and"
-        " do nothing else",
+        help="say what the run would take here, what would reproduce the figures that papers printed, and in"
+        " what else the two would not be alike, and do nothing else",
     )
     parser.add_argument(
         "--budget",

@@ -4,18 +4,19 @@ of a run's time were the image tower's own passes."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from demo_core.benchmark.datasets import OF_THE_APP
 from demo_core.benchmark.piles import Pile, held, pile_of
-from demo_core.benchmark.published import counterparts, published_of
-from demo_core.benchmark.report import tabulated
+from demo_core.benchmark.published import counterparts, published_of, reasons
+from demo_core.benchmark.report import how, tabulated
 from demo_core.benchmark.run import Plan, Setup, Tally, answered, out_of_memory, queued
 from demo_core.benchmark.tables import dataset_title
 from demo_core.benchmark.trials import CLEAN, BenchmarkError
@@ -119,9 +120,9 @@ def shared_out(pictures: int, sizes: Mapping[str, int]) -> dict[str, int]:
     return {key: found[key] for key in sizes}
 
 
-def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str, model: str) -> str:
+def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str, fixed: Mapping[str, Any]) -> str:
     """What a run will take, and what would count as reproduced, as Markdown. sizes: pictures of each data
-    set; model: its key in MODELS."""
+    set; fixed: the settings that all its records will share."""
     everything = sum(sizes.values())
     rows = {
         dataset_title(key): [f"{size:,}", f"{size * cost.seconds / 3600:.2f}", f"±{half_width(size, 50):.1f}"]
@@ -133,17 +134,17 @@ def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str, mode
             f"**{everything:,} pictures, {lasting(everything * cost.seconds)} on {device}**, measured with"
             f" {len(plan.trials)} attacks and {len(plan.defenses)} defences on example photographs: of each"
             f" picture {cost.forward:.0f} passes forward and {cost.backward:.0f} back, in"
-            f" {cost.seconds:.3g} s. On n such devices, each with its --share, an n-th of it.",
+            f" {cost.seconds:.3g} s. On n such devices, each with its --share, an n-th of it. {how(fixed)}",
             tabulated(taken, "data set"),
-            *_to_reproduce(plan, sizes, model),
+            *_to_reproduce(plan, sizes, fixed),
         ]
     )
 
 
-def _to_reproduce(plan: Plan, sizes: Mapping[str, int], model: str) -> list[str]:
-    """What papers printed of the plan's rows on this model, a table an attack, and how far off is still the
-    same."""
-    printed, sources = published_of(model), []
+def _to_reproduce(plan: Plan, sizes: Mapping[str, int], fixed: Mapping[str, Any]) -> list[str]:
+    """What papers printed of the plan's rows on this model, a table an attack, how far off is still the same,
+    and in what else the two will not be alike."""
+    printed, sources, unlike = published_of(fixed["model"]), [], dict[str, dict[str, None]]()
     tables = []
     for trial in plan.trials:
         cells: dict[str, dict[str, str]] = {}
@@ -153,6 +154,8 @@ def _to_reproduce(plan: Plan, sizes: Mapping[str, int], model: str) -> list[str]
                 off = 2**0.5 * half_width(sizes[dataset], value)
                 cells.setdefault(dataset_title(dataset), {})[title_of(defense)] = f"{value:.2f} ±{off:.2f}"
                 sources.append(row["source"])
+                for reason in reasons(dataset, defense, trial, sizes[dataset], row, fixed):
+                    unlike.setdefault(reason, {})[dataset_title(dataset)] = None
         if cells:
             tables.append(tabulated(pd.DataFrame.from_dict(cells, "index").fillna(""), trial.title))
     if not tables:
@@ -161,7 +164,19 @@ def _to_reproduce(plan: Plan, sizes: Mapping[str, int], model: str) -> list[str]
         "What papers printed, and what would reproduce it: a figure no further off than the 95 % interval of"
         " the difference between two runs over so many pictures. Sources: "
     )
-    return [f"{words}{'; '.join(dict.fromkeys(sources))}.", *tables]
+    return [f"{words}{'; '.join(dict.fromkeys(sources))}.", *tables, *_unlike(unlike)]
+
+
+def _unlike(found: Mapping[str, Iterable[str]]) -> list[str]:
+    """found: the data sets that a reason holds for, which are named where they are not all."""
+    everywhere = {title for titles in found.values() for title in titles}
+
+    def line(reason: str, titles: Iterable[str]) -> str:
+        known = {*titles} == everywhere or any(reason.startswith(f"{title}: ") for title in titles)
+        return f"- {reason}" if known else f"- {', '.join(titles)}: {reason}"
+
+    lines = [line(reason, titles) for reason, titles in found.items()]
+    return ["In what the two will not be alike:\n\n" + "\n".join(lines)] if lines else []
 
 
 def half_width(pictures: int, accuracy: float) -> float:

@@ -22,6 +22,7 @@ from demo_core.labels import DEFAULT_TEMPLATE
 from demo_core.pictures import PictureError
 from demo_core.resizes import OF_MANY, PAPER, RESIZES, Resize, fitted
 
+ARRAYS = "arrays"  # as torchvision keeps some sets
 READERS = 8  # threads that read and decode pictures
 # What PIL raises where a file is broken, or has so many pixels that it may be meant to fill the memory.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
@@ -77,10 +78,10 @@ class Pile:
     """Pictures of a data set: what a benchmark works through.
 
     indices [N]: theirs in the data set, of `size` pictures; names of all its K classes; template: the prompt,
-    or the prompts; load: rows of the pile [B] -> Batch; files: a fingerprint of its list of files, where it
-    is made of a folder's; ways: how it was put together; left_out: the indices of pictures that could not
-    be read, each with how many of the pile's come before it; file_of: index -> where a picture lies, None
-    where the data set keeps no files.
+    or the prompts; load: rows of the pile [B] -> Batch; source: what its pictures are read from, ARRAYS or a
+    fingerprint of the list of their files, which `own` says are those of a folder of one's own; ways: how it
+    was put together; left_out: the indices of pictures that could not be read, each with how many of the
+    pile's come before it; file_of: index -> where a picture lies, None where the data set keeps no files.
     """
 
     indices: torch.Tensor
@@ -88,7 +89,8 @@ class Pile:
     template: Template
     load: Callable[[torch.Tensor], Batch]
     size: int = 0
-    files: str = ""
+    source: str = ""
+    own: bool = False
     ways: Ways = Ways()
     left_out: Mapping[int, int] = field(default_factory=dict)
     file_of: Callable[[int], Path | None] = lambda index: None
@@ -112,7 +114,7 @@ class Pile:
             "classes": len(self.names),
             "words": fingerprint((*templates_in(self.template), *self.names)),
         }
-        return found | ({"files": self.files} if self.files else {})
+        return found | ({"files": self.source} if self.own else {})
 
 
 def fingerprint(lines: Iterable[str]) -> str:
@@ -185,11 +187,16 @@ def pile_of(
             pictures, labels = zip(*pool.map(one, chosen[rows].tolist()))
         return Batch(chosen[rows], torch.stack(pictures), torch.tensor(labels))
 
-    files = ""
-    if row is OWN and isinstance(found, Listed):
-        files = fingerprint("/".join(path.parts[-2:]) for path in found.paths)
     words, template = _words(key, row, names, ways)
-    return Pile(chosen, words, template, load, len(found), files, ways, left_out, partial(path_of, found))
+    origin, own, file_of = _source(found), row is OWN, partial(path_of, found)
+    return Pile(chosen, words, template, load, len(found), origin, own, ways, left_out, file_of)
+
+
+def _source(found: Pictures) -> str:
+    """A data set that is kept in another way may have other pictures under the same indices."""
+    if not isinstance(found, Listed):
+        return ARRAYS
+    return fingerprint("/".join(path.parts[-2:]) for path in found.paths)
 
 
 def _words(key: str, row: Dataset, names: Sequence[str], ways: Ways) -> tuple[tuple[str, ...], Template]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, cast
 
 import pandas as pd
@@ -77,7 +77,7 @@ def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataF
             continue
         for row in counterparts(printed, dataset, defense, trial):
             value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
-            reasons = _reasons(dataset, defense, trial, int(mine["pictures"]), row, settings)
+            why = reasons(dataset, defense, trial, int(mine["pictures"]), row, settings)
             rows.append(
                 {
                     "dataset": dataset_title(dataset),
@@ -87,7 +87,7 @@ def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataF
                     "published": value,
                     "difference": round(mine["accuracy"] - value, 2),
                     "source": row["source"],
-                    "not alike, because": "; ".join(reasons),
+                    "not alike, because": "; ".join(why),
                 }
             )
     return pd.DataFrame(rows)
@@ -108,16 +108,17 @@ def counterparts(printed: Printed, dataset: str, defense: str, trial: Trial) -> 
     return [row for row in theirs if (row["attack"], row["eps_255"], row["attack_steps"]) == budget]
 
 
-def _reasons(
-    dataset: str, defense: str, trial: Trial, pictures: int, row: Row, settings: dict[str, Any]
+def reasons(
+    dataset: str, defense: str, trial: Trial, pictures: int, row: Row, settings: Mapping[str, Any]
 ) -> list[str]:
-    """In what a figure of a run is not like a published row's; empty where they can be compared."""
+    """In what a figure of a run is not like a published row's; empty where they can be compared. settings:
+    the "fixed" ones of the run."""
     behind = [DATASETS[key] for key in (PAPERS if dataset.startswith(AVERAGE) else [dataset])]
     whole = sum(known.pictures or 0 for known in behind)  # officially; on a disk may lie a part of it
     departs = DEFENSES[defense].departs if defense in DEFENSES else ""
     precision = settings["precision"]
     kept = "the attacker here keeps what does most of the plain attack, BPDA and the unrolled one"
-    reasons = {
+    found = {
         kept: trial.adaptive,
         f"{pictures:,} of {whole:,} pictures": pictures < whole,
         PRECISIONS.get(precision, precision): precision != "float32",
@@ -126,4 +127,4 @@ def _reasons(
         f"our {title_of(defense)}: {departs}": departs,
         f"theirs: {row['note']}": row["note"],
     }
-    return [reason for reason, is_so in reasons.items() if is_so]
+    return [reason for reason, is_so in found.items() if is_so]

@@ -67,7 +67,7 @@ class Records:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.path = folder, folder / f"records-{process}.sqlite"
         new = json.loads(json.dumps({FIXED: settings} | (joining or {})))
-        if (files := _files(folder)) and not _agree(_joined_settings(files), new):
+        if (files := _files(folder)) and not agree(_joined_settings(files), new):
             raise BenchmarkError(
                 f"{folder} holds records of other settings, weights, data or defences: choose another"
                 " --out, or delete it."
@@ -110,11 +110,22 @@ def settings_of(place: Path) -> Settings:
     return _joined_settings(_files(place))
 
 
-def merge(places: Iterable[Path], target: Path) -> None:
-    """Write the records of several files, or folders of files, into one, in place of what is there. Raises
-    BenchmarkError, and leaves the target as it was, where they do not belong together."""
+def has_records(place: Path) -> bool:
+    """Whether a folder, or a file, has any."""
+    return any(map(_filled, _files(place)))
+
+
+def merge(places: Iterable[Path], target: Path) -> pd.DataFrame:
+    """The records of several files, or folders of files, which are written into one, in place of what is
+    there. Raises BenchmarkError, and leaves the target as it was, where they do not belong together."""
     files = [file for place in places for file in _files(place)]
     settings, records = _joined_settings(files), _joined_records(files)
+    write_as_one(target, settings, records)
+    return records
+
+
+def write_as_one(target: Path, settings: Settings, records: pd.DataFrame) -> None:
+    """A file of records, in place of what is there."""
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
     _write(part, settings, records[COLUMNS].itertuples(index=False, name=None))
@@ -177,7 +188,12 @@ def _begun(path: Path) -> bool:
         return bool(file.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone())
 
 
-def _agree(known: Settings, new: Settings) -> bool:
+def _filled(path: Path) -> bool:
+    with _opened(path) as file:
+        return bool(file.execute("SELECT 1 FROM records LIMIT 1").fetchone())
+
+
+def agree(known: Settings, new: Settings) -> bool:
     """Whether records made under the one may stand beside those made under the other."""
     clashes = (
         known.get(kind, {}).get(name, value) != value for kind in new for name, value in new[kind].items()
@@ -197,7 +213,7 @@ def _joined_settings(files: Sequence[Path]) -> Settings:
             raise BenchmarkError(
                 f"{path} does not say what its records were made under: choose another --out, or delete it."
             )
-        if joined and not _agree(joined, found):
+        if joined and not agree(joined, found):
             raise BenchmarkError(
                 f"{path} is of another run than {files[0]}: keep the two in folders of their own."
             )

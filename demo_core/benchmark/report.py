@@ -3,7 +3,9 @@ records alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 
@@ -190,8 +192,13 @@ def said_of(records: pd.DataFrame, settings: Settings) -> tuple[str, str]:
     """The data sets and the model; how it was run."""
     names, fixed = ", ".join(map(dataset_title, datasets_of(records))), settings["fixed"]
     title = MODELS[fixed["model"]].title if fixed["model"] in MODELS else fixed["model"]
-    how = "; ".join([PRECISIONS.get(fixed["precision"], str(fixed["precision"])), *departures_in(fixed)])
-    return f"{names}: {title}", f"Seed {fixed['seed']}, {how}.{_left_out(settings)}"
+    return f"{names}: {title}", how(fixed) + _left_out(settings)
+
+
+def how(fixed: Mapping[str, Any]) -> str:
+    """In what is run, and what is not the paper's way. fixed: the "fixed" settings of records."""
+    precision = PRECISIONS.get(fixed["precision"], str(fixed["precision"]))
+    return f"Seed {fixed['seed']}, {'; '.join([precision, *departures_in(fixed)])}."
 
 
 def _left_out(settings: Settings) -> str:

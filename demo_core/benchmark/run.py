@@ -25,7 +25,7 @@ from tqdm import tqdm
 from demo_core.adaptive import Attacker
 from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
-from demo_core.benchmark.piles import Batch, Pile
+from demo_core.benchmark.piles import Batch, Pile, Ways
 from demo_core.benchmark.records import COLUMNS, FILES_OF, LEFT_OUT_OF, Records, Settings
 from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
@@ -170,6 +170,11 @@ class Setup:
     def profile(self) -> Profile:
         return profile_of(self.key)
 
+    def fixed(self, ways: Ways) -> dict[str, Any]:
+        """What all records share, their weights apart."""
+        chosen = {"model": self.key, "seed": self.seed, "precision": self.precision, "tile": self.tile}
+        return chosen | ways.departures
+
     def bench(self, pile: Pile) -> Bench:
         return Bench(self.clip, pile, self.seed, self.surrogate, self.precision, self.tile, self.profile)
 
@@ -201,19 +206,14 @@ def settings_for(setup: Setup, piles: dict[str, Pile], plan: Plan) -> tuple[dict
                     f"“{name}” has one class, and {trial} aims at another: add a second class, or leave"
                     f" {trial} out."
                 )
-    fixed: dict[str, Any] = {
-        "model": setup.key,
-        "weights": identity(setup.clip),
-        "seed": setup.seed,
-        "precision": setup.precision,
-        "tile": setup.tile,
-    }
+    fixed = {"weights": identity(setup.clip)}
     for pile in piles.values():
-        fixed |= pile.ways.departures
+        fixed |= setup.fixed(pile.ways)
     joining: Settings = {
         "defenses": {name: str(DEFENSES[name].config(setup.profile)) for name in plan.defenses},
         "datasets": {name: pile.description for name, pile in piles.items()},
         "classes": {name: list(pile.names) for name, pile in piles.items()},  # what the records' numbers mean
+        "sources": {name: pile.source for name, pile in piles.items() if pile.source},
         "surrogate": {"weights": identity(setup.surrogate)} if setup.surrogate else {},
         **{FILES_OF + name: pile.file_names for name, pile in piles.items()},
         **{LEFT_OUT_OF + name: dict.fromkeys(map(str, pile.left_out), True) for name, pile in piles.items()},

@@ -25,6 +25,7 @@ from demo_core.moments import Defending, exhausted
 
 # (clip, pixels [B,3,H,W], text [K,D], dice) -> a generator of moments that returns Defended
 Defence = Callable[..., Defending]
+Signal = Callable[..., torch.Tensor]  # (clip, pixels [B,3,H,W], dice) -> [B]
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Defense:
     run: the defence, a Defence that takes its settings as `config` where `config` gives some; help: one
     sentence for the screen; config: the settings that it runs under on a model with this profile: with a
     `gate` where it decides whether it acts, and a `budget` where it takes steps, or a Budget itself;
-    signal: what its gate reads, (clip, pixels [B,3,H,W], dice, config) -> [B], differentiable, for an
-    attacker who aims at it; ungated: what answers for a picture that the gate lets pass, where that is
+    signal: what its gate reads, a Signal that takes `config` too, differentiable, for an attacker who aims
+    at it; ungated: what answers for a picture that the gate lets pass, where that is
     not the bare model; surrogates: what else than `run` an attacker may differentiate to fool it; exact:
     it draws nothing, so that two answers to one picture are the same; shifts: it moves embeddings, and no
     pixel; departs: how it is not what its paper measured, where it is not; source: its paper, empty where it
@@ -46,7 +47,7 @@ class Defense:
     run: Defence
     help: str
     config: Callable[[Profile], Any] = lambda profile: None
-    signal: Callable[..., torch.Tensor] | None = None
+    signal: Signal | None = None
     ungated: Defence | None = None
     surrogates: tuple[Defence, ...] = ()
     exact: bool = False
@@ -79,6 +80,10 @@ class Defense:
     def ungated_on(self, profile: Profile) -> Defence:
         """What answers for a picture that its gate lets pass, under the same settings."""
         return self._set(self.ungated, profile) if self.ungated else published.none
+
+    def signal_on(self, profile: Profile) -> Signal | None:
+        """What its gate reads, under the same settings."""
+        return partial(self.signal, config=self.config(profile)) if self.signal else None
 
     def rerolls(self, most: int) -> int:
         """How many answers to one picture tell what it says: one where it draws nothing."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,9 @@ from demo_core.models import ASSETS, ATTACKERS_FILE, EMBEDDED, MODELS, folder_of
 KEYS = [key for key, row in MODELS.items() if row.embedded]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 DOCUMENTS = (EMBEDDED / "README.md", ASSETS.parent / "README.md")
+
+
+recorded = cache(shipped)  # read once for all documents and charts
 
 
 def measured(key: str) -> dict:
@@ -97,7 +101,7 @@ def aucs_markdown(study: Study) -> str:
 
 def kept(key: str) -> str:
     """In one sentence a set: how much of the clean accuracy the default defence keeps."""
-    found = table(shipped(key))["accuracy"].sort_index()
+    found = table(recorded(key))["accuracy"].sort_index()
     lines = []
     for dataset in found.index.unique("dataset"):
         clean = found[dataset, "none", CLEAN]
@@ -208,7 +212,7 @@ def mean_of_the_sets(records: pd.DataFrame) -> pd.Series:
 def overview() -> str:
     """The project's README: what each defence leaves standing on each embedded model, the best first, and
     what it costs."""
-    records = {key: shipped(key) for key in KEYS}
+    records = {key: recorded(key) for key in KEYS}
     judged = {key: found[found["dataset"] == JUDGED_ON] for key, found in records.items()}
     accuracy = {key: table(found)["accuracy"][JUDGED_ON].unstack("attack") for key, found in judged.items()}
     means = {key: found[list(JUDGED_BY)].mean(axis=1) for key, found in accuracy.items()}
@@ -242,7 +246,7 @@ def overview() -> str:
 def knowing() -> str:
     """The project's README: what an attacker who knows each defence leaves of it, beside what one does who
     knows none, on the same pictures."""
-    found = {key: table(shipped(key, ATTACKERS_FILE)) for key in KEYS}
+    found = {key: table(recorded(key, ATTACKERS_FILE)) for key in KEYS}
     accuracy = {key: frame["accuracy"].droplevel("dataset").unstack("attack") for key, frame in found.items()}
     asked = {
         key: frame.dropna(subset=[KNOWING]).loc[:, [CLEAN, UNKNOWING, KNOWING]]
@@ -290,8 +294,8 @@ def documents() -> dict[Path, str]:
 
 def main() -> None:
     for key in KEYS:
-        drawn(table(shipped(key))).savefig(chart(key))
-        over_eps = curve_chart(Summary(that_met_all(shipped(key, ATTACKERS_FILE))))
+        drawn(table(recorded(key))).savefig(chart(key))
+        over_eps = curve_chart(Summary(that_met_all(recorded(key, ATTACKERS_FILE))))
         assert over_eps is not None  # these records are of many sizes
         over_eps.figure.savefig(chart(key, "curves"))
     for document, text in documents().items():

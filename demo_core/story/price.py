@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from demo_core.adaptive import PLAIN, Attacker
 from demo_core.attacks import ATTACKS
+from demo_core.clip import ZeroShotCLIP
 from demo_core.defenses import DEFENSES, VIEWS
 from demo_core.defenses.drift import NOISE_STRENGTHS, STUDY_VIEWS
 from demo_core.models import MODELS, profile_of
-from demo_core.stand_in import label_features, stand_ins
-from demo_core.story import flips, play, seeds
+from demo_core.stand_in import counted, label_features, stand_ins
+from demo_core.story import flips, play, seeds, suspicion
+from demo_core.story.play import seen
 from demo_core.story.race import CONTROL
 from demo_core.story.settings import OFF, Chosen
 
-SEEN = 2 + len(VIEWS)  # of one look at a picture: itself, with a little noise, and its views
 # Of how far noise and views move the clean and the attacked picture.
 LOOKS = 2 * (1 + len(NOISE_STRENGTHS) + len({*VIEWS, *STUDY_VIEWS}))
 HALVINGS = len(flips.GRID).bit_length()  # of the sizes of an attack, until the smallest is found
@@ -35,10 +38,23 @@ class Price:
         """With other settings."""
         return replace(self, chosen=replace(self.chosen, **changes))
 
+    @property
+    def _tuned(self) -> bool:
+        return bool(MODELS[self.chosen.model].original)
+
+    @property
+    def look(self) -> int:
+        """One look at a picture: itself, with a little noise, and its views."""
+
+        def once(clip: ZeroShotCLIP, pixels: torch.Tensor) -> None:
+            seen(clip, pixels, 0, label_features())
+
+        return counted((seen,), once, self._tuned).total
+
     def _attacker(self, key: str) -> Attacker:
         chosen = self.chosen
         return Attacker(
-            stand_ins(bool(MODELS[chosen.model].original))[0],
+            stand_ins(self._tuned)[0],
             label_features(),
             DEFENSES[key],
             profile_of(chosen.model),
@@ -56,18 +72,21 @@ class Price:
         """By one who knows no defence, looked at afterwards."""
         row, him = ATTACKS[self.chosen.attack], self._attacker(CONTROL)
         looks = 0 if row.single_step else him.steps
-        return him.made(PLAIN) + SEEN + looks * (row.transfer or row.rule.black_box)
+        return him.made(PLAIN) + self.look + looks * (row.transfer or row.rule.black_box)
 
     def attack(self) -> int:
         """As the stage shows it."""
         if not self._knows:
             return self._plain_attack()
         him = self._attacker(self.chosen.defense)
-        return him.cost + him.steps + SEEN
+        return him.cost + him.steps + self.look
 
     def again(self) -> int:
         """The attack of the finished run, where only its frames are here."""
-        return 0 if self.before is None else SEEN + Price(self.before).attack()
+        if self.before is None:
+            return 0
+        then = Price(self.before)
+        return then.look + then.attack()
 
     @property
     def onward(self) -> Price:
@@ -93,7 +112,7 @@ class Price:
 
     def run(self) -> int:
         """The picture as it is, the attack, what stands on the stage."""
-        return SEEN + self.attack() + self.both()
+        return self.look + self.attack() + self.both()
 
     def lane(self) -> int:
         """A row of the arena on the stage, against whichever attacker."""
@@ -119,23 +138,26 @@ class Price:
 
     def seeds(self) -> int:
         """The run with other seeds."""
-        return SEEN + seeds.DRAWS * (self.attack() + self.defence(self.chosen.defense))
+        return self.look + seeds.DRAWS * (self.attack() + self.defence(self.chosen.defense))
 
     def suspicion(self) -> int:
         """The picture as it is before all tests, and once more after JPEG."""
-        signals = sum(row.exact and row.signal is not None for row in DEFENSES.values())
-        return 2 * SEEN + self.defence(self.chosen.defense) + 2 * signals
+        tests = sum(
+            counted((str(signal),), signal, self._tuned).total
+            for _, signal in suspicion.tests_of(profile_of(self.chosen.model))
+        )
+        return 2 * self.look + self.defence(self.chosen.defense) + tests
 
 
 WORKS: Mapping[str, Callable[[Price], int]] = {
     "run": Price.run,
     "lane": Price.lane,
     "arena": Price.arena,
-    "attack and arena": lambda price: SEEN + price.attack() + price.lanes(),
+    "attack and arena": lambda price: price.look + price.attack() + price.lanes(),
     "flip": lambda price: price.flips(dict.fromkeys((CONTROL, price.chosen.defense))),
     "flips": lambda price: price.flips(DEFENSES),
     "defence": lambda price: price.again() + price.both(),
-    "control": lambda price: SEEN + price.both(),
+    "control": lambda price: price.look + price.both(),
     "views": lambda price: price.again() + LOOKS,
     "look": lambda price: LOOKS,
     "seeds": Price.seeds,

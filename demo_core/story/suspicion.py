@@ -12,7 +12,7 @@ import torch
 
 from demo_core.clip import ZeroShotCLIP
 from demo_core.counterattack import TTCConfig
-from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Gate, Profile
+from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Gate, Profile, Signal
 from demo_core.defenses.drift import CLEAN_PILE, LEVELS, Row, Study
 from demo_core.defenses.random_views import jpeg
 from demo_core.fit import Fit
@@ -175,15 +175,19 @@ def _own_signs(run: Run, study: Study | None) -> tuple[Sign, ...]:
     return tuple(Sign(name, run.clean_signals[name], gates[name], known_of(study, name)) for name in names)
 
 
-def _table_signs(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Iterator[Sign]:
-    """The other tests of the table that draw nothing at random, at most five passes each."""
+def tests_of(profile: Profile) -> Iterator[tuple[Gate, Signal]]:
+    """The tests of the table that draw nothing at random, on a model with this profile."""
     for row in DEFENSES.values():
-        gate = row.gate(run.profile)
-        if row.exact and gate and row.signal:
-            with torch.no_grad():
-                pixels = run.pixels.to(clip.device)
-                value = row.signal(clip, pixels, None, row.config(run.profile)).item()
-            yield Sign(gate.signal, value, gate, known_of(study, gate.signal))
+        gate, signal = row.gate(profile), row.signal_on(profile)
+        if row.exact and gate and signal:
+            yield gate, signal
+
+
+def _table_signs(clip: ZeroShotCLIP, run: Run, study: Study | None) -> Iterator[Sign]:
+    for gate, signal in tests_of(run.profile):
+        with torch.no_grad():
+            value = signal(clip, run.pixels.to(clip.device)).item()
+        yield Sign(gate.signal, value, gate, known_of(study, gate.signal))
 
 
 @torch.no_grad()

@@ -1,8 +1,10 @@
-"""A picture that a program names by its address: fetched within bounds, from public addresses alone."""
+"""A picture that a program names by its address: fetched within bounds, from public addresses alone, or
+unpacked within the same, where the address holds it."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import ipaddress
 from pathlib import Path
@@ -21,6 +23,8 @@ from demo_core.ui.uploads import NO_ROOM, need_room, put
 SECONDS, REDIRECTS, AT_ONCE = 20.0, 5, 4
 MOST = LIMITS.upload_megabytes * 1_000_000  # bytes
 REDIRECTED = (301, 302, 303, 307, 308)
+PACKED = "data:"  # how the addresses begin that hold what they name
+TOO_LARGE = f"The picture at this address has over {LIMITS.upload_megabytes} megabytes: give a smaller one."
 AS_IT_IS = "identity"  # not compressed: a few bytes can unpack to more than fits in memory
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -29,7 +33,7 @@ async def fetched(address: str, folder: str | Path) -> Path:
     """The file at an address, in a folder of its own in this one; all who name the address have the same one.
     Raises PictureError where it is too large, comes compressed, takes too long (with the wait for a turn, of
     which there are AT_ONCE), leads on too often, or is not there, and where there is no room."""
-    target = Path(folder) / hashlib.sha256(address.encode()).hexdigest() / "picture"
+    target = _place(address, folder)
     try:
         await asyncio.wait_for(_in_turn(address, target), SECONDS)
     except (TimeoutError, asyncio.TimeoutError, httpx.TimeoutException):
@@ -43,6 +47,21 @@ async def fetched(address: str, folder: str | Path) -> Path:
             "This address cannot be reached from here: upload the picture as a file."
         ) from None
     return target
+
+
+def unpacked(address: str, folder: str | Path) -> Path:
+    """The same of a data address, which holds the file in base64. Raises PictureError where it is too large,
+    and where there is no room; binascii.Error where it holds nothing."""
+    packed = address.rpartition(",")[2]
+    if len(packed) * 3 // 4 > MOST:
+        raise PictureError(TOO_LARGE)
+    need_room()
+    _keep(base64.b64decode(packed), target := _place(address, folder))
+    return target
+
+
+def _place(address: str, folder: str | Path) -> Path:
+    return Path(folder) / hashlib.sha256(address.encode()).hexdigest() / "picture"
 
 
 async def _in_turn(address: str, target: Path) -> None:
@@ -95,17 +114,14 @@ async def _transport_to(address: str) -> httpx.AsyncBaseTransport | None:
 async def _bounded(answer: httpx.Response) -> bytes:
     """What an answer holds; no more of it is read than may be there."""
     found = bytearray()
-    too_large = PictureError(
-        f"The picture at this address has over {LIMITS.upload_megabytes} megabytes: give a smaller one."
-    )
     if answer.headers.get("content-encoding", AS_IT_IS).lower() != AS_IT_IS:
         raise PictureError(
             "The picture at this address comes compressed, which it was not to be: upload it as a file."
         )
     if int(answer.headers.get("content-length") or 0) > MOST:
-        raise too_large
+        raise PictureError(TOO_LARGE)
     async for part in answer.aiter_raw():
         found += part
         if len(found) > MOST:
-            raise too_large
+            raise PictureError(TOO_LARGE)
     return bytes(found)

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import gradio as gr
 from gradio.components import Component
+from gradio.mcp import GradioMCPServer
 from gradio_client.utils import is_http_url_like
 from starlette.concurrency import run_in_threadpool
 
 from demo_core.pictures import PictureError
-from demo_core.ui.fetching import fetched
-from demo_core.ui.uploads import need_room, strip
+from demo_core.ui.fetching import PACKED, fetched, unpacked
+from demo_core.ui.uploads import strip
 
 PICTURE_LOST = (
     "The picture did not arrive: upload a file, or give an address that can be reached (https://…), or a data"
@@ -42,15 +43,14 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
     """A picture input that hands over the uploaded file as it is: what cannot be read gets our own
     sentence. (A subclass would do too, but for each of these Gradio writes a file beside the source.)"""
     photo = gr.Image(value, type="filepath", image_mode=None, format="png", **options)
-    as_gradio_does, as_gradio_keeps = photo.preprocess, photo.async_move_resource_to_block_cache
+    as_gradio_keeps = photo.async_move_resource_to_block_cache
 
     def file_as_it_is(payload) -> str | None:
         if payload is None:
             return None
-        if not (payload.url and payload.url.startswith("data:")):
+        if not (payload.url and payload.url.startswith(PACKED)):
             return payload.path
-        need_room()
-        path = as_gradio_does(payload)
+        path = str(unpacked(payload.url, photo.GRADIO_CACHE))
         photo.temp_files.add(path)  # which gradio deletes within the hour
         strip(path)
         return path
@@ -65,9 +65,34 @@ def picture_input(value: str | None = None, **options) -> gr.Image:
     return _handing_over(photo, file_as_it_is, async_move_resource_to_block_cache=kept)
 
 
+def _as_files(given: dict, pictures: list[list]) -> dict:
+    """What a client of the MCP server hands over by name, each data address in place of a picture (a path of
+    names each) as programs send it: by itself, Gradio would put a raw copy of it beside our files."""
+    return {
+        name: {"path": None, "url": value, "meta": {"_type": "gradio.FileData"}}
+        if [name] in pictures and str(value).startswith(PACKED)
+        else value
+        for name, value in given.items()
+    }
+
+
 class Page(gr.Blocks):
     """Blocks whose refusals are sentences. What is refused before a handler is called is a picture that no
     file belongs to, or a call with too few values; all else is handed over."""
+
+    @property
+    def mcp_server_obj(self) -> GradioMCPServer | None:
+        return self._mcp_server
+
+    @mcp_server_obj.setter
+    def mcp_server_obj(self, server: GradioMCPServer | None) -> None:
+        """Gradio sets it when the page is launched."""
+        self._mcp_server = server
+        if server is not None:
+            as_gradio_does = server.convert_strings_to_filedata
+            server.convert_strings_to_filedata = lambda given, pictures: as_gradio_does(
+                _as_files(given, pictures), pictures
+            )
 
     def validate_inputs(self, block_fn, inputs: list) -> None:
         wanted = len(block_fn.inputs)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -23,12 +24,13 @@ from demo_core.benchmark.datasets import DATASETS
 from demo_core.benchmark.files import REPORT, page_of
 from demo_core.benchmark.folders import hidden
 from demo_core.benchmark.piles import cause, pile_of
-from demo_core.benchmark.records import Records, Settings, alone_in, read_records, settings_of
+from demo_core.benchmark.records import FIXED, Records, Settings, agree, alone_in, read_records, settings_of
 from demo_core.benchmark.report import heading, tables_of
 from demo_core.benchmark.run import Plan, Setup, run, settings_for
 from demo_core.benchmark.summary import Summary
-from demo_core.benchmark.tables import dataset_title
-from demo_core.benchmark.trials import BenchmarkError, Trial
+from demo_core.benchmark.tables import dataset_title, in_table_order
+from demo_core.benchmark.trials import BenchmarkError, Trial, trial_or_none
+from demo_core.defenses import in_order
 from demo_core.models import MODELS, surrogate_of
 from demo_core.plots import PAGE, to_svg
 from demo_core.stages import lasting
@@ -36,6 +38,7 @@ from demo_core.ui.lent import IS_LENT
 
 DATA, RUNS = "CLIP_DATA_DIR", "CLIP_RUNS_DIR"
 CHOICES = "choices.json"  # in a run's folder: what it was asked for by
+MadeUnder = tuple[dict[str, Any], Settings]  # what records share, and what may join
 KEPT = 20  # runs; the oldest goes when another begins
 TILE = 4  # small, so that rows appear steadily; a CPU is no faster with more
 MOST_PICTURES = 10_000
@@ -43,7 +46,8 @@ MOST_PICTURES = 10_000
 
 @dataclass(frozen=True)
 class Choices:
-    """What a run is of. Raises BenchmarkError with one sentence where there can be none."""
+    """What a run is of; in whatever order it was chosen, and however it is written, the same. Raises
+    BenchmarkError with one sentence where there can be none."""
 
     model: str
     datasets: list[str]
@@ -59,9 +63,18 @@ class Choices:
             raise BenchmarkError(f"Set the number of pictures to a whole number from 1 to {MOST_PICTURES:,}.")
         if self.seed is None or not 0 <= self.seed < 2**31 or self.seed != int(self.seed):
             raise BenchmarkError("Set the seed to a whole number from 0 to 2147483647.")
-        offered = {d for _, d in data_sets()}
+        offered = [d for _, d in data_sets()]
         if unknown := [d for d in self.datasets if d not in offered]:  # no reading of other folders
             raise BenchmarkError(f"There is no data set “{unknown[0]}”: choose from the list.")
+        in_one_order = {
+            "datasets": sorted({*self.datasets}, key=offered.index),
+            "attacks": in_table_order({str(trial_or_none(text) or text) for text in self.attacks}),
+            "defenses": in_order(self.defenses),
+            "limit": int(self.limit),
+            "seed": int(self.seed),
+        }
+        for name, value in in_one_order.items():
+            object.__setattr__(self, name, value)
 
     @property
     def title(self) -> str:
@@ -130,7 +143,7 @@ def live(model: Callable, chosen: Choices) -> Iterator[Progress]:
     surrogate = model(surrogate_of(chosen.model)) if any(t.transfers for t in trials) else None
     setup, plan = Setup(chosen.model, clip, surrogate, seed, tile=TILE), Plan(trials, chosen.defenses, TILE)
     made_under = settings_for(setup, piles, plan)
-    with alone_in(folder := _folder(chosen, str(made_under))):
+    with alone_in(folder := _folder(chosen, made_under)):
         records = Records(folder, *made_under)
         found, then = records.read(), time.monotonic()
         before = len(found)
@@ -151,11 +164,12 @@ def _words(count: int, total: int, left: float) -> str:
     return f"{count:,} of {total:,} records; about {lasting(left)} left."
 
 
-def _folder(chosen: Choices, made_under: str) -> Path:
+def _folder(chosen: Choices, made_under: MadeUnder) -> Path:
     """The folder of a run, made where it is not there: the same for the same choices, weights and pictures.
     Raises BenchmarkError where nothing can be written."""
     text = json.dumps(asdict(chosen), sort_keys=True)
-    folder = _home() / hashlib.sha256(f"{text} {made_under}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{text} {made_under}".encode()).hexdigest()[:16]
+    folder = _begun(chosen, made_under) or _home() / name
     try:
         for old in _latest_first()[KEPT - 1 :] if not folder.exists() else ():
             shutil.rmtree(old)
@@ -167,6 +181,17 @@ def _folder(chosen: Choices, made_under: str) -> Path:
             f" with {RUNS}."
         ) from error
     return folder
+
+
+def _begun(chosen: Choices, made_under: MadeUnder) -> Path | None:
+    """The folder of such a run that is kept, whatever it is called: it may have been chosen in another order
+    when that made another name."""
+    fixed, joining = json.loads(json.dumps(made_under))
+    for folder, known in _kept():
+        with suppress(BenchmarkError):  # stopped before it began
+            if known == chosen and agree(settings_of(folder), {FIXED: fixed} | joining):
+                return folder
+    return None
 
 
 def _home() -> Path:
@@ -182,14 +207,21 @@ def _latest_first() -> list[Path]:
     return sorted(begun, key=begun.__getitem__, reverse=True)
 
 
-def kept() -> list[tuple[str, str]]:
-    """The runs that are kept, the latest first: title and name."""
-    found = []
+def _kept() -> Iterator[tuple[Path, Choices]]:
+    """Those of which is known what they are of."""
     for folder in _latest_first():
         # Of another version, of data that are gone, or gone itself meanwhile.
         with suppress(BenchmarkError, KeyError, OSError, TypeError, ValueError):
+            yield folder, chosen_in(folder)
+
+
+def kept() -> list[tuple[str, str]]:
+    """The runs that are kept, the latest first: title and name."""
+    found = []
+    for folder, chosen in _kept():
+        with suppress(KeyError, OSError):  # a model that is gone, or the folder
             when = datetime.fromtimestamp((folder / CHOICES).stat().st_mtime)
-            found.append((f"{when:%d %b, %H:%M}. {chosen_in(folder).title}", folder.name))
+            found.append((f"{when:%d %b, %H:%M}. {chosen.title}", folder.name))
     return found
 
 

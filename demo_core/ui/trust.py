@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import gradio as gr
 
 from demo_core.benchmark.whole import WholePile
-from demo_core.calibrate import FEW, example_pictures, most_steps, studied, whole_pile_of
+from demo_core.calibrate import FEW, example_pictures, most_steps, studied, usual_cost, whole_pile_of
+from demo_core.defenses import Profile
 from demo_core.defenses.drift import Study
 from demo_core.limits import LIMITS
 from demo_core.models import MODELS, keep_study, profile_of, study_of
@@ -22,28 +23,25 @@ from demo_core.ui.tempo import timed
 from demo_core.ui.visits import BAD_INPUT, IDLE, PAUSE, Changes, at_work
 
 LONGEST_MEASURING = 4 * LIMITS.seconds  # of computing: it is done once for all visitors
-# Of one photograph under FEW, counted with Photo CLIP: passes forward and back, and those forward alone, of
-# each encoder.
-PAIRS, FORWARD = 60, 180
 
 
-def expected(whole: WholePile) -> float:
+def expected(whole: WholePile, profile: Profile) -> float:
     """About how many seconds the study of a pile takes, by a pass forward and back of its model."""
+    forward, back = usual_cost(profile, tuned=whole.clip.original is not None, attacks=FEW)
     pixels = whole.pictures[:1].to(whole.clip.device)
     timed(whole.bare, pixels)  # the first one is slow
-    pair, forward = timed(whole.bare, pixels), timed(whole.bare, pixels, back=False)
-    encoders = 2 if whole.clip.original else 1
-    return len(whole.pictures) * (PAIRS * pair + FORWARD * encoders * forward)
+    pair, alone = timed(whole.bare, pixels), timed(whole.bare, pixels, back=False)
+    return len(whole.pictures) * (back * pair + (forward - back) * alone)
 
 
 def measured(key: str, photographs: int) -> Iterator[Progress | Study]:
     """How it stands, before and after each step, and after each photograph the study of those so far, of a
     model of the table on so many of the example photographs. Raises one of visits.BAD_INPUT."""
     whole = whole_pile_of(visits.model(key), MODELS[key].template, example_pictures()[:photographs])
-    pictures, steps = len(whole.pictures), most_steps(whole, FEW)
-    guess, done, begun = expected(whole), 0, time.monotonic()
+    profile, pictures, steps = profile_of(key), len(whole.pictures), most_steps(whole, FEW)
+    guess, done, begun = expected(whole, profile), 0, time.monotonic()
     yield Progress(1, pictures, 0, steps, guess)
-    for step, found in enumerate(studied(whole, MODELS[key].title, profile_of(key), FEW), 1):
+    for step, found in enumerate(studied(whole, MODELS[key].title, profile, FEW), 1):
         spent = time.monotonic() - begun
         if found is not None:
             yield found
