@@ -28,7 +28,7 @@ class Limits:
     seconds: int = _limit(300, "seconds of computing that one click or call gets")
     waiting: int = _limit(100, "clicks and calls that wait for their turn")
     waiting_each: int = _limit(4, "of these, of one visitor")
-    visitors: int = _limit(1000, "visitors whose last run is kept")
+    visitors: int = _limit(250, "visitors whose last run and page’s state are kept")
     runs_megabytes: int = _limit(1000, "megabytes that all these runs take")
 
     @staticmethod
