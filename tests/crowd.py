@@ -6,9 +6,9 @@ in the middle, again and again:
     python -m tests.crowd visitors [--visitors 50] [--minutes 5]
 
 Many runs in a row, each of a new visitor of the page, who leaves then, with memory, threads, open files and
-kept files; after a fifth of them each must be flat, within ±5 % or, of the few threads and files, within 3. Of
-each visitor something is kept for a while (some 0.3 MiB, of as many as CLIP_MAX_VISITORS says): here of 50, so
-that the bound is met within that fifth:
+kept files; after a fifth of them each must be flat, within ±5 % or, of the few threads and files, within 3.
+Of each visitor something is kept for a while (some 0.3 MiB, of as many as CLIP_MAX_VISITORS says): here of
+50, so that the bound is met within that fifth:
 
     python -m tests.crowd runs [--runs 500] [--out curve.csv]
 """
