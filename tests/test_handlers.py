@@ -11,12 +11,14 @@ import torch
 
 from demo_core.examples import EXAMPLES
 from demo_core.story import page_words
+from demo_core.story.finished import stored
 from demo_core.story.flips import Flip
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene, on_model, scene_of
 from demo_core.story.settings import SETTINGS
 from demo_core.ui import arena as race
 from demo_core.ui import choices, handlers, pressing, suspicion, visits
+from demo_core.ui.reels import address_of
 from demo_core.ui.render import flips_html
 from demo_core.ui.visits import Session, Visit
 from tests import fresh
@@ -75,7 +77,7 @@ def test_a_missing_photograph_has_no_finished_run(monkeypatch, tmp_path):
     scene = SCENES[FIRST].scene
     gone = replace(scene.example, path=str(tmp_path / "gone.png"))
     monkeypatch.setattr(type(scene), "example", property(lambda self: gone))
-    assert choices.stored(scene) is None
+    assert stored(scene) is None
     assert "stage" not in choices.open_scene(scene)
 
 
@@ -180,7 +182,7 @@ def test_an_example_keeps_the_defence_that_is_chosen():
     kept, usual = (choices.choose_example(title, key) for key in ("ttc", SETTINGS["defense"].default))
     assert kept["defense"] == "ttc" and "stage" not in kept
     assert Scene.read(kept["pending"]) == scene_of(title, defense="ttc")
-    assert usual["stage"]["frames"] and "pending" not in usual
+    assert usual["stage"]["at"] == address_of(scene_of(title)) and "pending" not in usual
 
 
 def test_a_preset_goes_where_its_settings_change():

@@ -23,8 +23,9 @@ from demo_core.story import finished
 from demo_core.story.page_words import CHOSEN_ON_ANOTHER, FINISHED_HERE
 from demo_core.story.reel import photo_url
 from demo_core.story.scenes import FIRST, SCENES, on_model, scene_of
-from demo_core.ui import choices, handlers, host, pressing, visits
+from demo_core.ui import choices, handlers, host, pressing, reels, visits
 from demo_core.ui.host import Host, chosen_by_host
+from demo_core.ui.reels import address_of
 from tests.test_handlers import after, visit
 
 KEY = "vit-b-32"
@@ -36,7 +37,7 @@ def here(monkeypatch, tmp_path) -> Host:
     """A host of the test's own, with an empty cache."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     own = Host()
-    for module in (handlers, choices):
+    for module in (handlers, choices, reels):
         monkeypatch.setattr(module, "HOST", own)
     monkeypatch.setattr(visits.gr, "Warning", lambda message, **_: None)
     return own
@@ -58,7 +59,7 @@ def test_the_command_makes_the_runs_of_another_model_in_its_cache(monkeypatch, c
     found = finished.stored(SCENE)
     assert found["verdict"]["note"] == FINISHED_HERE and found["done"] and not found["live"]
     here.key = KEY
-    assert choices.open_link("")["stage"]["frames"] == found["frames"]
+    assert choices.open_link("")["stage"]["at"] == address_of(SCENE)
 
 
 def test_the_page_opens_on_the_model_in_the_box_until_the_host_s_is_here_with_a_run(clip, here):
@@ -74,7 +75,11 @@ def test_the_page_opens_on_the_model_in_the_box_until_the_host_s_is_here_with_a_
     gate.set()
     coming.join(60)
     opened = choices.open_link("")
-    assert opened["model"]["value"] == KEY and opened["stage"]["done"] and "pending" not in opened
+    assert (
+        opened["model"]["value"] == KEY
+        and opened["stage"]["at"] == address_of(SCENE)
+        and "pending" not in opened
+    )
     assert opened["session"].scene == SCENE and opened["template"] == MODELS[KEY].template
     assert opened["preset"]["value"] == FIRST and CHOSEN_ON_ANOTHER in opened["preset"]["info"]
     assert choices.choose_preset("control")["model"]["value"] == KEY
@@ -102,7 +107,8 @@ def test_where_a_gpu_is_lent_the_first_visitor_s_run_is_what_the_page_opens_on_f
     assert finished.stored(SCENE) is None
     last = after(visits.told(pressing.link_at_gpu, SCENE))
     opened = choices.open_link("")
-    assert "pending" not in opened and opened["stage"]["verdict"]["text"] == last["stage"]["verdict"]["text"]
+    assert "pending" not in opened and opened["stage"]["at"] == address_of(SCENE)
+    assert finished.stored(SCENE)["verdict"]["text"] == last["stage"]["verdict"]["text"]
     lion = on_model(scene_of("lion", steps=2), KEY)  # of which no finished run is kept
     after(visits.told(pressing.link_at_gpu, lion))
     assert {path.name for path in (cache_of(KEY) / "runs").iterdir()} == {f"preset-{FIRST}.json.gz"}
@@ -113,7 +119,7 @@ def test_a_running_page_finds_what_a_command_has_made_anew(clip, here):
     finished.store(SCENE, finished.made(replace(SCENE, eps=0.0), clip))
     before = choices.open_link("")["stage"]
     finished.store(SCENE, finished.made(SCENE, clip))  # as another process would, the page is told nothing
-    assert choices.open_link("")["stage"]["frames"] != before["frames"]
+    assert choices.open_link("")["stage"] != before
 
 
 def test_a_running_page_finds_what_a_command_has_measured(here):
@@ -134,7 +140,7 @@ def test_runs_of_pictures_resized_otherwise_are_kept_with_their_picture(monkeypa
     found, usual = finished.stored(scene), finished.stored(SCENES[FIRST].scene)
     assert found["photo"] == photo_url(photo_for(clip, open_picture(scene.example.path), "paper"))
     assert found["photo"] != usual["photo"] and found["verdict"]["note"] == FINISHED_HERE
-    assert choices.open_link(scene.query())["stage"]["frames"] == found["frames"]
+    assert choices.open_link(scene.query())["stage"]["at"] == address_of(scene)
 
 
 def test_a_model_that_cannot_be_had_leaves_the_box_s_and_is_told(here, capsys):

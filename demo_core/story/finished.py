@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,42 @@ def file_of(scene: Scene) -> Path | None:
 def stored(scene: Scene) -> dict[str, Any] | None:
     """The finished reel of a scene; None where none was made, or where its photograph is missing. One that a
     command has made or replaced meanwhile is found too."""
+    found = _lies(scene)
+    return _stored(*found) if found else None
+
+
+@dataclass(frozen=True)
+class ReelFile:
+    """A reel as JSON, and the first characters of its sum, which tell it from any other."""
+
+    content: bytes
+    sum: str
+
+
+def as_file(scene: Scene) -> ReelFile | None:
+    """The same as a file."""
+    found = _lies(scene)
+    return _as_file(*found) if found else None
+
+
+def _lies(scene: Scene) -> tuple[Scene, Path, tuple[int, int], Study | None] | None:
+    """All that the finished reel of a scene is read from."""
     path = file_of(scene)
     if path is None or not path.exists() or not scene.example.present:
         return None
-    return _stored(scene, path, written(path), study_of(scene.model))
+    return scene, path, written(path), study_of(scene.model)
 
 
 @lru_cache(maxsize=64)
+def _as_file(*read_from: Any) -> ReelFile:
+    content = _json(_stored(*read_from))
+    return ReelFile(content, hashlib.sha256(content).hexdigest()[:16])
+
+
+def _json(found: dict[str, Any]) -> bytes:
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _stored(scene: Scene, path: Path, as_written: tuple[int, int], study: Study | None) -> dict[str, Any]:
     found = json.loads(gzip.decompress(path.read_bytes()))
     profile, (attack, defence), tops = profile_of(scene.model), found.pop("steps"), found.pop("tops")
@@ -119,8 +149,7 @@ def store(scene: Scene, run: Run) -> None:
     kept["run"], kept["live"] = name, False
     kept["verdict"]["note"] = FINISHED if shipped else FINISHED_HERE
     file = f"{name}.json.gz"
-    text = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
-    content = gzip.compress(text, mtime=0)
+    content = gzip.compress(_json(kept), mtime=0)
     if shipped:
         (FOLDER / file).write_bytes(content)
     else:

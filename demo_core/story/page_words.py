@@ -55,6 +55,8 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "no": "No",
         # a sign of work
         "working": WORKING,
+        "coming": "The run is on its way …",
+        "lost": "This run did not arrive. Check the connection, then choose it again.",
         "replay": "replay",
         "play": "play",
         "pause": "pause",

@@ -1,4 +1,5 @@
-"""Where the page listens, as Gradio's own variables say, also where Gradio by itself stumbles over them."""
+"""Where the page listens, as Gradio's own variables say, also where Gradio by itself stumbles over them; and
+what of it is asked for."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gradio import http_server
+from starlette.types import Scope
 
 NAME, PORT = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"
 UNPROXIED = "localhost,127.0.0.1,::1"  # Gradio asks its own page whether it is there, before it goes on
@@ -30,3 +32,8 @@ def listening() -> Iterator[dict[str, str]]:
         wrong = f", or {name} is no address of this machine" if name else ""
         right = f", or another address in {NAME}" if name else ""
         raise SystemExit(f"{ports} taken{wrong}: name another port in {PORT}{right}.") from None
+
+
+def path_of(scope: Scope) -> str:
+    """The asked path, without the prefix that a proxy may have put before it."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", "").rstrip("/"))

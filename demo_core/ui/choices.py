@@ -19,13 +19,13 @@ from demo_core.models import (
     study_of,
 )
 from demo_core.story import page_words
-from demo_core.story.finished import stored
-from demo_core.story.scenes import FIRST, SCENES, Scene, SceneError, on_model, scene_of
+from demo_core.story.scenes import SCENES, Scene, SceneError, on_model, scene_of
 from demo_core.story.settings import OFF, SETTINGS, Settings, read_settings
 from demo_core.story.suggest import likeliest
 from demo_core.story.summary import OF_ATTACK, summary
 from demo_core.ui.handlers import opening, streamed
 from demo_core.ui.host import HOST
+from demo_core.ui.reels import address_of, first_scene
 from demo_core.ui.render import (
     gate_html,
     no_views,
@@ -77,10 +77,10 @@ def _help_of(preset: str | None, model: str) -> str:
 
 def open_scene(scene: Scene) -> Changes:
     """Controls and stage of a scene, at once where it has a finished run."""
-    known, changes = stored(scene), controls_of(scene)
-    if known is None:
+    where, changes = address_of(scene), controls_of(scene)
+    if where is None:
         return changes | {"session": Session()}
-    return changes | {"session": Session(scene=scene), "stage": known | {"query": scene.query()}}
+    return changes | {"session": Session(scene=scene), "stage": {"at": where, "query": scene.query()}}
 
 
 def choose_preset(key: str | None) -> Changes:
@@ -118,12 +118,13 @@ def preset_now(visit: Visit, key: str | None) -> Changes:
 
 def open_link(query: str) -> Changes:
     """The scene that the page's address asks for: its finished run at once, or else word to make it."""
-    start = HOST.scene(SCENES[FIRST].scene)
-    first: Changes = {"stage": stored(start) or gr.skip(), "session": Session(scene=start)}
+    start = first_scene()
+    where = address_of(start)
+    first: Changes = {"stage": {"at": where} if where else gr.skip(), "session": Session(scene=start)}
     if study_of(DEFAULT_MODEL) is not HOST.studied:  # a command has measured it since
         first |= {"gate": gate_html(DEFAULT_MODEL), "views": no_views(DEFAULT_MODEL)}
     if start.model != DEFAULT_MODEL:  # whose controls are on the page as it is sent
-        first = controls_of(start) | first | ({} if stored(start) else {"pending": start.query()})
+        first = controls_of(start) | first | ({} if where else {"pending": start.query()})
     try:
         scene = Scene.read(query)
         if scene is None:

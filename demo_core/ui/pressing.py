@@ -32,13 +32,13 @@ NUMBERS = count()
 
 
 def by_component(controls: Controls, changes: Changes, visitor: str | None = None) -> dict[Component, object]:
-    """What changes on the page; the session among it goes to the visitor's desk. A word on the work and a run
-    that is to be made are numbered: gradio tells the page of no value that it has already."""
+    """What changes on the page; the session among it goes to the visitor's desk. A word on the work, a run
+    to be fetched and one to be made are numbered: gradio tells the page of no value that it has already."""
     if "session" in changes:
         DESKS.put(visitor, changes["session"])
     if "pending" in changes:
         changes = changes | {"pending": f"{changes['pending']}&{next(NUMBERS)}"}
-    if "work" in (stage := changes.get("stage") or {}):
+    if {"work", "at"} & set(stage := changes.get("stage") or {}):
         changes = changes | {"stage": stage | {"number": next(NUMBERS)}}
     return {controls[name]: value for name, value in changes.items() if name != "session"}
 

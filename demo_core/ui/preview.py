@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo_core.ui.address import path_of
 from demo_core.ui.soon import with_soon
 
 TITLE = "CLIP fights back: test-time counterattacks"
@@ -39,11 +40,6 @@ def card(address: str) -> bytes:
     ).encode()
 
 
-def _path(scope: Scope) -> str:
-    """The asked path, without the prefix that a proxy may have put before it."""
-    return str(scope["path"]).removeprefix(scope.get("root_path", "").rstrip("/"))
-
-
 def _address(scope: Scope) -> str:
     """The page's own address as visitors see it, before whatever proxy."""
     return get_root_url(Request(scope), "/", scope.get("root_path")) + "/"
@@ -57,7 +53,7 @@ class Preview:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = _path(scope) if scope["type"] == "http" else None
+        path = path_of(scope) if scope["type"] == "http" else None
         if path == PATH:
             return await FileResponse(PICTURE)(scope, receive, send)
         if path not in ("", "/"):

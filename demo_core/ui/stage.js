@@ -116,7 +116,7 @@ async function receive(given) {
   at_work = false;  // frames are sign enough on the stage itself
   if (reel.done || given.stopped) working(false);
   if (given.query !== undefined) follow(given.query);
-  else if (!coded) showCode(location.search);
+  else if (!coded && !early) showCode(location.search);
   $(".invite").hidden = true;
   show();
   text($(".announced"), reel.done ? inDepth(verdictNow().text, verdictNow().depths) : "");
@@ -145,10 +145,35 @@ function showCode(query) {
 }
 
 // One after the other: unpacking takes a moment.
-let received = Promise.resolve();
+let received = Promise.resolve(), coming = null, early = "";
+function receiveNext(given) { received = received.then(() => receive(given)).catch((error) => console.error(error)); }
+
 function listen() {
   const given = props.value;
-  received = received.then(() => receive(given)).catch((error) => console.error(error));
+  if (given?.at && early) {  // the run that is here already, or on its way
+    const same = new URL(given.at, document.baseURI).href === early;
+    early = "";
+    if (same) return given.query === undefined ? showCode(location.search) : follow(given.query);
+  }
+  if (given?.at) return bring(given);
+  if (given?.frames && !left.has(given.run)) coming?.abort();  // another run was pressed meanwhile
+  receiveNext(given);
+}
+
+// A finished run, which lies at an address of its own.
+async function bring({ at, query }) {
+  coming?.abort();
+  const { signal } = (coming = new AbortController());
+  if (reel?.live) left.add(reel.run);
+  tellWork(say("coming"));
+  try {
+    const answer = await fetch(at, { signal });
+    if (!answer.ok) throw new Error(answer.status);
+    const found = await answer.json();
+    if (!signal.aborted) receiveNext({ ...found, query });
+  } catch {
+    if (!signal.aborted) tellWork(say("lost"));
+  }
 }
 
 // ---------------------------------------------------------------- a sign of work, and a phone's sheets
@@ -267,5 +292,7 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("popstate", () => location.reload());
 if (props.value?.page) furnish(props.value.page);  // at once, so that nothing moves when the run comes
+// The page itself has asked for the run on which it opens, long before the server can be asked through the framework.
+if (document.querySelector("#early") && props.value?.page) bring({ at: (early = document.querySelector("#early").href) });
 watch("value", listen);
 listen();

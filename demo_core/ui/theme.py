@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from demo_core.examples import EXAMPLES
 from demo_core.limits import LIMITS
 from demo_core.ui.preview import Preview
+from demo_core.ui.reels import Reels
 from demo_core.ui.uploads import Guard
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -98,6 +99,7 @@ def launch_options() -> dict:
             "middleware": [
                 Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6),
                 Middleware(Guard),
+                Middleware(Reels),
                 Middleware(Preview),
             ],
             "exception_handlers": {KeyError: _not_there},

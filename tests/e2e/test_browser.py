@@ -437,6 +437,23 @@ def test_presets_show_their_runs_at_once(page):
     assert len(set(asked)) == len(SCENES)
 
 
+def test_a_run_that_does_not_arrive_is_told_of_and_can_be_chosen_again(browser, url):
+    """What is on the stage stays until then."""
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened(tab, url)
+    say(tab, "Recovered")
+    tab.route("**/reel/**", lambda route: route.abort())
+    rocket, sign = tab.locator('#examples button[data-title="rocket"]'), tab.locator(".work")
+    rocket.click()
+    expect(sign).to_have_text("This run did not arrive. Check the connection, then choose it again.")
+    say(tab, "tabby cat")
+    tab.unroute("**/reel/**")
+    rocket.click()
+    say(tab, "rocket")
+    expect(sign).to_be_hidden()
+    tab.close()
+
+
 def test_a_link_makes_the_run_again(browser, url):
     """One that came with the demo, and one that did not."""
     ends = []
