@@ -49,7 +49,8 @@ ui              the page: layout lays it out, lab wires it, pressing is between 
                 the buttons; lent: work on a GPU that is lent; host: the model that a host chose for
                 all; desks: what is kept of each visitor between two clicks; inputs: what comes in,
                 as it was sent; fetching: pictures by their addresses; uploads: files, headers;
-                preview: what a link shows elsewhere; soon: what stands there before the page does
+                reels: finished runs at their addresses; preview: what a link shows elsewhere; soon:
+                what stands there before the page does
 embedded        how the models in the box are made, calibrated, measured and studied, each step a
                 recipe; nothing at run time imports it
 """

@@ -165,7 +165,7 @@ async function bring({ at, query }) {
   coming?.abort();
   const { signal } = (coming = new AbortController());
   if (reel?.live) left.add(reel.run);
-  tellWork(say("coming"));
+  if (reel) tellWork(say("coming"));
   try {
     const answer = await fetch(at, { signal });
     if (!answer.ok) throw new Error(answer.status);
