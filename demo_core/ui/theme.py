@@ -17,10 +17,11 @@ from demo_core.ui.reels import Reels
 from demo_core.ui.uploads import Guard
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-# What a link's ?talk=1 asks for; the theme is the page's own business.
+# What a link's ?talk=1 asks for: on a phone, where nothing can be so large, the page as it always is. The theme is
+# the page's own business.
 HEAD = (
-    '<script>if (new URLSearchParams(location.search).get("talk") === "1")'
-    ' document.documentElement.classList.add("talk");</script>'
+    '<script>if (new URLSearchParams(location.search).get("talk") === "1"'
+    ' && matchMedia("(min-width: 901px)").matches) document.documentElement.classList.add("talk");</script>'
     # Gradio's container would be what things stick to; its own rules reach no further up than its inside.
     "<style>@media (max-width: 900px) { .gradio-container { overflow: clip !important; } }"
     # A class of the whole document, which gradio's form of our own rules under @media would never match.
@@ -44,6 +45,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover="#00456d",
         button_primary_background_fill_dark=BLUE,
         button_primary_background_fill_hover_dark="#0072B2",
+        button_secondary_background_fill_hover_dark="*neutral_500",
         block_title_text_color=BLUE,
         block_title_text_color_dark=LIGHT,
         block_title_background_fill="transparent",

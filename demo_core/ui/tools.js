@@ -13,8 +13,9 @@ function say(key, values = {}) { return (page.words[key + "_" + depth] ?? page.w
 
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
-// The same, with a note at the first of each term in it.
-function told(node, words) {
+// The same, with a note at the first of each term in it; no line ends between a number and its unit.
+function told(node, given) {
+  const words = given.replaceAll(" %", "\u00a0%");
   if (node.textContent === words) return;
   const known = new Set();
   let last = 0;

@@ -1077,6 +1077,16 @@ def test_talk_mode_shows_the_essentials(browser, url):
     tab.close()
 
 
+def test_a_talk_on_a_phone_is_the_page_as_it_always_is(browser, url):
+    tab = browser.new_page(viewport={"width": 360, "height": 640})
+    tab.goto(f"{url}/?talk=1&picture=rocket")
+    say(tab, "rocket")
+    expect(tab.locator(".thumb")).to_be_in_viewport(ratio=1)
+    expect(tab.locator(".screen")).to_be_in_viewport(ratio=1)
+    assert fits(tab)
+    tab.close()
+
+
 def test_a_talk_s_code_leads_to_its_run(browser, url):
     """To the very run, as everybody sees it; and to another once another is on the stage."""
     tab = browser.new_page(viewport={"width": 1920, "height": 1080})
