@@ -182,7 +182,7 @@ def test_a_lane_is_set_beside_the_one_on_the_stage(monkeypatch, said):  # noqa: 
 def test_an_example_keeps_the_second_row_that_is_chosen():
     found = choices.choose_example("lion", "default", "ttc")
     assert found["beside"] == "ttc" and "beside=ttc" in found["pending"] and "stage" not in found
-    assert choices.choose_example("lion", "default", "nobody")["stage"]["done"]
+    assert choices.choose_example("lion", "default", "nobody")["stage"]["at"]
 
 
 def test_a_counterattack_takes_the_second_row_that_is_chosen_now():

@@ -117,10 +117,13 @@ def test_everyone_is_spared_numbers_below_the_verdict():
     """Of the sentences with a number for students, those of the moment have one without for everyone."""
     numbers = {"value", "drift", "most", "cosine", "count", "kept"}
     short = {key: words for key, words in PAGE_WORDS.items() if key.endswith("_everyone")}
+    short = {
+        key: words for key, words in short.items() if not key.startswith("axis_")
+    }  # in place of an axis’s
     assert {key.removesuffix("_everyone") for key in short} <= set(PAGE_WORDS)
     for key, words_of in short.items():
         left = set(re.findall(r"{(\w+)}", words_of))
-        assert left < set(re.findall(r"{(\w+)}", PAGE_WORDS[key.removesuffix("_everyone")]))
+        assert left <= set(re.findall(r"{(\w+)}", PAGE_WORDS[key.removesuffix("_everyone")]))
         assert not left & numbers and not re.search(r"[0-9]", words_of)
 
 

@@ -228,7 +228,7 @@ def test_verdicts_tell_what_happened(clip, photo):
     assert words.stopped(run) == "" and "step 3 of 3 of the counterattack" in words.stopped(
         replace(run, defended=None)
     )
-    assert "keeps its prediction" in say(control=True, defended=right)
+    assert "CLIP still says" in say(control=True, defended=right)
     assert "A cost of the defence" in say(3, control=True, defended=wrong)
     assert "did not change" in say(engaged=None, attacked=right, defended=None)
 

@@ -50,7 +50,7 @@ def test_the_page_finds_the_cosines_that_the_model_found(run):
 
 def test_where_the_bars_tell_what_these_numbers_do_not_it_is_said(run):
     """Of an answer from several looks; a row that answers of the picture itself says nothing."""
-    assert f"comes from {run.looks} looks at it together" in reel(run)["frames"][-1]["bars"]
+    assert f"comes from {run.looks} looks at it, taken together" in reel(run)["frames"][-1]["bars"]
     assert {frame["bars"] for frame in reel(run)["frames"][:-1]} == {""}
     same = replace(run, defended=run.final.probabilities)
     assert reel(same)["frames"][-1]["bars"] == ""

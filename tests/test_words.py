@@ -76,7 +76,7 @@ CASES = {
     "running": (replace(clean(), attack=(moment(),)), "The attack is running …"),
     "failed": (
         attacked(says=CAT),
-        "The attack did not change the undefended prediction: “cat” stands.",
+        "The attack did not change CLIP’s answer: “cat” stands.",
     ),
     "succeeded": (attacked(), "The attack turned “cat” into “dog”."),
     "eps 0": (attacked(clean(eps=0.0), CAT), "With eps 0 nothing changes: “cat” stands."),
@@ -91,11 +91,11 @@ CASES = {
     "engaged": (replace(attacked(), reading=HIGH, engaged=True), ENGAGED),
     "gate shut": (
         fought(attacked(), DOG, LOW, steps=0),
-        f"{SLIPPED} Not recovered: the defended prediction is “dog”, not “cat”.",
+        f"{SLIPPED} Not recovered: with the defence CLIP says “dog”, not “cat”.",
     ),
     "gate shut, by who knew it": (
         fought(attacked(clean(adaptive=True)), DOG, LOW, steps=0),
-        f"The attacker knew this defence. {SLIPPED} Not recovered: the defended prediction is “dog”, not"
+        f"The attacker knew this defence. {SLIPPED} Not recovered: with the defence CLIP says “dog”, not"
         " “cat”.",
     ),
     "gate shut on an attack that failed": (
@@ -105,10 +105,10 @@ CASES = {
     "recovered": (fought(attacked(), CAT, HIGH), f"{ENGAGED} Recovered: CLIP says “cat” again, not “dog”."),
     "not recovered": (
         fought(attacked(), LION, HIGH),
-        f"{ENGAGED} Not recovered: the defended prediction is “lion”, not “cat”.",
+        f"{ENGAGED} Not recovered: with the defence CLIP says “lion”, not “cat”.",
     ),
     "stands": (fought(attacked(says=CAT), CAT, HIGH), f"{ENGAGED} “cat” stands."),
-    "control kept": (fought(CLOSED, CAT, LOW, 0), f"{SHUT} The picture keeps its prediction, “cat”."),
+    "control kept": (fought(CLOSED, CAT, LOW, 0), f"{SHUT} CLIP still says “cat”."),
     "control changed": (
         fought(CLOSED, DOG, HIGH),
         f"{ENGAGED} A cost of the defence: the clean picture changed from “cat” to “dog”.",
@@ -219,7 +219,7 @@ ROWS = {
         " below 0.85 it is suspiciously unlike.",
         "Step 0 of 3: every pixel is pushed a little so that the embedding goes where its low frequencies"
         " are.",
-        "The picture and its low frequencies tell different stories (low-pass cosine 0.46 < 0.85):"
+        "Blur the picture, and it tells CLIP another story (low-pass cosine 0.46 < 0.85):"
         " suspicious, so CLIP fights back.",
     ),
     "dbd": (
@@ -227,8 +227,8 @@ ROWS = {
         "Does it hold still? DBD looks how well its views agree on where the embedding should go, 1 being"
         " fully: over 0.8 it is suspiciously united.",
         "",
-        "All views pull the embedding the same way (agreement of shifts 0.95 > 0.80): the embedding is"
-        " shifted further.",
+        "However the picture is changed, CLIP’s view of it moves the same way (agreement of shifts 0.95 >"
+        " 0.80): the defence moves CLIP’s view further that way.",
     ),
     "agc": (None, NO_GATE, "", f"{NO_GATE} It moves no pixel: it looks at the picture 33 times."),
     "tvss": (
@@ -251,8 +251,8 @@ ROWS = {
         "Does it hold still? Ours, in feature space looks how well its views agree on where the embedding"
         " should go, 1 being fully: over 0.8 it is suspiciously united.",
         "",
-        "All views pull the embedding the same way (agreement of views 0.95 > 0.80): the embedding is"
-        " shifted further.",
+        "However the picture is changed, CLIP’s view of it moves the same way (agreement of views 0.95 >"
+        " 0.80): the defence moves CLIP’s view further that way.",
     ),
     "default": (
         HIGH,
@@ -285,11 +285,11 @@ def test_a_defence_in_words(key):
     assert words.adding(run) == changes.get(key, "counterattack" if step else "")
     stops = tour(told(run))
     assert [stop["act"] for stop in stops] == [0, 1, 2, 3, -1] and stops[3]["text"].endswith(AGAIN)
-    assert (NO_GATE == stops[2]["text"]) == (test == NO_GATE)
+    assert (words.NO_TEST == stops[2]["text"]) == (test == NO_GATE)
     gate = run.gate.signal if run.gate else None
     assert ("jumps" in stops[2]["text"]) == (gate in (VIEW_DRIFT, CORRUPTION)), "told by the deciding signal"
     assert ("falsely stable" in stops[2]["text"]) == (gate == TAU)
-    assert ("frozen model" in stops[3]["text"]) == (reading is not None and bool(step))
+    assert ("model, unchanged" in stops[3]["text"]) == (reading is not None and bool(step))
 
 
 def test_a_certificate_without_numbers_and_none():
@@ -306,8 +306,8 @@ def test_a_certificate_without_numbers_and_none():
 def test_a_row_that_moves_no_pixel_speaks_of_no_counterattack():
     rested = fought(attacked(clean(defense="shift")), CAT, Reading(UNISON, 0.5, 0.0), None)
     assert words.verdict(rested).startswith(
-        "The attack slipped past the test (agreement of views 0.50 < 0.80): the embedding is shifted"
-        " a little."
+        "The attack slipped past the test (agreement of views 0.50 < 0.80): the defence moves"
+        " CLIP’s view a little."
     )
 
 
@@ -391,7 +391,7 @@ def test_the_attacked_photographs_behind_the_threshold_met_the_attack_that_is_na
 
 def test_the_tour_before_the_end():
     assert "has not been run" in tour(told(attacked()))[3]["text"]
-    assert tour(told(fought(CLOSED, CAT, LOW, 0)))[3]["text"].startswith("The gate stayed shut")
+    assert tour(told(fought(CLOSED, CAT, LOW, 0)))[3]["text"].startswith("The test found nothing suspicious")
     assert tour(told(CLOSED))[1]["text"] == "In this run nobody attacks: it is the control."
 
 

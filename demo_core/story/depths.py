@@ -67,7 +67,7 @@ def _plain_attacking(run: Run, moment: Moment, step: int) -> str:
 
 def _plain_testing(run: Run) -> str:
     if run.gate is None:
-        return "This defence tests nothing: it acts on every picture."
+        return words.NO_TEST
     if run.signal is None:
         return "Is something wrong with this picture? The defence decides by a test of its own."
     if run.gate.engages(torch.tensor(run.tested[run.signal])):

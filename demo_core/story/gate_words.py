@@ -39,7 +39,7 @@ class GateWords:
 
 _STILL = ("A little noise hardly moves CLIP’s view of it", "still")
 _UNITED = (
-    "All views pull the embedding the same way",
+    "However the picture is changed, CLIP’s view of it moves the same way",
     "{} looks how well its views agree on where the embedding should go, 1 being fully",
     "united",
 )
@@ -67,7 +67,7 @@ GATES = {
     ),
     LOW_PASS: GateWords(
         "low-pass cosine",
-        "The picture and its low frequencies tell different stories",
+        "Blur the picture, and it tells CLIP another story",
         "{} looks how alike the picture and its low frequencies are, 1 being the same",
         "unlike",
     ),
@@ -84,7 +84,7 @@ GATES = {
 }
 HARDLY = 0.005  # a share of the counterattack that rounds to none
 # What comes of the gate of a row that moves no pixel, whatever it measures.
-SHIFTED = ("the embedding is shifted further", "the embedding is shifted a little")
+SHIFTED = ("the defence moves CLIP’s view further that way", "the defence moves CLIP’s view a little")
 
 
 def _certificate(run: Run, radius: float, numbers: bool) -> str:

@@ -13,7 +13,8 @@ import torch
 from demo_core.counterattack import TTCConfig, step_weights
 from demo_core.story.run import Moment, Run
 
-FINEST, COARSEST = 127, 96  # how many whole numbers a budget is divided into: they are sent as signed bytes
+FINEST, COARSEST = 127, 16  # how many whole numbers a budget is divided into: they are sent as signed bytes
+_PART = 4  # of a grey level, of which no screen shows a part: as fine as a grid need be
 _ROUNDING = 1e-3  # by what share of the budget a sum of floats may lie outside it
 
 
@@ -31,10 +32,11 @@ class Grid:
     def of(scale: float, step_size: float = 0.0) -> Grid:
         """The finest grid on which a step is a whole number, or nearly: then of a step there is hardly more
         to tell than its sign."""
+        finest = min(max(round(scale * 255 * _PART), COARSEST), FINEST)
         if scale <= 0 or step_size <= 0:
-            return Grid(scale)
-        share = step_size / scale
-        levels = min(range(FINEST, COARSEST, -1), key=lambda n: round(abs(share * n - round(share * n)), 6))
+            return Grid(scale, finest)
+        share, sizes = step_size / scale, range(finest, finest * 3 // 4, -1)
+        levels = min(sizes, key=lambda n: round(abs(share * n - round(share * n)), 6))
         return Grid(scale, levels, round(min(share, 2) * levels))
 
     def values(self, delta: torch.Tensor) -> np.ndarray:

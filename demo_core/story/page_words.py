@@ -71,6 +71,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "picture": "the {name} picture",
         "no_picture": "the {name} picture is not there yet",
         "perturbation": "perturbation",
+        "perturbation_everyone": "what was added",
         "full": "full range",
         "ten": "×10",
         "heat": "heat map",
@@ -102,9 +103,9 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         " orange above. Where both have the same sign they agree (green), else not (grey). All in all they"
         " agree by {cosine}, the cosine; “{best}” agrees best, by {most}. Press a label in the bars to see"
         " its numbers.",
-        "strip_said_everyone": "The picture is a list of numbers to CLIP, and so is every label, drawn here"
-        " as colours. Where both have the same sign they agree (green), else not (grey). “{best}” agrees"
-        " best. Press a label in the bars to see its numbers.",
+        "strip_said_everyone": "To CLIP a picture is a list of numbers, and so is every label. Here each"
+        " number is a stripe of colour. Green shows where the two lists agree. “{best}” agrees best. Press a"
+        " label in the bars to see its list.",
         "strip_name": "the embedding of {name}",
         # what the test looks at
         "nudges": "The test, seen: small changes, and what CLIP says of each",
@@ -113,12 +114,20 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "nudge_everyone": "{name}: “{says}”",
         # plots
         "drift": "How far the embedding moves",
+        "drift_everyone": "How far CLIP’s view of the picture moves",
         "drift_attack": "● attack, from clean",
+        "drift_attack_everyone": "● attack: how far from the clean picture",
         "drift_defence": "■ counterattack, from clean",
+        "drift_defence_everyone": "■ counterattack: how far from the clean picture",
         "drift_push": "▲ from where it began",
+        "drift_push_everyone": "▲ counterattack: how far from where it began",
+        "axis_drift_everyone": "how far it moved",
         "drift_summary": "Numbers of the drift plot",
         "drift_numbers": "numbers of the drift plot",
         "signal": "Does it hold still?",
+        f"axis_{VIEW_DRIFT}_everyone": "moved by one pixel or mirrored: how far CLIP’s view jumps",
+        f"axis_{TAU}_everyone": "with a little noise: how far CLIP’s view jumps",
+        "axis_engages_everyone": "suspicious: CLIP fights back",
         "signal_clean": "● clean",
         "signal_attacked": "■ attacked",
         "signal_point": "{name} {value}",
@@ -142,8 +151,9 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "map_legend": "A flat map, which shows {kept} of the way; the rest lies in other dimensions."
         " Arrows: where a label’s text lies. The way need not lead back to the blue dot: to leave the wrong"
         " word’s corner is enough.",
-        "map_legend_everyone": "A flat map of a way that has many more dimensions. Arrows: where a label’s"
-        " text lies. The way need not lead back to the blue dot: to leave the wrong word’s corner is enough.",
+        "map_legend_everyone": "Where CLIP’s view of the picture went: orange by the attack, green by the"
+        " counterattack. The arrows point to the labels. Green need not end at the blue dot: it is enough to"
+        " get away from the wrong label. A flat map cannot show the whole way.",
         "map_summary": "Numbers of the map",
         "map_numbers": "numbers of the map",
         # the last runs, and two of them side by side
@@ -191,15 +201,15 @@ class Told:
 def pushed_back(reach: float, end: str) -> str:
     """Of a counterattack."""
     return (
-        "Nobody trains anything. The same frozen model takes a few steps of its own and pushes the embedding"
-        " away from where the attacker left it; it may move each pixel by up to"
-        f" {_number(reach)} grey levels. {end}"
+        "Nobody trains anything. The same model, unchanged, alters the picture itself, by up to"
+        f" {_number(reach)} grey levels a pixel, so that its embedding leaves the place where the attacker"
+        f" put it. {end}"
     )
 
 
 def left_alone(end: str) -> str:
     """Of a gate that stayed shut."""
-    return f"The gate stayed shut, so this picture was not counterattacked. {end}"
+    return f"The test found nothing suspicious, so this picture was not counterattacked. {end}"
 
 
 def _number(value: float) -> str:
@@ -281,7 +291,7 @@ _TESTS: Mapping[str, str] = {
 def _test(gate: str) -> str:
     """What the tour tells of the test whose signal decides."""
     if not gate:
-        return "This defence has no gate: it acts on every picture."
+        return words.NO_TEST
     known = gate_words(gate)
     by = (
         f"by its {known.name}. It calls for the defence where this is so: {known.suspect}. Neither of the"

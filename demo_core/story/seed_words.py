@@ -9,8 +9,8 @@ from demo_core.story.seeds import DRAWS, Draw
 
 BUTTON = f"Try {DRAWS} seeds"
 WHY = (
-    f"One run may be luck. The same attack and defence on this picture with {DRAWS} seeds, each with noise of"
-    " its own to start from."
+    f"One run may be luck. This makes the same attack and defence {DRAWS} times, each from other random noise"
+    " (another seed)."
 )
 
 

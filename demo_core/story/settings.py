@@ -163,9 +163,9 @@ class Chosen(_Rows):
     resize: str = setting(
         LAB,
         "Resize",
-        "How a picture is brought to the model’s size. The paper’s and the model’s own way give the pixels"
-        " that torchvision does, as the benchmark’s --resize; an attacked picture that was saved here is"
-        " taken as it is.",
+        "How a picture is brought to the model’s size. Another way than the page’s is only needed to compare"
+        " with the paper or the benchmark (--resize). An attacked picture that was saved here is taken as it"
+        " is.",
         rows=lambda: RESIZES,
         group="",
     )

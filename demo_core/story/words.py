@@ -30,6 +30,8 @@ _STEPS = {
     "anti_adversary": "every pixel is pushed a little so that the first guess grows more certain",
     "hedge": "every pixel is pushed a little away from every label at once",
 }
+NO_GATE = "This defence has no gate: it acts on every picture."
+NO_TEST = "This defence tests nothing: it acts on every picture."
 # What is added where it is no counterattack.
 _ADDED = {"rn": "random noise", "low_pass": "blur", "padding": "black border"}
 
@@ -103,7 +105,7 @@ def _doing(row: Attack, run: Run) -> str:
 def testing(run: Run) -> str:
     """The test. Only of what is known before the defence runs, for it is told then."""
     if run.gate is None:
-        return "This defence has no gate: it acts on every picture."
+        return NO_GATE
     side, threshold = "below" if run.gate.below else "over", run.gate.threshold
     if run.gate.signal not in GATES:
         return f"{run.defense.title} decides by a test of its own whether it acts."
@@ -208,7 +210,7 @@ def standing(run: Run, numbers: bool = True) -> str:
         return f"{'With eps 0 nothing' if numbers else 'Nothing'} changes: “{clean}” stands."
     made = ", made through the defence," if run.settings.knows_defence else ""
     if attacked == clean:
-        return f"The attack{made} did not change the undefended prediction: “{clean}” stands."
+        return f"The attack{made} did not change CLIP’s answer: “{clean}” stands."
     return f"The attack{made} turned “{clean}” into “{attacked}”."
 
 
@@ -232,7 +234,7 @@ def decided(run: Run, numbers: bool = True) -> str:
     if run.gate is None or run.reading is None:
         said = [still(run, numbers), measured(run, numbers)]
         if numbers or not any(said):
-            said = ["This defence has no gate: it acts on every picture.", *said]
+            said = [NO_GATE if numbers else NO_TEST, *said]
         return " ".join(filter(None, said))
     gate = gate_words(run.reading.signal)
     reason = f" ({reading_words(run.reading, run.gate)})" if numbers else ""
@@ -266,8 +268,8 @@ def not_as_seen(run: Run) -> str:
         or torch.allclose(run.final.probabilities, run.defended, atol=5e-4)
     ):
         return ""
-    looks = "another look at it" if run.looks in (None, 1) else f"{run.looks} looks at it together"
-    return f"These numbers are the picture’s own; the defence’s answer, in the bars, comes from {looks}."
+    looks = "another look at it" if run.looks in (None, 1) else f"{run.looks} looks at it, taken together"
+    return f"These are the picture’s own numbers. The defence’s answer, in the bars, comes from {looks}."
 
 
 def outcome(run: Run) -> str:
@@ -294,7 +296,7 @@ def _kept(run: Run, clean: str, final: str) -> str:
     """Of the control."""
     truth = run.true_label
     if final == clean:
-        return f"The picture keeps its prediction, “{clean}”."
+        return f"CLIP still says “{clean}”."
     if truth is not None and final == truth:
         return f"The defence put the answer right: “{clean}” became “{final}”."
     cost = "A cost of the defence" if truth == clean else "The defence changed the answer"
@@ -305,16 +307,16 @@ def _judged(truth: str, clean: str, final: str, attacked: str, by: str) -> str:
     """Where the right label is known."""
     if final == truth:
         if clean != truth:
-            return f"The defended prediction, “{truth}”, is right."
+            return f"With the defence CLIP says “{truth}”, and that is right."
         return (
             f"Recovered{by}: CLIP says “{truth}” again, not “{attacked}”."
             if attacked != truth
             else f"“{truth}” stands."
         )
     if clean == truth:
-        return f"Not recovered: the defended prediction is “{final}”, not “{truth}”."
+        return f"Not recovered: with the defence CLIP says “{final}”, not “{truth}”."
     if final != clean:
-        return f"The defended prediction is “{final}”, not right either."
+        return f"With the defence CLIP says “{final}”, which is not right either."
     return f"CLIP is back at its own mistake, “{clean}”."
 
 

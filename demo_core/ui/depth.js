@@ -9,6 +9,7 @@ function inDepth(usual, depths) { return depths?.[depth] ?? usual; }
 // The switch as it was left; it may come onto the page after the stage. What only students need is left out by style.
 function showDepth() {
   $(".stage").dataset.depth = depth;
+  for (const node of element.querySelectorAll("[data-words]")) (node.matches(".plot h2, .strips h2, .nudges h2") ? told : text)(node, say(node.dataset.words));
   const select = document.querySelector("#depth");
   if (select && [...select.options].some((option) => option.value === depth)) select.value = depth;
 }

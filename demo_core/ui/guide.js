@@ -60,7 +60,7 @@ function tour(stop) {
   const from = reel.frames.findIndex((f) => f.act === here.act), to = endOf(here.act);
   if (from >= 0) play(from, to);
   $(".tour-title").focus({ preventScroll: true });
-  element.querySelector(".lit")?.scrollIntoView({ block: "start" });
+  (element.querySelector(".lit .screen-place") ?? element.querySelector(".lit"))?.scrollIntoView({ block: "start" });  // on a phone .compare has no box
 }
 
 // ---------------------------------------------------------------- notes at terms, wherever they stand on the page

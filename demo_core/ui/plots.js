@@ -29,6 +29,9 @@ function stroke(svg, x1, y1, x2, y2, attributes = {}) {
   draw(svg, "line", { x1, y1, x2, y2, stroke: "currentColor", "stroke-width": 0.8, ...attributes });
 }
 
+// What stands at an axis, at the depth that is chosen.
+function sayAxis(name, usual) { return page.words["axis_" + name + "_" + depth] ?? usual; }
+
 // The axis at the foot of a plot, and its ticks.
 function drawFoot(svg, { at, left, right, bottom }, marks) {
   stroke(svg, left, bottom, right, bottom);
@@ -49,7 +52,7 @@ function drawDriftAxes(svg) {
     draw(svg, "text", { x: left - 7, y: y + 3.8, "text-anchor": "end", class: "tick" }, words);
   }
   draw(svg, "text", { x: (left + right) / 2, y: bottom + 28.6, "text-anchor": "middle" }, found.x_words);
-  draw(svg, "text", { x: 10.6, y: middle, "text-anchor": "middle", transform: "rotate(-90,10.6," + middle + ")" }, found.y_words);
+  draw(svg, "text", { x: 10.6, y: middle, "text-anchor": "middle", transform: "rotate(-90,10.6," + middle + ")" }, sayAxis("drift", found.y_words));
   if (found.divide === null) return;
   const [x] = at(found.divide, 0);
   stroke(svg, x, bottom, x, top, { "stroke-dasharray": "0.8,1.32" });
@@ -62,7 +65,7 @@ function drawZone(zone, { at, left, right, bottom, top }, found, threshold) {
   if (from >= to) return;
   draw(zone, "rect", { x: from, y: top, width: to - from, height: bottom - top, class: "defended", "fill-opacity": 0.12 });
   const side = found.below ? { x: left + 4, "text-anchor": "start" } : { x: right - 4, "text-anchor": "end" };
-  draw(zone, "text", { ...side, y: at(0, found.words_at)[1] + 3.2, "font-size": 8.5, class: "halo" }, found.engages_words);
+  draw(zone, "text", { ...side, y: at(0, found.words_at)[1] + 3.2, "font-size": 8.5, class: "halo" }, sayAxis("engages", found.engages_words));
 }
 
 function drawSignalAxes(svg) {
@@ -79,15 +82,16 @@ function drawSignalAxes(svg) {
     }
     if (found.threshold !== null) drawZone(draw(svg, "g", { class: "zone" }), place, found, found.threshold);
     drawFoot(svg, place, found.x_ticks);
-    draw(svg, "text", { x: left, y: top - 6 }, found.title);
+    draw(svg, "text", { x: left, y: top - 6 }, sayAxis(found.name, found.title));
   });
 }
 
 // Axes, drawn anew only where they are others, and a layer above them, in the same coordinates.
 function plot(name, drawAxes) {
   const [axes, above] = $("." + name + " .axes").children;
-  if (drawn[name] !== reel[name]) {
+  if (drawn[name] !== reel[name] || axes.dataset.depth !== depth) {
     drawn[name] = reel[name];
+    axes.dataset.depth = depth;
     axes.replaceChildren();
     drawAxes(axes);
   }

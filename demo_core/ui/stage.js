@@ -216,7 +216,6 @@ function measure(side) {
 // All that is there before any run.
 function furnish(given) {
   page = given;
-  for (const node of element.querySelectorAll("[data-words]")) (node.matches(".plot h2, .strips h2, .nudges h2") ? told : text)(node, say(node.dataset.words));
   for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
   measure(page.side);
   for (const name of ["drift", "signal"]) {

@@ -17,8 +17,8 @@ from demo_core.ui.reels import Reels
 from demo_core.ui.uploads import Guard
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-# What a link's ?talk=1 asks for: on a phone, where nothing can be so large, the page as it always is. The theme is
-# the page's own business.
+# What a link's ?talk=1 asks for: on a phone, where nothing can be so large, the page as it always is. The
+# theme is the page's own business.
 HEAD = (
     '<script>if (new URLSearchParams(location.search).get("talk") === "1"'
     ' && matchMedia("(min-width: 901px)").matches) document.documentElement.classList.add("talk");</script>'

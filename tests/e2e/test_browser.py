@@ -358,6 +358,19 @@ def test_the_tour_leads_through_the_four_acts(page):
     expect(page.locator(".tour")).to_be_hidden()
 
 
+def test_on_a_small_phone_the_tour_s_card_leaves_the_picture_in_sight(browser, url):
+    tab = browser.new_page(viewport={"width": 360, "height": 640}, reduced_motion="reduce")
+    opened(tab, url)
+    settle(tab)
+    tab.locator(".start-tour").click()
+    for _ in ("the picture", "the attack"):
+        tab.wait_for_timeout(400)
+        picture, card = (tab.locator(part).bounding_box() for part in (".canvases", ".tour"))
+        assert picture["y"] >= 0 and picture["y"] + picture["height"] <= card["y"]
+        tab.locator(".tour-next").click()
+    tab.close()
+
+
 def test_upload_attack_counterattack_verdict(page):
     upload(page, EXAMPLES[3].path)
     expect(page.locator("#labels textarea")).to_be_visible(timeout=PATIENCE)  # they open by themselves
@@ -418,7 +431,7 @@ def test_example_and_clean_control(page):
     say(page, end_of(stored(scene_of(CHOSEN.title))))
     expect(page.locator(".note")).to_have_text("a finished run that came with the demo")
     page.click("#control")
-    say(page, "keeps its prediction|clean picture")
+    say(page, "CLIP still says|clean picture")
     page.click("#both")
     say(page, "ecovered")
     expect(page.locator(".note")).to_contain_text("ms a step")
@@ -431,7 +444,7 @@ def test_presets_show_their_runs_at_once(page):
         page.locator("#preset input").click()
         page.get_by_role("option", name=preset.title, exact=True).click()
         expect(page.locator(".say")).not_to_have_text(asked[-1], timeout=PATIENCE)
-        words = {"control": "keeps its prediction", "failure": "Not recovered", "adaptive": "Not recovered"}
+        words = {"control": "CLIP still says", "failure": "Not recovered", "adaptive": "Not recovered"}
         say(page, next((w for key, w in words.items() if SCENES[key] is preset), "Recovered"))
         asked.append(page.locator(".say").inner_text())
     assert len(set(asked)) == len(SCENES)
@@ -637,8 +650,13 @@ def test_one_switch_tells_it_for_everyone_students_and_readers_of_the_paper(page
     said, switch = page.locator(".verdict .say"), page.get_by_label("Told for")
     say(page, end_of(FIRST_RUN))
     expect(switch).to_have_value("student")
-    for depth, signs in (("everyone", "jumps: suspicious"), ("paper", "‖f(x′)‖")):
+    head = page.locator(".plot.drift h2")
+    for depth, signs, heads in (
+        ("everyone", "jumps: suspicious", "How far CLIP’s view of the picture moves"),
+        ("paper", "‖f(x′)‖", "How far the embedding moves"),
+    ):
         switch.select_option(depth)
+        expect(head).to_have_text(heads)
         expect(said).to_have_text(FIRST_RUN["verdict"]["depths"][depth])
         page.locator(".acts .act").nth(1).click()
         page.locator(".scrub").press("Home")
