@@ -248,10 +248,10 @@ def test_each_state_has_its_words(run, value, state, begins, chance):
 def test_the_narrower_count_says_whose_drift_is_near_which(run):
     near, out = (words.likelihood(measured(run, value, made_up())) for value in (0.7, 9.0))
     assert (
-        "whose view drift is within 15 % of this picture’s: about 0 of the 98 clean ones, and about 41"
+        "view drift is within 15 % of this picture’s. That is about 0 of the 98 clean ones, and about 41"
         in near
     )
-    assert "within 15 % of the middle attacked photograph’s, for this picture lies still further out" in out
+    assert "within 15 % of that of the middle attacked photograph (this picture’s is further out" in out
 
 
 def test_what_the_study_is_of_is_said(run):
@@ -367,7 +367,7 @@ def test_a_strip_holds_what_it_shows(clip, cat, settings):
 
 def test_nothing_on_the_page_is_green():
     """What passes a test that an attacker may know is not known to be clean."""
-    css = (Path(lab.__file__).parent / "style.css").read_text()
+    css = (Path(lab.__file__).parent / "doors.css").read_text()
     rules = re.findall(r"^\.(?:suspicion|scale)[^{]*{[^}]*}", css, re.M)
     assert rules and not any("--defended" in rule for rule in rules)
 

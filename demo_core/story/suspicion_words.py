@@ -105,16 +105,15 @@ def likelihood(found: Suspicion) -> str:
     least, most = (round(100 * bound / (n + 2)) for bound in (1, n + 1))
     if chance.middle:
         whose = (
-            f"the middle {chance.middle} photograph’s, for this picture lies still further out, where there"
-            " are ever fewer"
+            f"that of the middle {chance.middle} photograph (this picture’s is further out, where few are)"
         )
     return (
-        "How likely an attack is comes from a narrower count, of those photographs alone whose"
-        f" {gate_words(found.deciding.signal).name} is within {NEAR * 100:.0f} % of {whose}: about"
+        "How likely is an attack? We count the photographs that did nearly the same in the test: their"
+        f" {gate_words(found.deciding.signal).name} is within {NEAR * 100:.0f} % of {whose}. That is about"
         f" {round(chance.clean)} of the {n} clean ones, and about {round(chance.attacked)} of the {n}"
         " attacked ones. If half of all such pictures were attacked, the chance that this one is would be"
-        f" about {round(100 * chance.share)} %. So few photographs allow no answer below {least} % or over"
-        f" {most} %."
+        f" about {round(100 * chance.share)} %. From so few photographs nobody can tell anything below"
+        f" {least} % or over {most} %."
     )
 
 

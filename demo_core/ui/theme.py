@@ -16,7 +16,9 @@ from demo_core.ui.preview import Preview
 from demo_core.ui.reels import Reels
 from demo_core.ui.uploads import Guard
 
-CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+CSS = "\n".join(
+    (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("style.css", "doors.css")
+)
 # What a link's ?talk=1 asks for: on a phone, where nothing can be so large, the page as it always is. The
 # theme is the page's own business.
 HEAD = (
