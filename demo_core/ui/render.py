@@ -91,7 +91,9 @@ PRINT = """element.addEventListener("click", (event) => {
 
 
 def _filled(name: str, **values: object) -> str:
-    return _TEMPLATES.get_template(f"{name}.html").render(values)
+    """The template's HTML; no line of it ends between a number and its %."""
+    found = _TEMPLATES.get_template(f"{name}.html").render(values)
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", found)
 
 
 def explained(found: str) -> str:

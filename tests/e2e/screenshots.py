@@ -65,8 +65,10 @@ def attacked(page: Page) -> None:
     with page.expect_download(timeout=PATIENCE) as download:
         page.click("#take-attacked")
     page.get_by_role("tab", name="Is it attacked?").click()
-    page.locator("#suspect-photo input[type=file]").set_input_files(download.value.path())
-    page.wait_for_selector("#suspect-photo img")
+    with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        download.value.save_as(file.name)
+        page.locator("#suspect-photo input[type=file]").set_input_files(file.name)
+        page.wait_for_selector("#suspect-photo img")
     page.click("#suspect")
     expect(page.locator("#suspicion .headline")).to_contain_text("Suspicious:", timeout=PATIENCE)
 
