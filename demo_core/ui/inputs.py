@@ -4,16 +4,19 @@ gets one sentence of ours, in the page and through the API alike."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import gradio as gr
 from gradio.components import Component
-from gradio.mcp import GradioMCPServer
 from gradio_client.utils import is_http_url_like
 from starlette.concurrency import run_in_threadpool
 
 from demo_core.pictures import PictureError
 from demo_core.ui.fetching import PACKED, fetched, unpacked
 from demo_core.ui.uploads import strip
+
+if TYPE_CHECKING:
+    from gradio.mcp import GradioMCPServer
 
 PICTURE_LOST = (
     "The picture did not arrive: upload a file, or give an address that can be reached (https://…), or a data"
@@ -86,10 +89,9 @@ class Page(gr.Blocks):
 
     @mcp_server_obj.setter
     def mcp_server_obj(self, server: GradioMCPServer | None) -> None:
-        """Gradio sets it when the page is launched."""
+        """Gradio sets it when the page is launched; one that does this elsewhere keeps its own way."""
         self._mcp_server = server
-        if server is not None:
-            as_gradio_does = server.convert_strings_to_filedata
+        if as_gradio_does := getattr(server, "convert_strings_to_filedata", None):
             server.convert_strings_to_filedata = lambda given, pictures: as_gradio_does(
                 _as_files(given, pictures), pictures
             )
