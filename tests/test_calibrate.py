@@ -168,7 +168,9 @@ def test_what_is_expected_of_a_photograph_is_about_what_it_takes(photo_clip):
 
 
 def test_shares_of_few_photographs_come_with_their_intervals():
-    assert words.percent(0.25, 4) == "25 % (5–70)" and words.percent(0, 40) == "0 % (0–9)"
+    assert (
+        words.share_of(0.25, 4) == "about 1 of 4 (5–70 %)" and words.share_of(0, 40) == "none of 40 (0–9 %)"
+    )
 
 
 @pytest.mark.parametrize("key", ["photo", "photo-fare"])

@@ -44,9 +44,17 @@ NOISY = {"clean": 37, "pgd@1": 37, "pgd@4": 36, "pgd@4x40": 35, "square@4x200": 
 @pytest.mark.parametrize(
     "check, changes, why",
     [
-        ("black_box", {"square@4x200": 0, "pgd@4x40": 6}, "Square-200, 4/255 leaves 0 %, all gradient"),
-        ("noise", NOISY, "noise, 4/255 leaves 72 %, all gradient attacks of that eps together 88 %"),
-        ("transfer", {"transfer@4+predicted": 0, "pgd@4x40": 6}, "leaves 0 %, all gradient"),
+        (
+            "black_box",
+            {"square@4x200": 0, "pgd@4x40": 6},
+            "Square-200, 4/255 leaves 0 % right, and all gradient",
+        ),
+        (
+            "noise",
+            NOISY,
+            "72 % right, and all gradient attacks of that eps together, which should leave fewer, 88 %",
+        ),
+        ("transfer", {"transfer@4+predicted": 0, "pgd@4x40": 6}, "leaves 0 % right, and all gradient"),
         ("eps", {"pgd@4": 29}, "PGD-10, 4/255 leaves 72 %, PGD-10, 1/255 50 %"),
         ("steps", {"pgd@4x40": 14}, "PGD-40, 4/255 leaves 35 %, PGD-10, 4/255 15 %"),
         ("large", {"pgd@64": 9}, "22 % stand at 64/255, where nothing can"),

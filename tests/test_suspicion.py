@@ -251,7 +251,7 @@ def test_the_narrower_count_says_whose_drift_is_near_which(run):
         "view drift is within 15 % of this picture’s. That is about 0 of the 98 clean ones, and about 41"
         in near
     )
-    assert "within 15 % of that of the middle attacked photograph (this picture’s is further out" in out
+    assert "within 15 % of that of the middle attacked photograph (this picture’s lies beyond it" in out
 
 
 def test_what_the_study_is_of_is_said(run):

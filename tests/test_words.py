@@ -248,7 +248,7 @@ ROWS = {
     ),
     "shift": (
         Reading(UNISON, 0.95, 1.0),
-        "Does it hold still? Ours, in feature space looks how well its views agree on where the embedding"
+        "Does it hold still? Ours (feature space) looks how well its views agree on where the embedding"
         " should go, 1 being fully: over 0.8 it is suspiciously united.",
         "",
         "However the picture is changed, CLIP’s view of it moves the same way (agreement of views 0.95 >"

@@ -65,7 +65,10 @@ class Finding:
             )
             return f"No sign of masked gradients: {could} found one ({of})."
         found = dict.fromkeys(CHECKS[sign.check][0] for sign in self.signs)
-        return f"Its robust accuracy proves less than it says: {'; '.join(found)} ({of})."
+        return (
+            "Its robust accuracy is not to be trusted, for gradients do not find what harms it most:"
+            f" {'; '.join(found)} ({of})."
+        )
 
 
 class _Row:
@@ -126,8 +129,8 @@ def _weaker_beats(row: _Row, weaker: Callable[[Trial], bool]) -> Found:
             continue
         found = row.fewer([attack], rivals)
         yield found and (
-            f"{attack_title(attack)} leaves {found[0]:.0f} %, all gradient attacks of that eps together"
-            f" {found[1]:.0f} %"
+            f"{attack_title(attack)} leaves {found[0]:.0f} % right, and all gradient attacks of that eps"
+            f" together, which should leave fewer, {found[1]:.0f} %"
         )
 
 

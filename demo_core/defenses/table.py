@@ -233,7 +233,7 @@ DEFENSES: dict[str, Defense] = {
         source="Cohen et al., ICML 2019, arXiv 1902.02918",
     ),
     "shift": Defense(
-        "Ours, in feature space",
+        "Ours (feature space)",
         own_shift.shifted,
         "Where a few views agree that the embedding belongs elsewhere, it is pushed there and past it.",
         config=lambda profile: profile.shift,

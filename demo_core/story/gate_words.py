@@ -138,6 +138,15 @@ def told_apart(value: float, line: float) -> tuple[str, str]:
     return repr(float(value)), repr(float(line))
 
 
+def counted(share: float, pictures: int) -> str:
+    """A share of the study's pictures in words."""
+    number = round(share * pictures)
+    if number == pictures or number == 0:
+        few, many = ("none of", "all") if share in (0, 1) else ("hardly any of", "nearly all")
+        return f"{many if number else few} {pictures}"
+    return f"about {number} of {pictures}"
+
+
 def in_percent(share: float) -> str:
     """A share in whole percent, where that does not make nothing or all of what is neither."""
     if 0 < share < 0.01:

@@ -108,10 +108,9 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         " label in the bars to see its list.",
         "strip_name": "the embedding of {name}",
         # what the test looks at
-        "nudges": "The test, seen: small changes, and what CLIP says of each",
+        "nudges": "The test, seen: small changes, and how far CLIP’s view of the picture moves",
         "nudge_picture": "{name} picture",
         "nudge": "{name}: “{says}”, moved by {drift}",
-        "nudge_everyone": "{name}: “{says}”",
         # plots
         "drift": "How far the embedding moves",
         "drift_everyone": "How far CLIP’s view of the picture moves",
@@ -281,7 +280,8 @@ def _attack(found: Told) -> str:
 # What is done to the picture and what an attack does to that, by the signal that decides.
 _TESTS: Mapping[str, str] = {
     VIEW_DRIFT: "it is moved by one pixel and mirrored, and we look how far its embedding moves. An attacked"
-    " picture is fragile: move it by one pixel, and CLIP’s description of it jumps.",
+    " picture is fragile, for the attack fits these very pixels and no others: move it by one pixel, and"
+    " CLIP’s description of it jumps.",
     TAU: "it is given a little noise, and we look how far its embedding moves. In the paper’s models an"
     " attacked picture is falsely stable: noise moves it less than a clean one. Whether it is so in this"
     " model, the hills show.",
@@ -319,6 +319,10 @@ def drifts(measured: dict[str, Drifts]) -> str:
     return "; ".join(parts) or "an empty plot: nothing has been measured yet"
 
 
+TAKEN_FOR = (  # after “What could it be?”
+    "CLIP takes this for “{first}”. Its ten likeliest words are the labels now: go on with one of the"
+    " buttons, or write others where none fits."
+)
 FINISHED, FINISHED_HERE = "a finished run that came with the demo", "a finished run, made here beforehand"
 CHOSEN_ON_ANOTHER = "So it is on the model in the box; this one may answer otherwise."
 

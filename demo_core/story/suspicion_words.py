@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from demo_core.defenses import LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT
 from demo_core.story import words
-from demo_core.story.gate_words import gate_words, in_percent, told_apart
+from demo_core.story.gate_words import counted, gate_words, in_percent, told_apart
 from demo_core.story.race import CONTROL
 from demo_core.story.summary import listed
 from demo_core.story.suspicion import CALM, NEAR, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
@@ -82,7 +82,7 @@ def _same_of(sign: Sign) -> str:
     """How many pictures of the study are on the same side of the line; empty where nobody knows."""
     if sign.known is None or sign.on_its_side is None:
         return ""
-    clean, attacked = (_of(share, sign.known.pictures) for share in sign.on_its_side)
+    clean, attacked = (counted(share, sign.known.pictures) for share in sign.on_its_side)
     return (
         f"Of the study’s photographs, {clean} clean ones and {attacked} attacked ones lie on this side of the"
         " test’s line."
@@ -104,9 +104,7 @@ def likelihood(found: Suspicion) -> str:
     n, whose = known.pictures, "this picture’s"
     least, most = (round(100 * bound / (n + 2)) for bound in (1, n + 1))
     if chance.middle:
-        whose = (
-            f"that of the middle {chance.middle} photograph (this picture’s is further out, where few are)"
-        )
+        whose = f"that of the middle {chance.middle} photograph (this picture’s lies beyond it, as few do)"
     return (
         "How likely is an attack? We count the photographs that did nearly the same in the test: their"
         f" {gate_words(found.deciding.signal).name} is within {NEAR * 100:.0f} % of {whose}. That is about"
@@ -146,15 +144,6 @@ def _or(parts: list[str]) -> str:
 
 
 # ---------------------------------------------------------------- the tests
-
-
-def _of(share: float, pictures: int) -> str:
-    """A share of the study's pictures in words."""
-    number = round(share * pictures)
-    if number == pictures or number == 0:
-        few, many = ("none of", "all") if share in (0, 1) else ("hardly any of", "nearly all")
-        return f"{many if number else few} {pictures}"
-    return f"about {number} of {pictures}"
 
 
 def _against_line(sign: Sign) -> str:
@@ -213,7 +202,7 @@ def choice(found: Suspicion) -> str:
     if run.fit is not None and not run.no_label_fits:  # else the caveat has it
         fits = f" That one of them fits has a chance of {in_percent(run.fit)}."
     return (
-        "The names to choose from are the labels that the Lab has now"
+        "The names to choose from are those of the panel “Labels”"
         f" ({listed(run.settings.labels)}): write others there.{fits}"
     )
 

@@ -9,7 +9,7 @@ from demo_core.defenses import DEFENSES, TAU_HAT
 from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.stages import lasting
-from demo_core.story.gate_words import gate_words, in_percent
+from demo_core.story.gate_words import counted, gate_words
 from demo_core.story.trust import ENOUGH, QUICK, Verdict, interval
 
 BUTTONS = {  # by how many photographs
@@ -60,7 +60,11 @@ def measuring(stands: Progress) -> str:
 
 def titles(verdict: Verdict) -> str:
     """The rows that a gate decides for."""
-    *others, last = [f"“{DEFENSES[key].title}”" for key in verdict.rows]
+    return _listed(verdict.rows)
+
+
+def _listed(keys: Iterable[str]) -> str:
+    *others, last = [f"“{DEFENSES[key].title}”" for key in keys]
     return f"{', '.join(others)} and {last}" if others else last
 
 
@@ -76,10 +80,10 @@ def threshold(verdict: Verdict) -> str:
     return f"It acts where the {gate_words(gate.signal).name} is {side} {gate.threshold:.3g} ({whose})."
 
 
-def percent(share: float, pictures: int) -> str:
+def share_of(share: float, pictures: int) -> str:
     """A share of so many pictures, with its interval."""
     low, high = interval(share, pictures)
-    return f"{in_percent(share)} ({100 * low:.0f}–{100 * high:.0f})"
+    return f"{counted(share, pictures)} ({100 * low:.0f}–{100 * high:.0f} %)"
 
 
 def measured(verdict: Verdict) -> str:
@@ -87,11 +91,11 @@ def measured(verdict: Verdict) -> str:
     clean, attacked = (pile.quantile(0.5) for pile in (verdict.known.clean, verdict.known.attacked))
     pictures = verdict.known.pictures
     caught = ", ".join(
-        f"{percent(share, pictures)} under {attack}" for attack, share in verdict.caught.items()
+        f"{share_of(share, pictures)} under {attack}" for attack, share in verdict.caught.items()
     )
     return (
-        f"Measured medians: {clean:.3g} clean, {attacked:.3g} attacked. It acts on"
-        f" {percent(verdict.opens, pictures)} of the clean pictures and on {caught}."
+        f"Measured medians: {clean:.3g} clean, {attacked:.3g} attacked. Of the clean pictures it acts on"
+        f" {share_of(verdict.opens, pictures)}, of the attacked ones on {caught}."
     )
 
 
@@ -109,15 +113,15 @@ def judgement(verdict: Verdict) -> str:
 
 def summary(study: Study, found: Iterable[Verdict]) -> str:
     """All in a few sentences."""
-    good = [titles(verdict) for verdict in found if verdict.trusted]
+    good = [key for verdict in found if verdict.trusted for key in verdict.rows]
     first = f"On {study.pictures} photographs, clean and attacked, "
     if good:
-        first += f"the gate of {', of '.join(good)} kept them apart."
+        first += f"{'the gates' if len(good) > 1 else 'the gate'} of {_listed(good)} kept them apart."
     else:
         first += "no gate kept them apart."
     return (
         f"{first} A gate can be trusted that acts on at most 10 % of the clean pictures and on at least 90 %"
-        " under each attack. In brackets stands the 95 % interval of a share of so few pictures; of an"
+        " under each attack. In brackets stands the 95 % interval of the share, of so few pictures; of an"
         " attacker who knows the gate they say nothing."
     )
 

@@ -165,7 +165,8 @@ def arena_html(run: Run, races: Races) -> str:
 
 
 def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, object]:
-    """What a lane shows. rank: its place, None for the control, which stays first, and before it answered."""
+    """What a lane shows. rank: its place, which is told of what stands; None for the control, which stays
+    first, and before it answered."""
     row, bouts = DEFENSES[key], races.met(key)
     flip = next((flip for flip in races.flips if flip.key == key), None)
     order = 0 if key == CONTROL else rank if rank is not None else len(DEFENSES)
@@ -179,6 +180,7 @@ def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, objec
         "mark": finding.mark if finding else "",
         "signs": [sign.why for sign in finding.signs] if finding else [],
         "state": _state(run, last),
+        "rank": rank if stands(run, last) else None,
         "picture": "" if last.pixels is None else _small(last.pixels),
         "met": [_met(run, gate, side, bout) for side, bout in bouts.items()],
         "clean": int(last.clean.argmax()),

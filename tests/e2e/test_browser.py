@@ -842,6 +842,7 @@ def test_what_is_chosen_meanwhile_stays(browser, url):
     expect(note).to_contain_text("a finished run", timeout=PATIENCE)
     tab.get_by_role("button", name="Labels").first.click()
     tab.click("#suggest")
+    expect(tab.get_by_text(re.compile("CLIP takes this for “"))).to_be_visible(timeout=PATIENCE)
     expect(note).to_contain_text("An earlier run", timeout=PATIENCE)
     tab.close()
 
