@@ -65,7 +65,7 @@ def fought(
 
 HIGH, LOW = Reading(VIEW_DRIFT, 0.9, 1.0), Reading(VIEW_DRIFT, 0.1, 0.0)
 ENGAGED = (
-    "Nudge the picture by one pixel, and CLIP’s view of it jumps (view drift 0.90 > 0.30):"
+    "Nudge the picture by one pixel or mirror it, and CLIP’s view of it jumps (view drift 0.90 > 0.30):"
     " suspicious, so CLIP fights back."
 )
 SHUT = "Looks clean (view drift 0.10 < 0.30): no counterattack."

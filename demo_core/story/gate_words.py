@@ -43,7 +43,7 @@ _UNITED = (
     "{} looks how well its views agree on where the embedding should go, 1 being fully",
     "united",
 )
-_UNSTEADY = ("Nudge the picture by one pixel, and CLIP’s view of it jumps", "unsteady")
+_UNSTEADY = ("Nudge the picture by one pixel or mirror it, and CLIP’s view of it jumps", "unsteady")
 GATES = {
     TAU: GateWords(
         "tau",
