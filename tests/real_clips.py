@@ -31,9 +31,10 @@ from demo_core.models import CACHE_VARIABLE, MODELS, ModelUnavailable, fit_of, p
 from demo_core.pictures import open_picture, to_photo
 from demo_core.shelf import Shelf
 from demo_core.stages import LOADING, Stage, telling
+from demo_core.story.finished import stored
 from demo_core.story.run import Run
 from demo_core.story.scenes import on_model, scene_of
-from demo_core.ui import choices, handlers
+from demo_core.ui import choices, reels
 from demo_core.ui.host import Host
 
 FIRST_FRAME, WHOLE_STORY = 3.0, 30.0  # seconds that a visitor may wait, on two cores
@@ -152,14 +153,14 @@ def hosted(shelf: Shelf, key: str) -> Iterator[Finding]:
     """A page whose host chose this model opens on a finished run of it."""
     host = Host()
     host.bring(key, shelf).join()
-    own, handlers.HOST = handlers.HOST, host
+    own, reels.HOST = reels.HOST, host
     try:
-        opened = choices.open_link("")
+        scene = choices.open_link("")["session"].scene
     finally:
-        handlers.HOST = own
-    stage = opened["stage"]
-    done = isinstance(stage, dict) and bool(stage.get("done")) and host.key == key
-    said = f"“{stage['verdict']['text']}”" if done else "not on this model"
+        reels.HOST = own
+    reel = stored(scene) if host.key == scene.model == key else None
+    done = bool(reel and reel["done"])
+    said = f"“{reel['verdict']['text']}”" if done else "not on this model"
     yield Finding("the page opens on", said, "a finished run of this model", done)
 
 

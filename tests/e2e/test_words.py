@@ -106,6 +106,9 @@ def test_a_picture_of_the_camera_is_a_picture_of_ones_own(tabs):
     tab.locator("#photo").get_by_role("button", name="Remove Image").click()
     tab.locator("#photo").get_by_label("Capture from camera").click()
     tab.get_by_text("Click to Access Webcam").click()
+    tab.wait_for_function(
+        "document.querySelector('#photo video')?.videoWidth > 0"
+    )  # before that there is none
     tab.get_by_label("capture photo").click()
     expect(tab.locator("#labels textarea")).to_be_visible(timeout=PATIENCE)
     tab.locator("#both").click()
