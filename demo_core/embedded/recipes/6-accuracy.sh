@@ -29,7 +29,8 @@ for model in photo photo-fare; do
     judge "$model" 300 ImageNet "$predicted pgd@1 pgd@4" $every
     # What the checks of masked gradients compare, on each third of these pictures.
     # shellcheck disable=SC2086
-    every_so_many=3 judge "$model" 300 ImageNet "noise@4 pgd@64+predicted transfer@4+predicted" $every
+    every_so_many=3 judge "$model" 300 ImageNet \
+        "noise@4 square@4x200+predicted pgd@4x40+predicted pgd@64+predicted transfer@4+predicted" $every
     # shellcheck disable=SC2086
     judge "$model" 100 "OxfordPets Caltech101 Flowers102 CIFAR10 CIFAR100" "$predicted" $every
 done
