@@ -9,6 +9,7 @@ from demo_core.adaptive import EOT, GATE, PLAIN, SURROGATE, THROUGH, Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.story.flips import Flip
+from demo_core.story.gate_words import enumerated
 from demo_core.story.pair_words import HELD
 from demo_core.story.play import Bout
 from demo_core.story.race import (
@@ -64,8 +65,7 @@ def rerolls(bout: Bout) -> str:
 
 
 def _titles(keys: list[str]) -> str:
-    names = [DEFENSES[key].title for key in keys]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return enumerated([DEFENSES[key].title for key in keys])
 
 
 def trust(run: Run, races: Races) -> str:

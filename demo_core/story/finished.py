@@ -91,6 +91,11 @@ def stored(scene: Scene) -> dict[str, Any] | None:
     return _stored(*found) if found else None
 
 
+def is_finished(scene: Scene) -> bool:
+    """Whether there is one; nothing of it is read."""
+    return _lies(scene) is not None
+
+
 @dataclass(frozen=True)
 class ReelFile:
     """A reel as JSON, and the first characters of its sum, which tell it from any other."""

@@ -3,7 +3,7 @@ Part of words.py, which is all English of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from demo_core.defenses import (
@@ -138,7 +138,12 @@ def told_apart(value: float, line: float) -> tuple[str, str]:
     return repr(float(value)), repr(float(line))
 
 
-def counted(share: float, pictures: int) -> str:
+def enumerated(parts: Sequence[str], last: str = "and") -> str:
+    """One after the other; last: the word before the last of several."""
+    return f" {last} ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+def so_many_of(share: float, pictures: int) -> str:
     """A share of the study's pictures in words."""
     number = round(share * pictures)
     if number == pictures or number == 0:

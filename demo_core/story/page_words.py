@@ -319,7 +319,8 @@ def drifts(measured: dict[str, Drifts]) -> str:
     return "; ".join(parts) or "an empty plot: nothing has been measured yet"
 
 
-TAKEN_FOR = (  # after “What could it be?”
+COULD_BE = "What could it be?"
+TAKEN_FOR = (  # after it
     "CLIP takes this for “{first}”. Its ten likeliest words are the labels now: go on with one of the"
     " buttons, or write others where none fits."
 )

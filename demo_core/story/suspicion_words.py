@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from demo_core.defenses import LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT
 from demo_core.story import words
-from demo_core.story.gate_words import counted, gate_words, in_percent, told_apart
+from demo_core.story.gate_words import enumerated, gate_words, in_percent, so_many_of, told_apart
 from demo_core.story.race import CONTROL
 from demo_core.story.summary import listed
 from demo_core.story.suspicion import CALM, NEAR, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
@@ -82,7 +82,7 @@ def _same_of(sign: Sign) -> str:
     """How many pictures of the study are on the same side of the line; empty where nobody knows."""
     if sign.known is None or sign.on_its_side is None:
         return ""
-    clean, attacked = (counted(share, sign.known.pictures) for share in sign.on_its_side)
+    clean, attacked = (so_many_of(share, sign.known.pictures) for share in sign.on_its_side)
     return (
         f"Of the study’s photographs, {clean} clean ones and {attacked} attacked ones lie on this side of the"
         " test’s line."
@@ -136,11 +136,9 @@ def attacks(piles: tuple[str, ...]) -> str:
     for pile in piles:
         method, _, size = pile.partition(", ")
         methods.setdefault(method, []).append(size)
-    return "; ".join(", ".join(filter(None, [name, _or(sizes)])) for name, sizes in methods.items())
-
-
-def _or(parts: list[str]) -> str:
-    return " or ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return "; ".join(
+        ", ".join(filter(None, [name, enumerated(sizes, "or")])) for name, sizes in methods.items()
+    )
 
 
 # ---------------------------------------------------------------- the tests

@@ -9,7 +9,7 @@ from demo_core.defenses import DEFENSES, TAU_HAT
 from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.stages import lasting
-from demo_core.story.gate_words import counted, gate_words
+from demo_core.story.gate_words import enumerated, gate_words, so_many_of
 from demo_core.story.trust import ENOUGH, QUICK, Verdict, interval
 
 BUTTONS = {  # by how many photographs
@@ -64,8 +64,7 @@ def titles(verdict: Verdict) -> str:
 
 
 def _listed(keys: Iterable[str]) -> str:
-    *others, last = [f"“{DEFENSES[key].title}”" for key in keys]
-    return f"{', '.join(others)} and {last}" if others else last
+    return enumerated([f"“{DEFENSES[key].title}”" for key in keys])
 
 
 def threshold(verdict: Verdict) -> str:
@@ -83,7 +82,7 @@ def threshold(verdict: Verdict) -> str:
 def share_of(share: float, pictures: int) -> str:
     """A share of so many pictures, with its interval."""
     low, high = interval(share, pictures)
-    return f"{counted(share, pictures)} ({100 * low:.0f}–{100 * high:.0f} %)"
+    return f"{so_many_of(share, pictures)} ({100 * low:.0f}–{100 * high:.0f} %)"
 
 
 def measured(verdict: Verdict) -> str:

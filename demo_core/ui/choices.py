@@ -171,7 +171,7 @@ def suggest(visit: Visit) -> Iterator[Changes]:
     """What the picture could be: the likeliest of the many words that the page knows, as its labels."""
     key, resize = visit.chosen.model, visit.chosen.resize
     found = likeliest(*model_and_photo(visit.photo, key, resize), MODELS[key].template)
-    gr.Info(page_words.TAKEN_FOR.format(first=found[0]), title="What could it be?")
+    gr.Info(page_words.TAKEN_FOR.format(first=found[0]), title=page_words.COULD_BE)
     yield {"labels": "\n".join(found)} | IDLE
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from demo_core.clip import ZeroShotCLIP
 from demo_core.models import DEFAULT_MODEL, MODELS, ModelUnavailable, study_of
 from demo_core.story import Run
-from demo_core.story.finished import file_of, made, store, stored
+from demo_core.story.finished import file_of, is_finished, made, store
 from demo_core.story.scenes import FIRST, SCENES, Scene, on_model
 from demo_core.ui.lent import IS_LENT
 
@@ -38,7 +38,7 @@ class Host:
         except ModelUnavailable as refused:
             print(f"The page opens on {MODELS[DEFAULT_MODEL].title}. {refused}", flush=True)
             return
-        if stored(scene) is None and not IS_LENT:  # there the first visitor's GPU makes it: see keep
+        if not is_finished(scene) and not IS_LENT:  # there the first visitor's GPU makes it: see keep
             store(scene, made(scene, clip))
         self.key = key
         print(f"The page opens on {MODELS[key].title}.", flush=True)
@@ -50,7 +50,12 @@ class Host:
     def keep(self, scene: Scene, run: Run) -> None:
         """Keep a run that was made for a visitor for all who come after him, where it is one of those that a
         page on the host's model has finished, and none of these is there."""
-        if self.key != DEFAULT_MODEL and self.key == scene.model and file_of(scene) and not stored(scene):
+        if (
+            self.key != DEFAULT_MODEL
+            and self.key == scene.model
+            and file_of(scene)
+            and not is_finished(scene)
+        ):
             with suppress(ModelUnavailable):  # no place to keep it in: the next one waits as he did
                 store(scene, run)
 

@@ -11,7 +11,7 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses import DEFENSES
 from demo_core.labels import PRESETS, parse_labels
 from demo_core.models import DEFAULT_MODEL, MODELS
-from demo_core.story import arena_words, reel, seed_words
+from demo_core.story import arena_words, page_words, reel, seed_words
 from demo_core.story.scenes import FIRST, SCENES, Scene
 from demo_core.story.settings import SETTINGS, Chosen, Setting
 from demo_core.ui import choices, costs, suspicion
@@ -130,7 +130,7 @@ def _setting_controls(first: Scene, eps: Component) -> tuple[dict[str, Component
     last = ("defense", "beside", "model", "resize")  # what answers the attack, and then what seldom changes
     made: dict[str, Component] = {"eps": eps}
     with gr.Accordion("Labels", open=False, elem_classes="of-picture") as label_box:
-        suggest = gr.Button("What could it be?", elem_id="suggest", size="sm")
+        suggest = gr.Button(page_words.COULD_BE, elem_id="suggest", size="sm")
         label_list = gr.Dropdown(
             [*PRESETS, choices.OTHER_LABELS],
             value=first.example.preset,

@@ -170,7 +170,7 @@ def _lane(run: Run, races: Races, key: str, rank: int | None) -> dict[str, objec
     row, bouts = DEFENSES[key], races.met(key)
     flip = next((flip for flip in races.flips if flip.key == key), None)
     order = 0 if key == CONTROL else rank if rank is not None else len(DEFENSES)
-    shown = {"key": key, "title": row.title, "help": row.help, "rank": rank, "order": order, "met": []}
+    shown = {"key": key, "title": row.title, "help": row.help, "rank": None, "order": order, "met": []}
     shown["smallest"] = arena_words.smallest(flip)
     if not bouts:
         return shown | {"state": "waiting", "picture": ""}
