@@ -1,9 +1,10 @@
 """How long a visitor waits, from the click to the last frame, and how much of that is the model's own work:
 
-    python -m tests.latency [--runs 9]
+    python -m tests.latency [--runs 9] [--races 5]
 
 Starts the app in this process, drives it with an installed Chromium, and runs PGD-10 and the counterattack on
-the first example. The model's work is the time inside its encoder's forward and backward passes.
+the first example. The model's work is the time inside its encoder's forward and backward passes. Then,
+without a browser, so many examples meet every defence in the arena.
 """
 
 import argparse
@@ -13,8 +14,13 @@ import time
 import torch
 from playwright.sync_api import sync_playwright
 
+from demo_core import story
 from demo_core.clip import ZeroShotCLIP
-from demo_core.models import DEFAULT_MODEL
+from demo_core.examples import EXAMPLES, Example
+from demo_core.labels import PRESETS
+from demo_core.models import DEFAULT_MODEL, MODELS, load, profile_of
+from demo_core.pictures import open_picture, to_photo
+from demo_core.story.race import Races
 from demo_core.ui import lab, theme, visits
 from tests.e2e import CHROMIUM
 
@@ -71,11 +77,32 @@ def measured(runs: int) -> tuple[list[float], list[float]]:
     return waits, shares
 
 
+MARKS = {  # of a race, by what there is of it
+    "its first lane": lambda races: races.static,
+    "every row’s answer": lambda races: races.answered,
+    "the last of what is rolled again": lambda races: races.finished,
+}
+
+
+def raced(example: Example) -> dict[str, float]:
+    """Seconds from an arena’s begin to each of its marks; the attack, PGD-10, is made before."""
+    clip, model = load(DEFAULT_MODEL), MODELS[DEFAULT_MODEL]
+    settings = story.Settings(PRESETS[example.preset], model.template)
+    picture = to_photo(open_picture(example.path))
+    *_, run = story.attack(clip, story.begin(clip, picture, settings, profile_of(DEFAULT_MODEL)))
+    then, passed = time.perf_counter(), {}
+    for bouts in story.arena(clip, run):
+        now, races = time.perf_counter() - then, Races(static=bouts)
+        passed |= {mark: now for mark, is_there in MARKS.items() if mark not in passed and is_there(races)}
+    return passed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--races", type=int, default=5)
     args = parser.parse_args()
     waits, shares = measured(args.runs)
     print(
@@ -83,6 +110,10 @@ def main() -> None:
         f" (median; {min(waits):.0f} to {max(waits):.0f});"
         f" {statistics.median(shares):.0%} of it the model’s passes"
     )
+    races = [raced(example) for example in EXAMPLES[: args.races]]
+    for mark in MARKS if races else ():
+        seconds = [race[mark] for race in races]
+        print(f"a race, {len(races)} photographs: {mark} after {min(seconds):.2f} to {max(seconds):.2f} s")
 
 
 if __name__ == "__main__":
