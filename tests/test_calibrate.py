@@ -72,8 +72,8 @@ def test_the_command_writes_what_the_page_then_finds(command, folder, cache, cap
     found, told = study_of(KEY), capsys.readouterr().out
     assert found.pictures == 2 and found.title == MODELS[KEY].title
     assert {path.name for path in (cache / KEY).iterdir()} == {"study.json", "study.svg"}
-    assert "broken.jpg" in told and "tau is below 0.2 (as published)" in told
-    for threshold in ("corruption degree is above 0.7", "low-pass cosine is below 0.85"):
+    assert "broken.jpg" in told and "tau, and acts below 0.2 (as published)" in told
+    for threshold in ("corruption degree, and acts above 0.7", "low-pass cosine, and acts below 0.85"):
         assert threshold in told
 
 

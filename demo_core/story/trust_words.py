@@ -76,7 +76,7 @@ def threshold(verdict: Verdict) -> str:
         whose = "this model’s own"
     elif gate.signal in UNPRINTED:
         whose = "set by hand, for its paper prints none"
-    return f"It acts where the {gate_words(gate.signal).name} is {side} {gate.threshold:.3g} ({whose})."
+    return f"It reads {gate_words(gate.signal).name}, and acts {side} {gate.threshold:.3g} ({whose})."
 
 
 def share_of(share: float, pictures: int) -> str:
@@ -85,17 +85,22 @@ def share_of(share: float, pictures: int) -> str:
     return f"{so_many_of(share, pictures)} ({100 * low:.0f}–{100 * high:.0f} %)"
 
 
-def measured(verdict: Verdict) -> str:
-    """What was found: the medians, and for whom the gate opens."""
+def medians(verdict: Verdict) -> str:
+    """Where the middle one of the clean and of the attacked photographs lies."""
     clean, attacked = (pile.quantile(0.5) for pile in (verdict.known.clean, verdict.known.attacked))
-    pictures = verdict.known.pictures
-    caught = ", ".join(
-        f"{share_of(share, pictures)} under {attack}" for attack, share in verdict.caught.items()
-    )
-    return (
-        f"Measured medians: {clean:.3g} clean, {attacked:.3g} attacked. Of the clean pictures it acts on"
-        f" {share_of(verdict.opens, pictures)}, of the attacked ones on {caught}."
-    )
+    return f"The median is {clean:.3g} clean and {attacked:.3g} attacked."
+
+
+def acts_on(verdict: Verdict) -> dict[str, str]:
+    """For how many of which photographs the gate opens."""
+    shares = {"clean": verdict.opens} | verdict.caught
+    return {which: share_of(share, verdict.known.pictures) for which, share in shares.items()}
+
+
+def measured(verdict: Verdict) -> str:
+    """Both in a line."""
+    acts = "; ".join(f"{which}, {share}" for which, share in acts_on(verdict).items())
+    return f"{medians(verdict)} It acts on: {acts}."
 
 
 def judgement(verdict: Verdict) -> str:
