@@ -122,6 +122,12 @@ class Attacker:
         return self.made(way) + self.row.rerolls(DRAWS) * self.answer
 
     @property
+    def held(self) -> int:
+        """The most passes that he goes back through at once for a picture, which is what takes memory."""
+        gradient = not self.attack.rule.black_box
+        return max(self._counted(way, gradient).backward for way in self.ways)
+
+    @property
     def answer(self) -> int:
         """The most passes, forward and backward together, of one answer of the row."""
         return self._counted(THROUGH, gradient=False).total

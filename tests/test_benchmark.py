@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from demo_core.adaptive import Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.benchmark import __main__ as cli
 from demo_core.benchmark import pace, records
@@ -115,6 +116,25 @@ def test_a_picture_meets_the_same_attack_whatever_its_batch(bench, trial):
         for rows in (torch.arange(4), torch.arange(1, 3))
     )
     assert torch.equal(whole[1:3], part)
+
+
+def test_who_goes_back_through_many_views_takes_few_pictures_at_a_time(bench, monkeypatch):
+    """A gradient through forty views of each of 25 pictures takes 55 GB, and a system out of memory kills."""
+    batch, sizes, attack = bench.pile.load(torch.arange(4)), [], Attacker.run
+    whole = bench.attacked(ADAPTIVE, batch, "smoothing")
+
+    def watched(him, craft, pixels, *others):
+        sizes.append(len(pixels))
+        return attack(him, craft, pixels, *others)
+
+    monkeypatch.setattr(Attacker, "run", watched)
+    views = bench.attacker(ADAPTIVE, "smoothing").held
+    monkeypatch.setattr("demo_core.benchmark.run.HELD", 3 * views)
+    assert torch.equal(bench.attacked(ADAPTIVE, batch, "smoothing"), whole) and sizes == [3, 1]
+    monkeypatch.setattr("demo_core.benchmark.run.HELD", 1)
+    assert views >= 32 and torch.equal(
+        bench.attacked(ADAPTIVE, batch[torch.arange(1)], "smoothing"), whole[:1]
+    )
 
 
 def test_every_picture_use_and_seed_has_dice_of_its_own(bench, clip):
