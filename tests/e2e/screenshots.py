@@ -22,6 +22,7 @@ from tests.e2e import CHROMIUM
 
 PATIENCE = 240_000  # milliseconds
 DONE = ".stage[data-done=true]"
+IDLE = ".work[hidden]"  # nothing is computed any more
 
 
 def story(page: Page) -> None:
@@ -122,6 +123,8 @@ def taken(browser: Browser, url: str, door: Door, theme: str) -> Image.Image:
     page = browser.new_page(viewport={"width": door.width, "height": door.height}, accept_downloads=True)
     page.goto(f"{url}/?__theme={theme}{door.query}")
     door.act(page)
+    if page.locator(".work").count():  # the benchmark's page has none
+        page.wait_for_selector(IDLE, state="attached", timeout=PATIENCE)
     if door.shown:
         page.locator(door.shown).first.evaluate("part => part.scrollIntoView()")
     page.wait_for_timeout(800)
