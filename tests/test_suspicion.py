@@ -247,10 +247,7 @@ def test_each_state_has_its_words(run, value, state, begins, chance):
 
 def test_the_narrower_count_says_whose_drift_is_near_which(run):
     near, out = (words.likelihood(measured(run, value, made_up())) for value in (0.7, 9.0))
-    assert (
-        "view drift is within 15 % of this picture’s. That is about 0 of the 98 clean ones, and about 41"
-        in near
-    )
+    assert "view drift is within 15 % of this picture’s: about 0 of the 98 clean ones and about 41 of" in near
     assert "within 15 % of that of the middle attacked photograph (this picture’s lies beyond it" in out
 
 

@@ -106,12 +106,11 @@ def likelihood(found: Suspicion) -> str:
     if chance.middle:
         whose = f"that of the middle {chance.middle} photograph (this picture’s lies beyond it, as few do)"
     return (
-        "How likely is an attack? We count the photographs that did nearly the same in the test: their"
-        f" {gate_words(found.deciding.signal).name} is within {NEAR * 100:.0f} % of {whose}. That is about"
-        f" {round(chance.clean)} of the {n} clean ones, and about {round(chance.attacked)} of the {n}"
-        " attacked ones. If half of all such pictures were attacked, the chance that this one is would be"
-        f" about {round(100 * chance.share)} %. From so few photographs nobody can tell anything below"
-        f" {least} % or over {most} %."
+        "If half of all such pictures were attacked, the chance that this one is would be about"
+        f" {round(100 * chance.share)} %. That comes from the photographs whose"
+        f" {gate_words(found.deciding.signal).name} is within {NEAR * 100:.0f} % of {whose}: about"
+        f" {round(chance.clean)} of the {n} clean ones and about {round(chance.attacked)} of the {n} attacked"
+        f" ones. So few photographs cannot show a chance below {least} % or over {most} %."
     )
 
 
