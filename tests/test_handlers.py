@@ -12,7 +12,7 @@ import torch
 from demo_core.examples import EXAMPLES
 from demo_core.story import page_words
 from demo_core.story.finished import stored
-from demo_core.story.flips import Flip
+from demo_core.story.flips import Answer, Flip
 from demo_core.story.race import Races
 from demo_core.story.scenes import FIRST, SCENES, Scene, on_model, scene_of
 from demo_core.story.settings import SETTINGS
@@ -258,11 +258,12 @@ def test_where_it_flips_stays_at_the_slider_while_only_the_size_changes():
 
 def test_no_mark_is_drawn_beyond_the_slider(said):
     session = after(visits.told(handlers.attack_only, visit(steps=1)))["session"]
-    marks = flips_html(
-        session.run, [Flip("default", 16.0, 22.6, {4.0: 0.9, 16.0: 0.5, 22.6: 0.1, 64.0: 0.1})]
-    )
-    assert "falls at 23/255, stands at 16/255" in marks and marks.count("<b ") == 2
-    assert 'class="stands" style="width:100.0%"' in marks and 'class="falls" style' not in marks
+    tried = {4.0: Answer(True, 0.9), 16.0: Answer(True, 0.5), 22.6: Answer(False, 0.1)}
+    marks = flips_html(session.run, [Flip("default", tried)])
+    assert "stands at 16/255, falls at 23/255" in marks and marks.count("<b ") == 2
+    assert 'class="stands" style="width:100.0%"' in marks and 'left:100.0%"' in marks
+    back = flips_html(session.run, [Flip("default", {2.0: Answer(False, 0.1)} | tried)])
+    assert 'class="falls" style' not in back and back.count('class="lost"') == 1
     after(visits.told(race.flip_point, visit(session, labels="tabby cat\nlion")))
     assert said == [
         "The picture, model, labels, template or resizing changed since the attack: press Attack again."

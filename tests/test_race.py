@@ -117,6 +117,19 @@ def test_which_would_i_trust(run, races, said):
     assert arena_words.trust(run, races) == (f"Which would I trust? {said}" if said else "")
 
 
+@pytest.mark.parametrize(
+    "marked, said",
+    [
+        (("tte", "ttc"), "TTE wears a ⚠: what many pictures say for it is not to be trusted."),
+        (("csr", "tte"), "All of these wear a ⚠: what many pictures say for them is not to be trusted."),
+        (("none",), "on the clean picture. One picture"),
+    ],
+)
+def test_who_stands_and_wears_a_mark_is_named(marked, said):
+    found = arena_words.trust(RUN, Races((), bouts(tte=bout("tte", CAT), csr=bout("csr", CAT))), marked)
+    assert said in found
+
+
 def test_the_bare_model_is_never_trusted():
     assert "none" not in trusted(RUN, Races(ALL)) and "tte" in trusted(RUN, Races(ALL))
 

@@ -28,7 +28,7 @@ from demo_core.defenses.signals import (
 )
 from demo_core.defenses.smoothing import SmoothingConfig, certified, linf_within
 from demo_core.defenses.subspace import TVSSConfig
-from demo_core.defenses.table import DEFENSES, Defence, Defense, Signal, in_order, title_of
+from demo_core.defenses.table import CONTROL, DEFENSES, Defence, Defense, Signal, in_order, title_of
 from demo_core.defenses.views import (
     LOOKS,
     VIEWS,
@@ -57,6 +57,7 @@ __all__ = [
     "PADDING",
     "LOW_PASS",
     "AGREEMENT",
+    "CONTROL",
     "CORRUPTION",
     "DEFENSES",
     "ENGAGED",

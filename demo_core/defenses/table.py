@@ -110,8 +110,9 @@ class Defense:
         return run if config is None else partial(run, config=config)
 
 
+CONTROL = "none"  # the bare model's row, which is no defence
 DEFENSES: dict[str, Defense] = {
-    "none": Defense("None", published.none, "The bare model.", exact=True),
+    CONTROL: Defense("None", published.none, "The bare model.", exact=True),
     "rn": Defense(
         "Random noise",
         published.random_noise,

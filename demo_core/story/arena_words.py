@@ -3,17 +3,16 @@ attacker who knows a defence, he is `adaptive.Attacker`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from demo_core.adaptive import EOT, GATE, PLAIN, SURROGATE, THROUGH, Attacker
 from demo_core.attacks import ATTACKS
-from demo_core.defenses import DEFENSES
+from demo_core.defenses import CONTROL, DEFENSES
 from demo_core.story.flips import Flip
 from demo_core.story.gate_words import enumerated
 from demo_core.story.pair_words import HELD
 from demo_core.story.play import Bout
 from demo_core.story.race import (
-    CONTROL,
     Races,
     always,
     keeps,
@@ -68,8 +67,9 @@ def _titles(keys: list[str]) -> str:
     return enumerated([DEFENSES[key].title for key in keys])
 
 
-def trust(run: Run, races: Races) -> str:
-    """Which of the defences one would trust, after a race."""
+def trust(run: Run, races: Races, marked: Collection[str] = ()) -> str:
+    """Which of the defences one would trust, after a race. marked: keys of those whose lanes wear a sign of
+    masked gradients."""
     if not races.answered:
         return ""
     both = bool(races.static and races.adaptive)
@@ -84,6 +84,12 @@ def trust(run: Run, races: Races) -> str:
         one = len(trusty) == 1
         verb, keep = ("stands", "keeps") if one else ("stand", "keep")
         first = f"{_titles(trusty)} {verb} against {whom} and {keep} the answer on the clean picture."
+        if doubtful := [key for key in trusty if key in marked]:
+            who = "It wears" if one else "All of these wear"
+            if len(doubtful) < len(trusty):
+                who = f"{_titles(doubtful)} wear{'s' * (len(doubtful) == 1)}"
+            whose = "it" if len(doubtful) == 1 else "them"
+            first += f" {who} a ⚠: what many pictures say for {whose} is not to be trusted."
     else:
         first = f"None of them: none stands against {whom} in every draw and keeps the clean answer."
     return " ".join(["Which would I trust?", first, *_but(run, races), _ONE])
@@ -151,30 +157,35 @@ def cost_of_knowing(him: Attacker) -> str:
 
 
 def smallest(flip: Flip | None) -> str:
-    """Of the bisection over eps."""
+    """Where a row's answer turns; empty where it is not known."""
     if flip is None:
         return ""
-    if flip.stands is None:
+    if flip.falls == 0:
         return "Wrong without any attack."
     if flip.falls is None:
-        return f"Stands up to {flip.stands:g}/255, the largest tried."
-    return f"Falls at {flip.falls:.2g}/255" + (f", stands at {flip.stands:.2g}/255." if flip.stands else ".")
+        return f"Stands at every eps tried, up to {flip.stands:g}/255."
+    falls = f"falls at {flip.falls:.2g}/255"
+    said = f"stands at {flip.stands:.2g}/255, {falls}" if flip.stands else f"{falls}, the smallest tried"
+    if flip.again:
+        said += f"; stands again at {enumerated([f'{eps:.2g}' for eps in flip.again])}/255"
+    return f"{said[0].upper()}{said[1:]}."
 
 
 FLIP_BUTTON = "Where does it flip?"
 FLIP_LEGEND = {  # of its marks, by their class
-    "stands": "up to here it stands",
-    "falls": "from here on it falls",
-    "between": "grey between them: nothing was tried there, and somewhere in it it flips",
-    "dot": "one eps that was tried: the higher, the likelier that label",
+    "stands": "up to here it stood, wherever it was tried",
+    "falls": "from here on it fell",
+    "dot": "an eps that was tried: the higher, the likelier that label",
+    "dot lost": "one where another label won",
 }
 
 
 def flipping(run: Run) -> str:
     """Over the marks at the eps slider."""
+    knows = ", by an attacker who does not know the defence" if run.settings.adaptive else ""
     return (
         f"How likely “{run.settings.labels[run.right]}” is on this picture under"
-        f" {ATTACKS[run.settings.attack].title} of each eps that was tried:"
+        f" {ATTACKS[run.settings.attack].title} of each eps that was tried{knows}:"
     )
 
 

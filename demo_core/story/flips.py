@@ -1,19 +1,21 @@
 """The smallest eps that turns a picture, without and with each defence: the number that a person understands.
 
-Found by bisection on a ladder of sizes, GRID, so that rows share their attacks. It holds as far as a larger
-eps does at least what a smaller one does; where it does not, what is found is one place of several.
+Found by bisection on a ladder of sizes, GRID, so that rows share their attacks. A defence may well fall to a
+small attack that its gate lets pass, and stand against a larger one: each row is asked at every size that the
+bare model was asked at, and what is found is the smallest size that turned it of all that were tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from demo_core.attacks import ATTACKS, usual_step_size
 from demo_core.clip import ZeroShotCLIP
-from demo_core.defenses import DEFENSES
+from demo_core.defenses import CONTROL, DEFENSES
 from demo_core.moments import step_by_step
 from demo_core.story.play import answered, attack
 from demo_core.story.run import Run
@@ -21,16 +23,39 @@ from demo_core.story.run import Run
 GRID = (0.0, *(0.25 * 2 ** (half / 2) for half in range(17)))  # in 1/255: 0, and ¼ to 64 by half octaves
 
 
+class Answer(NamedTuple):
+    """right: whether the right label was answered; share: its probability."""
+
+    right: bool
+    share: float
+
+
 @dataclass(frozen=True)
 class Flip:
-    """Where a row's answer turns. stands: the largest eps tried, in 1/255, under which the right label was
-    answered, None where none was; falls: the smallest under which it was
-    not, None where it stands at the largest; tried: the right label's probability by eps."""
+    """Where a row's answer turns. tried: what it answered, by eps in 1/255, the smallest first."""
 
     key: str
-    stands: float | None
-    falls: float | None
-    tried: Mapping[float, float]
+    tried: Mapping[float, Answer]
+
+    @property
+    def falls(self) -> float | None:
+        """The smallest eps tried under which the right label was not answered; None where it always was."""
+        return next((eps for eps, answer in self.tried.items() if not answer.right), None)
+
+    @property
+    def stands(self) -> float | None:
+        """The largest one below that, under which it was; None where there is none."""
+        below = [eps for eps in self.tried if self.falls is None or eps < self.falls]
+        return below[-1] if below else None
+
+    @property
+    def again(self) -> tuple[float, ...]:
+        """Those above it under which it was."""
+        return tuple(
+            eps
+            for eps, answer in self.tried.items()
+            if answer.right and self.falls is not None and eps > self.falls
+        )
 
 
 def flips(
@@ -43,25 +68,31 @@ def flips(
     made: dict[float, torch.Tensor] = {0.0: torch.zeros_like(run.pixels)}
     found: tuple[Flip, ...] = ()
 
-    def stands(key: str, eps: float) -> Generator[tuple[Flip, ...], None, tuple[bool, float]]:
+    def ask(key: str, eps: float) -> Generator[tuple[Flip, ...], None, Answer]:
         if eps not in made:
             last = yield from step_by_step(attack(clip, _sized(run, eps), surrogate), found)
             assert last.attack_delta is not None  # it came to its end
             made[eps] = last.attack_delta
         defended = answered(clip, run, DEFENSES[key], run.pixels + made[eps])[0]
         yield found
-        return run.is_right(defended.logits[0]), defended.probabilities[0, run.right].item()
+        return Answer(run.is_right(defended.logits[0]), defended.probabilities[0, run.right].item())
 
     for key in DEFENSES if keys is None else keys:
-        tried: dict[float, float] = {}
-        low, high = -1, len(GRID)  # the last place where it stands, the first where it falls
-        while high - low > 1:
-            middle = (low + high) // 2
-            good, tried[GRID[middle]] = yield from stands(key, GRID[middle])
-            low, high = (middle, high) if good else (low, middle)
-        between = (GRID[low] if low >= 0 else None, GRID[high] if high < len(GRID) else None)
-        found = (*found, Flip(key, *between, dict(sorted(tried.items()))))
+        tried: dict[int, Answer] = {}  # by the place on the ladder
+        for place in [GRID.index(eps) for flip in found if flip.key == CONTROL for eps in flip.tried]:
+            tried[place] = yield from ask(key, GRID[place])
+        while (middle := _halfway(tried)) is not None:
+            tried[middle] = yield from ask(key, GRID[middle])
+        found = (*found, Flip(key, {GRID[place]: answer for place, answer in sorted(tried.items())}))
         yield found
+
+
+def _halfway(tried: Mapping[int, Answer]) -> int | None:
+    """The place between the smallest one that falls and the largest below it that stands; None where nothing
+    lies between."""
+    falls = min((place for place, answer in tried.items() if not answer.right), default=len(GRID))
+    stands = max((place for place in tried if place < falls), default=-1)
+    return (stands + falls) // 2 if falls - stands > 1 else None
 
 
 def _sized(run: Run, eps: float) -> Run:

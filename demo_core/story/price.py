@@ -12,13 +12,12 @@ import torch
 from demo_core.adaptive import PLAIN, Attacker
 from demo_core.attacks import ATTACKS
 from demo_core.clip import ZeroShotCLIP
-from demo_core.defenses import DEFENSES, VIEWS
+from demo_core.defenses import CONTROL, DEFENSES, VIEWS
 from demo_core.defenses.drift import NOISE_STRENGTHS, STUDY_VIEWS
 from demo_core.models import MODELS, profile_of
 from demo_core.stand_in import counted, label_features, stand_ins
 from demo_core.story import flips, play, seeds, suspicion
 from demo_core.story.play import seen
-from demo_core.story.race import CONTROL
 from demo_core.story.settings import OFF, Chosen
 
 # Of how far noise and views move the clean and the attacked picture.
@@ -131,10 +130,12 @@ class Price:
         return self.again() + self.onward._plain_attack() + self.onward.lanes()
 
     def flips(self, keys: Iterable[str]) -> int:
-        """The smallest eps of these rows, which share their attacks."""
+        """The smallest eps of these rows, which share their attacks and meet those of the bare model too."""
+        keys = tuple(keys)
         rows = [self._attacker(key) for key in keys]
         sizes = min(len(flips.GRID) - 1, HALVINGS * len(rows))
-        return self.again() + sizes * self.onward._plain_attack() + HALVINGS * sum(him.answer for him in rows)
+        answers = sum((1 + (key != CONTROL)) * him.answer for key, him in zip(keys, rows, strict=True))
+        return self.again() + sizes * self.onward._plain_attack() + HALVINGS * answers
 
     def seeds(self) -> int:
         """The run with other seeds."""

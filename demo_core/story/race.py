@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo_core.defenses import DEFENSES
+from demo_core.defenses import CONTROL, DEFENSES
 from demo_core.story.flips import Flip
 from demo_core.story.play import Bout
 from demo_core.story.run import Run
-
-CONTROL = "none"  # the bare model's row, which is no defence
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from demo_core.attacks import ATTACKS
+from demo_core.defenses import CONTROL
 from demo_core.defenses.drift import Study
 from demo_core.pictures import PHOTO_SIDE, as_url, to_image
 from demo_core.story import Moment, Run, glossary, pair_words, words
@@ -36,7 +37,6 @@ from demo_core.story.depths import DEPTHS, USUAL, Depth
 from demo_core.story.gate_words import acted
 from demo_core.story.grid import Grid, defence_grids, final_weights, told_beyond
 from demo_core.story.page_words import PAGE_WORDS, told, tour
-from demo_core.story.race import CONTROL
 from demo_core.story.strips import label_strips, strip
 from demo_core.story.summary import summary
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo_core.defenses import LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT
+from demo_core.defenses import CONTROL, LOW_PASS, PADDING, TAU, UNISON, VIEW_DRIFT
 from demo_core.story import words
 from demo_core.story.gate_words import enumerated, gate_words, in_percent, so_many_of, told_apart
-from demo_core.story.race import CONTROL
 from demo_core.story.summary import listed
 from demo_core.story.suspicion import CALM, NEAR, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
 

@@ -9,11 +9,11 @@ import gradio as gr
 
 from demo_core import story
 from demo_core.attacks import ATTACKS
-from demo_core.defenses import DEFENSES
+from demo_core.defenses import CONTROL, DEFENSES
 from demo_core.moments import step_by_step
 from demo_core.story import Run
 from demo_core.story.flips import flips
-from demo_core.story.race import CONTROL, Races
+from demo_core.story.race import Races
 from demo_core.story.settings import InputError
 from demo_core.ui.handlers import attack_before, attacked_before, keeping, streamed
 from demo_core.ui.render import arena_html, flips_html

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from PIL import Image, ImageOps
 
 from demo_core.benchmark.report import marks
-from demo_core.defenses import DEFENSES, TAU, VIEW_DRIFT, Gate
+from demo_core.defenses import CONTROL, DEFENSES, TAU, VIEW_DRIFT, Gate
 from demo_core.defenses.drift import Study
 from demo_core.examples import EXAMPLES
 from demo_core.models import MODELS, profile_of, study_of
@@ -37,7 +37,7 @@ from demo_core.story.axes import gauge
 from demo_core.story.depths import DEPTHS, USUAL
 from demo_core.story.flips import GRID, Flip
 from demo_core.story.lesson import CHALLENGES, MINUTES, STEPS
-from demo_core.story.race import CONTROL, Races, keeps, ranking, stands
+from demo_core.story.race import Races, keeps, ranking, stands
 from demo_core.story.scenes import SCENES
 from demo_core.story.seeds import Draw
 from demo_core.story.settings import SETTINGS, Settings
@@ -150,6 +150,7 @@ def arena_html(run: Run, races: Races) -> str:
     """A lane for each defence, in the order of the table: style.css puts those first that stand. A page that
     gets it again changes what has changed, so that whoever is at a button stays there."""
     ranks = {key: place for place, key in enumerate((k for k in ranking(run, races) if k != CONTROL), 1)}
+    marked = [key for key, finding in checked_on(run.settings.model).items() if finding.signs]
     lanes = _filled(
         "arena",
         labels=run.settings.labels,
@@ -159,7 +160,7 @@ def arena_html(run: Run, races: Races) -> str:
         both=bool(races.static and races.adaptive),
         done=len(races.strongest),
         said=arena_words.arena(run, races),
-        trust=to_benchmark(arena_words.trust(run, races)),
+        trust=to_benchmark(arena_words.trust(run, races, marked)),
     )
     return explained(lanes)
 
@@ -243,8 +244,12 @@ def flips_html(run: Run | None = None, found: Sequence[Flip] = ()) -> str:
         {
             "words": arena_words.flip_of(flip),
             "stands": 0 if flip.stands is None else share(flip.stands),
-            "falls": 100 if flip.falls is None else share(flip.falls),
-            "dots": [(share(eps), 100 * right) for eps, right in flip.tried.items() if eps <= most],
+            "falls": 100 if flip.falls is None or flip.again else share(flip.falls),
+            "dots": [
+                (share(eps), 100 * answer.share, "" if answer.right else "lost")
+                for eps, answer in flip.tried.items()
+                if eps <= most
+            ],
         }
         for flip in found
     ]
