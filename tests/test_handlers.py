@@ -247,7 +247,7 @@ def test_where_it_flips_stays_at_the_slider_while_only_the_size_changes():
     found = after(visits.told(race.flip_point, visit(session)))
     session, marks = found["session"], found["flips"]
     assert [flip.key for flip in session.races.flips] == ["none", "default"]
-    assert "Without a defence: falls at" in marks and "Ours: " in marks and "tabby cat" in marks
+    assert "Without a defence: " in marks and "Ours: " in marks and "tabby cat" in marks
     larger = after(visits.told(handlers.attack_only, visit(session, eps=2.0, step_size=0.5)))
     assert larger["flips"] == marks and larger["session"].races.flips == session.races.flips
     assert larger["session"].races.static == ()
@@ -261,7 +261,7 @@ def test_no_mark_is_drawn_beyond_the_slider(said):
     tried = {4.0: Answer(True, 0.9), 16.0: Answer(True, 0.5), 22.6: Answer(False, 0.1)}
     marks = flips_html(session.run, [Flip("default", tried)])
     assert "stands at 16/255, falls at 23/255" in marks and marks.count("<b ") == 2
-    assert 'class="stands" style="width:100.0%"' in marks and 'left:100.0%"' in marks
+    assert 'class="stands" style="width:100.0%"' in marks and 'class="falls" style' not in marks
     back = flips_html(session.run, [Flip("default", {2.0: Answer(False, 0.1)} | tried)])
     assert 'class="falls" style' not in back and back.count('class="lost"') == 1
     after(visits.told(race.flip_point, visit(session, labels="tabby cat\nlion")))

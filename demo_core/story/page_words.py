@@ -109,6 +109,8 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "strip_name": "the embedding of {name}",
         # what the test looks at
         "nudges": "The test, seen: small changes, and how far CLIP’s view of the picture moves",
+        "nudges_note": "The noise moves it by tau; the mean of the other five is its view drift. How far they"
+        " move is what counts: the answer may stay or, in bold, be another one.",
         "nudge_picture": "{name} picture",
         "nudge": "{name}: “{says}”, moved by {drift}",
         # plots
@@ -129,6 +131,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "axis_engages_everyone": "suspicious: CLIP fights back",
         "signal_clean": "● clean",
         "signal_attacked": "■ attacked",
+        "signal_hills": "hills: other photographs, clean and attacked",
         "signal_point": "{name} {value}",
         "signal_point_everyone": "{name}",
         "signal_summary": "Numbers of the signal plot",
@@ -142,7 +145,8 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "threshold_clean": "the clean picture ({value})",
         "threshold_attacked": "the attacked one ({value})",
         "threshold_others": "It would act on about {clean} of other photographs while they are clean, and on"
-        " {attacked} of them attacked by ordinary PGD-10.",
+        " {attacked} of them under PGD-10 (of the nearest eps that was measured, by one who does not know the"
+        " test).",
         "threshold_own": "The run was made at {own}.",
         "threshold_none": "No threshold to move: neither of these two decides for this defence.",
         "map": "Which way it goes",
@@ -157,7 +161,7 @@ PAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "map_numbers": "numbers of the map",
         # the last runs, and two of them side by side
         "shelf": "Your last runs",
-        "shelf_help": "Kept in this tab alone. Choose two to see them side by side.",
+        "shelf_help": "The last six, kept in this tab alone. Choose two to see them side by side.",
         "shelf_compare": "Compare",
         "shelf_again": "Make it again",
         "shelf_clear": "Clear",

@@ -256,6 +256,8 @@ $(".own").addEventListener("click", () => {
   const own = document.querySelector("#photo"), bar = $("[data-sheet=picture]");
   if (bar.offsetParent && bar.getAttribute("aria-expanded") === "false") openSheet("picture");
   own?.scrollIntoView({ block: "center" });
+  own?.classList.add("pointed");
+  setTimeout(() => own?.classList.remove("pointed"), 3000);
   own?.querySelector(".source-selection button, button")?.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => {
