@@ -236,6 +236,17 @@ def test_the_visitor_s_word_changes_the_verdict_and_computes_nothing(monkeypatch
     assert handlers.judged(Session(), True).keys() == {"stage"}
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_what_the_visitor_said_holds_until_the_picture_or_the_labels_change(right):
+    session = after(visits.told(handlers.attack_only, visit()))["session"]
+    unknown = replace(session, run=replace(session.run, settings=replace(session.run.settings, truth=None)))
+    said = handlers.judged(unknown, right)["session"]
+    again = after(visits.told(handlers.attack_only, visit(said, eps=2.0)))["session"].run
+    assert again.judgement is right and (again.true_label is not None) is right
+    other = after(visits.told(handlers.attack_only, visit(said, labels="tabby cat\nlion")))["session"].run
+    assert other.judgement is None
+
+
 def test_a_code_that_cannot_be_drawn_takes_the_last_one_away():
     assert "<svg" in handlers.coded("https://demo.example/?picture=cat")["stage"]["qr"]
     for address in ("javascript:alert(1)", "None", "https://demo.example/" + "x" * 5000):

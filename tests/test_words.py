@@ -386,7 +386,15 @@ def test_the_page_s_own_words_are_fixed():
 def test_the_attacked_photographs_behind_the_threshold_met_the_attack_that_is_named(key):
     rows = study_of(key).find(VIEW_DRIFT, encoder=study_of(key).probing)
     assert all(pile.startswith("PGD-10, ") for pile in rows if pile != CLEAN_PILE)
-    assert "attacked by ordinary PGD-10." in PAGE_WORDS["threshold_others"]
+    assert "under PGD-10 (of the nearest eps" in PAGE_WORDS["threshold_others"]
+
+
+def test_an_answer_that_nearly_was_another_is_told_as_one():
+    run = fought(attacked(), CAT, HIGH)
+    most = run.defended.argmax()[None]
+    barely = replace(run, defended=torch.full_like(run.defended, 0.3).scatter(0, most, 0.34))
+    assert words.outcome(barely) == f"{words.outcome(run)} It was a close call."
+    assert words.tone(barely) == words.tone(run)
 
 
 def test_the_tour_before_the_end():

@@ -230,7 +230,7 @@ def told(run: Run) -> Told:
 
 
 def _fight(run: Run) -> str:
-    end = words.outcome(run) if run.defended is not None else ""
+    end = words.came_to(run) if run.defended is not None else ""
     if run.engaged is None:
         return "The defence has not been run on this picture yet."
     if run.engaged is False and run.gate is not None and not run.defence:

@@ -30,6 +30,7 @@ _STEPS = {
     "anti_adversary": "every pixel is pushed a little so that the first guess grows more certain",
     "hedge": "every pixel is pushed a little away from every label at once",
 }
+CLOSE = 0.1  # of probability: two labels that lie nearer to each other are as likely
 NO_GATE = "This defence has no gate: it acts on every picture."
 NO_TEST = "This defence tests nothing: it acts on every picture."
 # What is added where it is no counterattack.
@@ -273,8 +274,16 @@ def not_as_seen(run: Run) -> str:
 
 
 def outcome(run: Run) -> str:
-    """What the defence came to, in one sentence. “Recovered” is said only of a label that is known to be
-    right."""
+    """What the defence came to, and whether another label was as likely. “Recovered” is said only of a label
+    that is known to be right."""
+    if run.defended is None or len(run.settings.labels) < 2:
+        return came_to(run)
+    first, second = run.defended.topk(2).values.tolist()
+    return came_to(run) + (" It was a close call." if first - second < CLOSE else "")
+
+
+def came_to(run: Run) -> str:
+    """The same without that."""
     before = run.before_defence.probabilities
     answer = before if run.defended is None else run.defended
     clean, final, attacked = map(run.label, (run.clean, answer, before))

@@ -96,7 +96,12 @@ def link_to(title: str | None, run: Run) -> str:
 
 
 def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
-    return begin(visit.photo, read_settings(visit.chosen, visit.title))
+    """A run of what is chosen, with what the visitor has said of the first answer to the very same."""
+    clip, run = begin(visit.photo, read_settings(visit.chosen, visit.title))
+    before = visit.session
+    if before and before.run and before.run.judgement is not None and before.made_from == visit.made_from:
+        run = run.judged(before.run.judgement)
+    return clip, run
 
 
 def cleared(visit: Visit, known: Races = Races()) -> Changes:
