@@ -323,6 +323,12 @@ def drifts(measured: dict[str, Drifts]) -> str:
     return "; ".join(parts) or "an empty plot: nothing has been measured yet"
 
 
+TITLE = "CLIP fights back"
+INTRODUCTION = (
+    "CLIP names what a picture shows. A change that is hard to see makes it wrong, and CLIP itself can undo"
+    " it: it changes the picture a little more, until its own description of it has left where the attacker"
+    " put it. No network is trained for this."
+)
 COULD_BE = "What could it be?"
 TAKEN_FOR = (  # after it
     "CLIP takes this for “{first}”. Its ten likeliest words are the labels now: go on with one of the"

@@ -15,7 +15,9 @@ from demo_core.attacks import ATTACKS
 from demo_core.defenses.drift import Study
 from demo_core.models import MODELS, study_of
 from demo_core.story import Run
+from demo_core.story.page_words import INTRODUCTION, TITLE
 from demo_core.story.reel import reel
+from demo_core.story.summary import summary
 from demo_core.story.takeaway import TAKEAWAYS, Takeaway
 from demo_core.story.words import verdict
 
@@ -66,14 +68,22 @@ def run_page(run: Run, study: Study | None = None) -> bytes:
     data = json.dumps(found, ensure_ascii=False).replace("<", "\\u003c")  # no label may end the script
     light, dark = ("".join(f"{name}: {pair[i]}; " for name, pair in COLOURS.items()) for i in (0, 1))
     body = "font: 16px/1.4 system-ui, sans-serif; margin: 1rem; background: var(--body-background-fill);"
+    body += " color: var(--body-text-color);"
     own = f":root {{ {light}}} .dark {{ {dark}}} body {{ {body} }}"
     style = f"{own} {(HERE / 'style.css').read_text(encoding='utf-8')} {_ONLY_HERE}"
-    title = html.escape(f"CLIP fights back: {verdict(run)}")
+    title = html.escape(f"{TITLE}: {verdict(run)}")
+    settings = summary(run.settings, run.control)
+    rows = "".join(f"<li>{html.escape(f'{what}: {value}')}</li>" for what, value, _ in settings["rows"])
+    head = (
+        f"<header><h1>{TITLE}</h1><p>{INTRODUCTION}</p><details><summary>{html.escape(settings['short'])}"
+        f"</summary><ul>{rows}</ul></details></header>"
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{style}</style></head>"
-        f'<body><main id="stage">{markup}</main><script>{_SCRIPT % (script, data)}</script></body></html>'
+        f'<body>{head}<main id="stage">{markup}</main>'
+        f"<script>{_SCRIPT % (script, data)}</script></body></html>"
     ).encode()
 
 

@@ -123,7 +123,13 @@ def examples_html() -> str:
 
 def head_html() -> str:
     """What the page is, and how deep its words go."""
-    return _filled("head", depths={key: depth.title for key, depth in DEPTHS.items()}, usual=USUAL)
+    return _filled(
+        "head",
+        title=page_words.TITLE,
+        introduction=page_words.INTRODUCTION,
+        depths={key: depth.title for key, depth in DEPTHS.items()},
+        usual=USUAL,
+    )
 
 
 def share_html(query: str, settings: Settings | None = None) -> str:

@@ -765,6 +765,8 @@ def test_a_run_plays_as_one_file_without_a_server(browser, tmp_path, theme):
     tab.on("pageerror", lambda e: errors.append(str(e)))
     tab.goto(path.as_uri())
     expect(tab.locator(".say")).to_have_text(words.verdict(run))
+    expect(tab.locator("header")).to_contain_text("CLIP names what a picture shows")
+    expect(tab.locator("header summary")).to_have_text("PGD, 4/255; Ours")
     expect(tab.locator(".predictions .clean")).to_contain_text("</script><img")
     tab.locator(".scrub").focus()
     tab.keyboard.press("Home")
