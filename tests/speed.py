@@ -1,7 +1,7 @@
 """How fast this is beside what it must do anyway, each pair in turns in one run:
 
     python -m tests.speed [--parts rows texts gate kernels click rates] [--pictures 64] [--rounds 7]
-        [--models photo vit-b-32]
+        [--models photo vit-b-32] [--defenses dbd agc]
 
 Prints a table: in each round both of a pair are timed, one after the other, and their ratio is told by its
 least, median and greatest, beside what it should be at most (or, of the authors' way, at least). `rates` is
@@ -16,7 +16,7 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,7 +30,7 @@ from demo_core.benchmark.piles import held
 from demo_core.benchmark.run import Bench
 from demo_core.benchmark.trials import Trial
 from demo_core.clip import ZeroShotCLIP, in_bf16, in_tiles
-from demo_core.defenses import DEFENSES
+from demo_core.defenses import DEFENSES, title_of
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
 from demo_core.models import load, profile_of
@@ -123,7 +123,9 @@ def bench_of(key: str, pictures: int, tile: int = TILE, device: str = "cpu") -> 
 # ---------------------------------------------------------------- what is compared
 
 
-def rows(pictures: int, models: Mapping[str, str]) -> Iterator[Pair]:
+def rows(
+    pictures: int, models: Mapping[str, str], defenses: Sequence[str] = tuple(DEFENSES)
+) -> Iterator[Pair]:
     """Each defence against its own passes made by hand, two in three pictures attacked."""
     for key, title in models.items():
         bench = bench_of(key, pictures)
@@ -132,11 +134,11 @@ def rows(pictures: int, models: Mapping[str, str]) -> Iterator[Pair]:
             bench.attacked(trial, batch) for trial in (Trial("clean"), Trial("pgd", 4, steps=2))
         )
         mixed = torch.where(torch.arange(pictures).view(-1, 1, 1, 1) % 3 > 0, attacked, clean)
-        for name, row in DEFENSES.items():
+        for name in defenses:
             cost = bench.answers(batch, mixed, name).iloc[0]
             forward, backward = (round(cost[kind] * pictures) for kind in ("forward", "backward"))
             yield Pair(
-                f"{title}: {row.title}, {cost['forward']:.1f} + {cost['backward']:.1f} passes a picture",
+                f"{title}: {title_of(name)}, {cost['forward']:.1f} + {cost['backward']:.1f} passes a picture",
                 partial(bench.answers, batch, mixed, name),
                 partial(by_hand, bench.clip, mixed, forward, backward, bench.tile),
                 1.05,
@@ -264,6 +266,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument(
+        "--defenses",
+        nargs="+",
+        choices=list(DEFENSES),
+        default=list(DEFENSES),
+        help="the rows that are timed",
+    )
     args = parser.parse_args()
     models = {key: MODELS[key] for key in args.models}
     keep_large_blocks()  # as the benchmark does
@@ -272,8 +281,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|", flush=True)
     if "click" in args.parts:
         print(click(args.rounds), flush=True)
-    for part in (part for part in PARTS if part in args.parts):
-        for pair in PARTS[part](args.pictures, models):
+    parts = PARTS | {"rows": partial(rows, defenses=args.defenses)}
+    for part in (part for part in parts if part in args.parts):
+        for pair in parts[part](args.pictures, models):
             try:
                 print(row_of(pair, args.rounds), flush=True)
             except Exception as error:  # of compiling, where no compiler is here
