@@ -246,7 +246,7 @@ DEFENSES: dict[str, Defense] = {
     "default": Defense(
         "Ours",
         own.default,
-        "Where small views disagree, a counterattack, judged over several looks.",
+        "Where small views disagree, a counterattack; then several looks answer together.",
         config=lambda profile: profile.own,
         signal=own.own_signal,
         surrogates=(partial(own.default, unroll=True), own.never_engaged),

@@ -329,6 +329,16 @@ INTRODUCTION = (
     " it: it changes the picture a little more, until its own description of it has left where the attacker"
     " put it. No network is trained for this."
 )
+TABS = {  # below the stage
+    "suspicion": "Is it attacked?",
+    "gate": "Why this gate",
+    "arena": "Arena",
+    "views": "Noise and views",
+    "share": "Share and take away",
+    "lesson": "Lesson",
+    "about": "About",
+}
+DOORS = ("suspicion", "arena", "share", "lesson")  # those that the page's head leads to
 COULD_BE = "What could it be?"
 TAKEN_FOR = (  # after it
     "CLIP takes this for “{first}”. Its ten likeliest words are the labels now: go on with one of the"

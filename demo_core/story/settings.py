@@ -108,7 +108,7 @@ class Chosen(_Rows):
     )
     attack: str = setting("pgd", "Attack", "The method of the attack.", rows=lambda: ATTACKS)
     eps: float = setting(
-        4.0, "eps", "How far any pixel may move.", GREY_LEVEL, limits=(0, 255), slider=(0, 16, 0.5)
+        4.0, "eps", "How much any pixel may change.", GREY_LEVEL, limits=(0, 255), slider=(0, 16, 0.5)
     )
     step_size: float = setting(
         1.0, "Step size", "How far one step moves it.", GREY_LEVEL, limits=(0, 255), slider=(0.25, 8, 0.25)

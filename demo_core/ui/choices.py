@@ -49,7 +49,7 @@ from demo_core.ui.visits import (
 )
 
 OTHER_LABELS = "Your own"
-NO_PRESET = "Another run than these: choose one of them to see it at once."
+NO_PRESET = "None of these is chosen now. One that you choose is shown at once."
 
 
 def controls_of(scene: Scene) -> Changes:

@@ -21,6 +21,7 @@ from demo_core.ui.render import (
     ABOUT,
     CHOOSE,
     COPY,
+    LEAD,
     MEASURE,
     PRINT,
     WATCH,
@@ -237,20 +238,20 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
             seeds_html(), elem_id="seeds", apply_default_css=False, label="several seeds"
         )
     with gr.Tabs(elem_classes="more", overflow_behavior="wrap"):
-        with gr.Tab("Is it attacked?"):
+        with gr.Tab(page_words.TABS["suspicion"]):
             parts |= suspicion.parts(picture_input)
-        with gr.Tab("Why this gate"):
+        with gr.Tab(page_words.TABS["gate"]):
             parts["gate"] = gr.HTML(
                 gate_html(DEFAULT_MODEL), js_on_load=MEASURE, elem_id="gate", label="the gates of this model"
             )
-        with gr.Tab("Arena"):
+        with gr.Tab(page_words.TABS["arena"]):
             parts |= _arena()
-        with gr.Tab("Noise and views"):
+        with gr.Tab(page_words.TABS["views"]):
             parts["views_button"] = gr.Button("Measure how this run’s pictures drift", elem_id="run-views")
             parts["views"] = gr.HTML(
                 no_views(DEFAULT_MODEL), elem_id="views", label="drift over noise and views"
             )
-        with gr.Tab("Share and take away"):
+        with gr.Tab(page_words.TABS["share"]):
             parts["link"] = gr.HTML(share_html(first.query()), elem_id="share", js_on_load=COPY)
             with gr.Row(elem_classes="files"):
                 parts["files"] = {
@@ -258,9 +259,9 @@ def _showing(first: Scene) -> dict[str, Component | dict]:
                     for key, row in FILES.items()
                 }
             parts["file"] = gr.DownloadButton("Download", elem_id="taken", visible="hidden")
-        with gr.Tab("Lesson"):
+        with gr.Tab(page_words.TABS["lesson"]):
             gr.HTML(lesson_html(), elem_id="lesson", js_on_load=PRINT, apply_default_css=False)
-        with gr.Tab("About"):
+        with gr.Tab(page_words.TABS["about"]):
             gr.HTML(ABOUT, elem_id="about")
     return parts
 
@@ -294,7 +295,7 @@ def _arena() -> dict[str, Component]:
 def layout(first: Scene) -> Controls:
     """Everything on the page: steer | show (style.css lays them out, on a phone what steers in two sheets:
     what is of the picture, and the rest)."""
-    gr.HTML(head_html())
+    gr.HTML(head_html(), js_on_load=LEAD)
     with gr.Row(equal_height=False, elem_classes="lab"):
         with gr.Column(min_width=280, elem_classes="steer"):
             steering = _steering(first)

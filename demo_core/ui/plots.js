@@ -160,7 +160,9 @@ function drawMap() {
     const way = ly > middle[1] ? -11 : 11;
     for (let tries = 0; tries < 9 && taken.some(([a, b]) => Math.abs(a - lx) < 60 && Math.abs(b - ly) < 11); tries++) ly += way;
     taken.push([lx, ly]);
-    draw(svg, "text", { x: lx, y: ly, "text-anchor": Math.cos(angle) < 0 ? "end" : "start", class: "halo" }, "→ " + shortened(reel.labels[index]));
+    const name = draw(svg, "text", { x: lx, y: ly, "text-anchor": Math.cos(angle) < 0 ? "end" : "start", class: "halo" }, "→ " + shortened(reel.labels[index]));
+    const box = name.getBBox(), over = Math.min(box.x, 0) + Math.max(box.x + box.width - wide, 0);  // beyond either edge
+    if (box.width && over) name.setAttribute("x", lx - over);
   }
   const points = reel.map.points.map(at), acts = reel.frames.map((f) => f.act), end = acts.lastIndexOf(1), start = Math.max(end, 0);
   for (const [kind, path] of [["attacked", points.slice(0, start + 1)], ["defended", points.slice(start)]]) line(svg, path, { class: kind + " later" });

@@ -70,6 +70,14 @@ CHOOSE = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) trigger("click", { title: button.dataset.title });
 });"""
+LEAD = """element.addEventListener("click", (event) => {
+  const door = event.target.closest("[data-door]")?.dataset.door;
+  const tabs = door ? [...document.querySelectorAll(".more [role=tab]")] : [];
+  const tab = tabs.find((tab) => tab.textContent.trim() === door);
+  tab?.click();
+  tab?.focus({ preventScroll: true });
+  tab?.scrollIntoView();
+});"""
 COPY = """element.addEventListener("click", (event) => {
   if (!event.target.matches("button")) return;
   const link = element.querySelector("a.run"), say = (words) => { event.target.textContent = words; };
@@ -127,6 +135,7 @@ def head_html() -> str:
         "head",
         title=page_words.TITLE,
         introduction=page_words.INTRODUCTION,
+        doors=[page_words.TABS[key] for key in page_words.DOORS],
         depths={key: depth.title for key, depth in DEPTHS.items()},
         usual=USUAL,
     )

@@ -16,6 +16,7 @@ from demo_core.models import load, profile_of, study_of
 from demo_core.pictures import open_picture, to_photo
 from demo_core.story import words
 from demo_core.story.finished import stored
+from demo_core.story.page_words import DOORS, TABS
 from demo_core.story.scenes import FIRST, SCENES, scene_of
 from demo_core.ui import handlers
 from demo_core.ui.files import FILES, run_page
@@ -585,6 +586,17 @@ def test_eight_seeds_say_whether_one_run_was_luck(page):
     expect(page.locator(".work")).to_be_visible()
     expect(page.locator(".work")).to_be_hidden(timeout=PATIENCE)
     assert fits(page)
+
+
+def test_the_head_leads_to_what_lies_below(page):
+    say(page, "Recovered")
+    wide = page.viewport_size["width"] > 900
+    expect(page.locator(".head nav")).to_be_visible(visible=wide)  # a phone has no room
+    for key in DOORS if wide else ():
+        page.evaluate("scrollTo(0, 0)")
+        page.locator(f'[data-door="{TABS[key]}"]').click()
+        expect(page.get_by_role("tab", name=TABS[key])).to_be_in_viewport()
+        expect(page.get_by_role("tab", name=TABS[key])).to_have_attribute("aria-selected", "true")
 
 
 def test_the_slider_shows_where_the_picture_flips(page):
