@@ -130,6 +130,14 @@ def test_who_stands_and_wears_a_mark_is_named(marked, said):
     assert said in found
 
 
+def test_of_many_marks_who_wears_none_is_named():
+    stood = bouts(**{key: bout(key, CAT) for key in ("tte", "csr", "mac")})
+    found = arena_words.trust(RUN, Races((), stood), ("mac", "csr"))
+    assert (
+        "Of these only TTE wears no ⚠: what many pictures say for the others is not to be trusted." in found
+    )
+
+
 def test_the_bare_model_is_never_trusted():
     assert "none" not in trusted(RUN, Races(ALL)) and "tte" in trusted(RUN, Races(ALL))
 

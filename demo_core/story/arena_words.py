@@ -84,15 +84,24 @@ def trust(run: Run, races: Races, marked: Collection[str] = ()) -> str:
         one = len(trusty) == 1
         verb, keep = ("stands", "keeps") if one else ("stand", "keep")
         first = f"{_titles(trusty)} {verb} against {whom} and {keep} the answer on the clean picture."
-        if doubtful := [key for key in trusty if key in marked]:
-            who = "It wears" if one else "All of these wear"
-            if len(doubtful) < len(trusty):
-                who = f"{_titles(doubtful)} wear{'s' * (len(doubtful) == 1)}"
-            whose = "it" if len(doubtful) == 1 else "them"
-            first += f" {who} a ⚠: what many pictures say for {whose} is not to be trusted."
+        first += _marks(trusty, marked)
     else:
         first = f"None of them: none stands against {whom} in every draw and keeps the clean answer."
     return " ".join(["Which would I trust?", first, *_but(run, races), _ONE])
+
+
+def _marks(trusty: list[str], marked: Collection[str]) -> str:
+    """Which of those that one would trust wear a sign of masked gradients; nothing where none does."""
+    doubtful, free = ([key for key in trusty if (key in marked) is wears] for wears in (True, False))
+    if not doubtful:
+        return ""
+    who = f"{_titles(doubtful)} wear{'s' * (len(doubtful) == 1)} a ⚠"
+    whose = "it" if len(doubtful) == 1 else "them"
+    if not free:
+        who = "It wears a ⚠" if len(trusty) == 1 else "All of these wear a ⚠"
+    elif len(free) < len(doubtful):
+        who, whose = f"Of these only {_titles(free)} wear{'s' * (len(free) == 1)} no ⚠", "the others"
+    return f" {who}: what many pictures say for {whose} is not to be trusted."
 
 
 BENCHMARK = "the benchmark"  # a link, where that is open

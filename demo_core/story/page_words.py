@@ -325,9 +325,9 @@ def drifts(measured: dict[str, Drifts]) -> str:
 
 TITLE = "CLIP fights back"
 INTRODUCTION = (
-    "CLIP names what a picture shows. A change that is hard to see makes it wrong, and CLIP itself can undo"
-    " it: it changes the picture a little more, until its own description of it has left where the attacker"
-    " put it. No network is trained for this."
+    "CLIP names what a picture shows. A change that is hard to see makes it wrong, and CLIP itself, with no"
+    " training, can undo it: it changes the picture until its description of it has left where the attacker"
+    " put it."
 )
 TABS = {  # below the stage
     "suspicion": "Is it attacked?",
