@@ -14,8 +14,9 @@ from demo_core.benchmark.records import COSTS
 from demo_core.benchmark.standing import standing
 from demo_core.benchmark.tables import datasets_of, mean_table, table, worst_cases
 from demo_core.benchmark.trials import CLEAN
+from demo_core.defenses import CONTROL
 
-BARE = "none"  # what a defence is compared with, where nothing else is asked for
+BARE = CONTROL  # what a defence is compared with, where nothing else is asked for
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ bare model was asked at, and what is found is the smallest size that turned it o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -45,17 +46,25 @@ class Flip:
     @property
     def stands(self) -> float | None:
         """The largest one below that, under which it was; None where there is none."""
-        below = [eps for eps in self.tried if self.falls is None or eps < self.falls]
-        return below[-1] if below else None
+        falls = math.inf if self.falls is None else self.falls
+        return max((eps for eps in self.tried if eps < falls), default=None)
 
     @property
     def again(self) -> tuple[float, ...]:
         """Those above it under which it was."""
-        return tuple(
-            eps
-            for eps, answer in self.tried.items()
-            if answer.right and self.falls is not None and eps > self.falls
-        )
+        falls = math.inf if self.falls is None else self.falls
+        return tuple(eps for eps, answer in self.tried.items() if answer.right and eps > falls)
+
+    def asked(self, eps: float, answer: Answer) -> Flip:
+        """The same, with one more."""
+        return replace(self, tried=dict(sorted({**self.tried, eps: answer}.items())))
+
+    @property
+    def halfway(self) -> float | None:
+        """The eps of the ladder between both, which is asked next; None where nothing lies between."""
+        falls = len(GRID) if self.falls is None else GRID.index(self.falls)
+        stands = -1 if self.stands is None else GRID.index(self.stands)
+        return GRID[(stands + falls) // 2] if falls - stands > 1 else None
 
 
 def flips(
@@ -78,21 +87,13 @@ def flips(
         return Answer(run.is_right(defended.logits[0]), defended.probabilities[0, run.right].item())
 
     for key in DEFENSES if keys is None else keys:
-        tried: dict[int, Answer] = {}  # by the place on the ladder
-        for place in [GRID.index(eps) for flip in found if flip.key == CONTROL for eps in flip.tried]:
-            tried[place] = yield from ask(key, GRID[place])
-        while (middle := _halfway(tried)) is not None:
-            tried[middle] = yield from ask(key, GRID[middle])
-        found = (*found, Flip(key, {GRID[place]: answer for place, answer in sorted(tried.items())}))
+        flip = Flip(key, {})
+        for eps in [eps for other in found if other.key == CONTROL for eps in other.tried]:
+            flip = flip.asked(eps, (yield from ask(key, eps)))
+        while (halfway := flip.halfway) is not None:
+            flip = flip.asked(halfway, (yield from ask(key, halfway)))
+        found = (*found, flip)
         yield found
-
-
-def _halfway(tried: Mapping[int, Answer]) -> int | None:
-    """The place between the smallest one that falls and the largest below it that stands; None where nothing
-    lies between."""
-    falls = min((place for place, answer in tried.items() if not answer.right), default=len(GRID))
-    stands = max((place for place in tried if place < falls), default=-1)
-    return (stands + falls) // 2 if falls - stands > 1 else None
 
 
 def _sized(run: Run, eps: float) -> Run:

@@ -17,7 +17,6 @@ from demo_core.models import MODELS, study_of
 from demo_core.story import Run
 from demo_core.story.page_words import INTRODUCTION, TITLE
 from demo_core.story.reel import reel
-from demo_core.story.summary import summary
 from demo_core.story.takeaway import TAKEAWAYS, Takeaway
 from demo_core.story.words import verdict
 
@@ -67,12 +66,14 @@ def run_page(run: Run, study: Study | None = None) -> bytes:
     found["page"] = found["page"] | {"asks": False}  # it begins with the run, not with the question
     data = json.dumps(found, ensure_ascii=False).replace("<", "\\u003c")  # no label may end the script
     light, dark = ("".join(f"{name}: {pair[i]}; " for name, pair in COLOURS.items()) for i in (0, 1))
-    body = "font: 16px/1.4 system-ui, sans-serif; margin: 1rem; background: var(--body-background-fill);"
-    body += " color: var(--body-text-color);"
+    body = (
+        "font: 16px/1.4 system-ui, sans-serif; margin: 1rem; color: var(--body-text-color);"
+        " background: var(--body-background-fill);"
+    )
     own = f":root {{ {light}}} .dark {{ {dark}}} body {{ {body} }}"
     style = f"{own} {(HERE / 'style.css').read_text(encoding='utf-8')} {_ONLY_HERE}"
     title = html.escape(f"{TITLE}: {verdict(run)}")
-    settings = summary(run.settings, run.control)
+    settings = found["summary"]
     rows = "".join(f"<li>{html.escape(f'{what}: {value}')}</li>" for what, value, _ in settings["rows"])
     head = (
         f"<header><h1>{TITLE}</h1><p>{INTRODUCTION}</p><details><summary>{html.escape(settings['short'])}"

@@ -98,10 +98,16 @@ def link_to(title: str | None, run: Run) -> str:
 def fresh(visit: Visit) -> tuple[ZeroShotCLIP, Run]:
     """A run of what is chosen, with what the visitor has said of the first answer to the very same."""
     clip, run = begin(visit.photo, read_settings(visit.chosen, visit.title))
-    before = visit.session
-    if before and before.run and before.run.judgement is not None and before.made_from == visit.made_from:
-        run = run.judged(before.run.judgement)
+    before = before_alike(visit)
+    if before and before.judgement is not None:
+        run = run.judged(before.judgement)
     return clip, run
+
+
+def before_alike(visit: Visit) -> Run | None:
+    """The run before, where it was begun with the very same."""
+    before = visit.session
+    return before.run if before and before.made_from == visit.made_from else None
 
 
 def cleared(visit: Visit, known: Races = Races()) -> Changes:
@@ -114,15 +120,13 @@ def cleared(visit: Visit, known: Races = Races()) -> Changes:
 def flips_before(visit: Visit, run: Run) -> Races:
     """What is known of the smallest eps where the attack before was the same but for its size: nothing else
     of its races holds of another size."""
-    before = visit.session
-    if not before or not before.run or before.made_from != visit.made_from:
-        return Races()
+    before = before_alike(visit)
     of_size = {
         name: getattr(run.settings, name) for name in ("eps", "step_size", "defense", "adaptive", "beside")
     }
-    return (
-        Races(flips=before.races.flips) if before.run.under(**of_size).settings == run.settings else Races()
-    )
+    if not visit.session or not before or before.under(**of_size).settings != run.settings:
+        return Races()
+    return Races(flips=visit.session.races.flips)
 
 
 def attack_only(visit: Visit) -> Iterator[Changes]:

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo_core.story import page_words
 from demo_core.ui.address import path_of
 from demo_core.ui.soon import with_soon
 
-TITLE = "CLIP fights back: test-time counterattacks"
+TITLE = f"{page_words.TITLE}: test-time counterattacks"
 TEXT = (
     "A change that is hard to see makes CLIP call a picture something else, and CLIP itself can undo it."
     " Watch it step by step, on a photograph of your own."

@@ -31,8 +31,7 @@ body:has(.stage) #soon {{ display: none; }}</style>"""
 # Asked for as the stage does, and after what the page itself needs.
 EARLY = '<link id="early" rel="preload" as="fetch" crossorigin fetchpriority="low" href="{address}">'
 MARKUP = (
-    '<div id="soon"><h1>CLIP fights back</h1><p role="status">{words}</p>'
-    '<i role="img" aria-label="{label}"></i></div>'
+    '<div id="soon"><h1>{title}</h1><p role="status">{words}</p><i role="img" aria-label="{label}"></i></div>'
 )
 
 
@@ -61,6 +60,6 @@ def with_soon(page: bytes, query: str) -> bytes:
     words, label = page_words.SOON, html.escape(page_words.PAGE_WORDS["picture"].format(name="clean"))
     body, rest = page.partition(b"<body")[::2]
     tag, inside = rest.partition(b">")[::2]
-    shown = MARKUP.format(words=words, label=label).encode()
+    shown = MARKUP.format(title=page_words.TITLE, words=words, label=label).encode()
     head = body.replace(SHEET, LATER).replace(b"</head>", (style + early).encode() + b"</head>", 1)
     return head + b"<body" + tag + b">" + shown + inside
