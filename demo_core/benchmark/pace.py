@@ -53,8 +53,9 @@ def cost_of(setup: Setup, plan: Plan) -> Cost:
     one_tile = replace(plan, batch=setup.tile, share=(0, 1))
     try:
         bare_seconds(setup)  # what is first is slow
-        for work in queued(bench.pile, one_tile, {}):
-            answered(bench, work, {}, tally)
+        for trial in dict.fromkeys(plan.trials):
+            for work in queued(bench.pile, one_tile, trial, {}):
+                answered(bench, work, {}, tally)
     except RuntimeError as error:
         if not out_of_memory(error):
             raise

@@ -96,7 +96,7 @@ def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataF
 def counterparts(printed: Printed, dataset: str, defense: str, trial: Trial) -> list[Row]:
     """The published rows of the same data set, defence and attack, with its eps and steps."""
     theirs = printed.get((dataset, PUBLISHED_DEFENSES.get(defense, defense)), [])
-    if trial.predicted:  # papers start from the true label
+    if trial.predicted or trial.upto:  # papers start from the true label, and at one size
         return []
     if trial.attack == CLEAN:
         known: dict[float, Row] = {}

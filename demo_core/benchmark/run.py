@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -239,27 +239,51 @@ def run(
     """Make the records that are not there yet, batch by batch; yields the new ones (COLUMNS) once they are on
     disk. A batch that does not fit into memory is halved. tally: what is computed is added to it. Raises
     BenchmarkError where not even one picture fits."""
-    done, tally = records.done(dataset), tally or Tally()
-    queue = deque(queued(bench.pile, plan, done))
-    bar = tqdm(total=sum(len(work.rows) for work in queue), mininterval=2, disable=quiet, unit="picture")
-    while queue:
-        work = queue.popleft()
-        against = work.against[0] if len(work.against) == 1 else "all defences"
-        bar.set_description(f"{dataset}, {work.trial}, {against}")
-        try:
-            found = answered(bench, work, done, tally)
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            found = None  # what the batch holds is let go of only when this block has been left
-        if found is None:
-            queue = _halved(work, queue, bench.tile)
-            continue
-        found = found.assign(dataset=dataset, attack=str(work.trial))[COLUMNS]
-        records.append(found)
-        bar.update(len(work.rows))
-        yield found
+    done, tally, batch = records.done(dataset), tally or Tally(), plan.batch
+    trials = list(dict.fromkeys(plan.trials))
+    pictures = sum(len(work.rows) for trial in trials for work in queued(bench.pile, plan, trial, done))
+    bar = tqdm(total=pictures, mininterval=2, disable=quiet, unit="picture")
+    for trial in trials:
+        if len(owed := fallen(records, dataset, trial, plan.defenses, done)):
+            records.append(owed)
+            done = records.done(dataset)
+            bar.update(len(owed))
+            yield owed
+        queue = deque(queued(bench.pile, replace(plan, batch=batch), trial, done))
+        while queue:
+            work = queue.popleft()
+            against = work.against[0] if len(work.against) == 1 else "all defences"
+            bar.set_description(f"{dataset}, {trial}, {against}")
+            try:
+                found = answered(bench, work, done, tally)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                found = None  # what the batch holds is let go of only when this block has been left
+            if found is None:
+                batch = _half(work, bench.tile)
+                queue = _in_batches(batch, [work, *queue])
+                continue
+            found = found.assign(dataset=dataset, attack=str(trial))[COLUMNS]
+            records.append(found)
+            bar.update(len(work.rows))
+            yield found
     bar.close()
+
+
+def fallen(records: Records, dataset: str, trial: Trial, defenses: Iterable[str], done: Done) -> pd.DataFrame:
+    """The records (COLUMNS) that a trial owes to others, as far as they are not there: where the one below it
+    made the answer wrong, that is its answer too; and where it did not, but the attack has been made at this
+    size alone, what came of that. None for a trial that stands alone. What a row's own dice make of a picture
+    counts as well: each size is another roll of them."""
+    found = [pd.DataFrame(columns=COLUMNS)]
+    for defense in dict.fromkeys(defenses) if trial.below else ():
+        below = records.of(dataset, str(trial.below), defense)
+        wrong = below["predicted"] != below["label"]
+        alone = records.of(dataset, str(replace(trial, upto=False)), defense)
+        owed = pd.concat([below[wrong], alone[alone["index"].isin(below["index"][~wrong])]])
+        found.append(owed[~owed["index"].isin(done.get((str(trial), defense), ()))])
+    return pd.concat(found).assign(attack=str(trial))
 
 
 @dataclass
@@ -283,16 +307,15 @@ class Work:
     rows: torch.Tensor
 
 
-def queued(pile: Pile, plan: Plan, done: Done) -> Iterator[Work]:
-    """All work that is left, in batches. An adaptive attack is made for each defence, any other for all."""
+def queued(pile: Pile, plan: Plan, trial: Trial, done: Done) -> Iterator[Work]:
+    """What is left of one of the plan's trials, in batches. An adaptive attack is made for each defence, any
+    other for all."""
     indices, defenses = pile.indices.tolist(), list(dict.fromkeys(plan.defenses))
     mine = range(len(indices))[plan.share[0] :: plan.share[1]]
-    for trial in dict.fromkeys(plan.trials):
-        for against in [(d,) for d in defenses] if trial.adaptive else [tuple(defenses)]:
-            have = [done.get((str(trial), defense), set()) for defense in against]
-            left = [row for row in mine if any(indices[row] not in h for h in have)]
-            rows = torch.tensor(left, dtype=torch.long)
-            yield from (Work(trial, against, part) for part in rows.split(plan.batch) if len(part))
+    for against in [(d,) for d in defenses] if trial.adaptive else [tuple(defenses)]:
+        have = [done.get((str(trial), defense), set()) for defense in against]
+        left = [row for row in mine if any(indices[row] not in h for h in have)]
+        yield from _in_batches(plan.batch, [Work(trial, against, torch.tensor(left, dtype=torch.long))])
 
 
 def answered(bench: Bench, work: Work, done: Done, tally: Tally) -> pd.DataFrame:
@@ -312,18 +335,21 @@ def answered(bench: Bench, work: Work, done: Done, tally: Tally) -> pd.DataFrame
     return found
 
 
-def _halved(work: Work, queue: deque[Work], tile: int | None) -> deque[Work]:
-    """The work that did not fit into memory, and all behind it, in batches of half the size. Raises
-    BenchmarkError where it is one picture."""
+def _in_batches(batch: int, works: Iterable[Work]) -> deque[Work]:
+    """The same work, of so many pictures at most at once; what has none is left out."""
+    return deque(replace(work, rows=part) for work in works for part in work.rows.split(batch) if len(part))
+
+
+def _half(work: Work, tile: int | None) -> int:
+    """Half as many pictures as the work has, which did not fit into memory. Raises BenchmarkError where it is
+    one."""
     if len(work.rows) == 1:
         raise BenchmarkError(
             f"Not even one picture at a time fits into memory: choose a --tile below {tile}, or another"
             " --precision."
         )
     torch.cuda.empty_cache()
-    batch = -(-len(work.rows) // 2)
-    parts = ((other, rows) for other in (work, *queue) for rows in other.rows.split(batch))
-    return deque(Work(other.trial, other.against, rows) for other, rows in parts)
+    return -(-len(work.rows) // 2)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

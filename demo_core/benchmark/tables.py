@@ -15,6 +15,7 @@ from demo_core.intervals import wilson
 
 WORST, AVERAGE = "worst", "average"
 KNOWING, NOT_KNOWING = "an attacker who knows the defence", "an attacker who knows no defence"
+AT_ANY = ", at any size up to eps"
 GROUP = ["dataset", "defense", "attack"]
 BOLD = (
     "in bold the best of each attack, and all that cannot be told from it on the same pictures (nothing where"
@@ -103,15 +104,16 @@ def mean_over(found: pd.DataFrame, value: str, by: list[str], within: tuple[floa
 
 def curves(found: pd.DataFrame) -> pd.DataFrame:
     """The rows of a `table` that are of PGD-10 from the predicted label, by eps in 1/255, with the clean
-    pictures as 0, for the index (dataset, defense, attacker, eps); attacker: whether it knows the defence, in
-    words. Empty where no row met at least three sizes of eps."""
+    pictures as 0, for the index (dataset, defense, attacker, eps); attacker: whether it knows the defence,
+    and whether what fell at a smaller size counts, in words. Empty where no row met at least three sizes of
+    eps."""
     known = {attack: trial_or_none(attack) for attack in found.index.unique("attack")}
     wanted = {
-        attack: [(KNOWING if trial.adaptive else NOT_KNOWING, trial.eps)]
+        attack: [((KNOWING if trial.adaptive else NOT_KNOWING) + AT_ANY * trial.upto, trial.eps)]
         for attack, trial in known.items()
         if trial and (trial.attack, trial.steps, trial.predicted, trial.samples) == ("pgd", 10, True, 1)
     }
-    wanted[CLEAN] = [(NOT_KNOWING, 0.0), (KNOWING, 0.0)]
+    wanted[CLEAN] = [(who + sizes, 0.0) for who in (NOT_KNOWING, KNOWING) for sizes in ("", AT_ANY)]
     found = found[found.index.get_level_values("attack").isin(wanted)]
     places = [
         (dataset, defense, *point, place)

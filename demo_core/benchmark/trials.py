@@ -3,18 +3,20 @@ row of ATTACKS.
 
 `+predicted` starts an attack from the model's own clean prediction instead of the true label; `+adaptive`
 makes it as one who knows each defence it then meets (adaptive.Attacker); `+eot4` averages each of his
-gradients over four draws. Of a patch the number is no eps, but its share of the side in percent.
+gradients over four draws; `+upto` counts a picture as fallen that fell at a smaller eps already, or without
+an attack. Of a patch the number is no eps, but its share of the side in percent.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demo_core.attacks import ATTACKS, PATCH, usual_step_size
 
 CLEAN = "clean"
+CURVE_EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 64)  # in 1/255: the points of a curve
 
 
 class BenchmarkError(ValueError):
@@ -31,6 +33,7 @@ class Trial:
     predicted: bool = False
     adaptive: bool = False
     samples: int = 1
+    upto: bool = False
 
     @staticmethod
     def read(text: str) -> Trial:
@@ -41,12 +44,12 @@ class Trial:
         name, _, budget = words.partition("@")
         eps, _, count = budget.partition("x")
         try:
-            draws = [int(flag[3:]) for flag in flags if flag.startswith("eot")]
+            draws = [int(flag[3:]) for flag in flags if flag.startswith("eot")] or [1]
             others = {flag for flag in flags if not flag.startswith("eot")}
-            if name not in ATTACKS or not others <= {"predicted", "adaptive"}:
+            if name not in ATTACKS or not others <= {"predicted", "adaptive", "upto"} or len(draws) > 1:
                 raise ValueError
             steps = 10 if ATTACKS[name].single_step else int(count or 10)
-            trial = Trial(name, float(eps), steps, "predicted" in flags, "adaptive" in flags, *draws)
+            trial = Trial(name, float(eps), steps, samples=draws[0], **dict.fromkeys(others, True))
             most = 100 if trial.visible else math.inf
             if not (math.isfinite(trial.eps) and 0 <= trial.eps <= most and trial.steps >= 1):
                 raise ValueError
@@ -59,6 +62,8 @@ class Trial:
             raise BenchmarkError(f"“{text}” cannot know a defence: leave +adaptive out.")
         if trial.samples != 1 and not trial.adaptive or trial.samples < 1:
             raise BenchmarkError(f"“{text}” averages over no draws: +eot4 goes with +adaptive.")
+        if trial.upto and trial.visible:
+            raise BenchmarkError(f"“{text}” keeps to no eps: leave +upto out.")
         return trial
 
     def __str__(self) -> str:
@@ -67,7 +72,21 @@ class Trial:
         steps = "" if self.steps == 10 else f"x{self.steps}"
         flags = "+predicted" * self.predicted + "+adaptive" * self.adaptive
         draws = f"+eot{self.samples}" if self.samples > 1 else ""
-        return f"{self.attack}@{self.eps:g}{steps}{flags}{draws}"
+        return f"{self.attack}@{self.eps:g}{steps}{flags}{draws}{'+upto' * self.upto}"
+
+    @property
+    def below(self) -> Trial | None:
+        """The trial in which a picture may have fallen already, which then counts in this one: of the next
+        smaller size of a curve, and below the smallest none at all; None where this one stands alone."""
+        if not self.upto:
+            return None
+        smaller = [eps for eps in CURVE_EPS if eps < self.eps]
+        return replace(self, eps=smaller[-1]) if smaller else Trial(CLEAN)
+
+    @property
+    def ladder(self) -> tuple[Trial, ...]:
+        """All that have to be made for this one, the weakest first, and itself."""
+        return (*(self.below.ladder if self.below else ()), self)
 
     @property
     def transfers(self) -> bool:
@@ -104,7 +123,7 @@ class Trial:
         start = " from the predicted label" if self.predicted else ""
         draws = f", {self.samples} draws a step" if self.samples > 1 else ""
         known = f"; knows the defence{draws}" if self.adaptive else ""
-        size = f"{self.eps:g} % of the side" if self.visible else f"{self.eps:g}/255"
+        size = f"{self.eps:g} % of the side" if self.visible else f"{'up to ' * self.upto}{self.eps:g}/255"
         return f"{row.title}{steps}, {size}{start}{known}"
 
 
@@ -136,7 +155,6 @@ def default_trials() -> list[Trial]:
     ]
 
 
-CURVE_EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 64)  # in 1/255
 # What one word on a command line stands for: what the checks of masked gradients compare, and the points of
 # the curves over eps. Both start from the predicted label, which tells a defence nothing of the true one.
 SUITES: dict[str, tuple[str, ...]] = {
@@ -151,12 +169,13 @@ SUITES: dict[str, tuple[str, ...]] = {
     ),
     "curve": (
         CLEAN,
-        *(f"pgd@{eps:g}+predicted{knows}" for knows in ("", "+adaptive") for eps in CURVE_EPS),
+        *(f"pgd@{eps:g}+predicted{knows}" for knows in ("", "+adaptive+upto") for eps in CURVE_EPS),
     ),
 }
 
 
 def read_trials(texts: Iterable[str]) -> list[Trial]:
-    """Attacks as a command line lists them, each once; a suite stands for its own. Raises BenchmarkError."""
+    """Attacks as a command line lists them, each once and behind those that it builds on; a suite stands for
+    its own. Raises BenchmarkError."""
     named = [attack for text in texts for attack in SUITES.get(text, (text,))]
-    return list(dict.fromkeys(map(Trial.read, named)))
+    return list(dict.fromkeys(trial for attack in named for trial in Trial.read(attack).ladder))
