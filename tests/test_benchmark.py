@@ -37,7 +37,7 @@ from demo_core.benchmark.run import (
     out_of_memory,
     run,
 )
-from demo_core.benchmark.trials import BenchmarkError, Trial, default_trials
+from demo_core.benchmark.trials import CURVE_EPS, BenchmarkError, Trial, default_trials, read_trials
 from demo_core.defenses import DEFENSES, OwnConfig
 from demo_core.labels import PRESETS
 from demo_core.models import profile_of
@@ -191,6 +191,50 @@ def test_every_defence_meets_an_attacker_of_its_own(bench, tmp_path, monkeypatch
     assert len(found) == 8 * 2 and met == ["none", "rn"]
 
 
+def test_what_fell_at_a_smaller_size_has_fallen_and_is_not_attacked_again(bench, tmp_path, monkeypatch):
+    rows = torch.arange(8)
+    named = bench.answers(bench.pile.load(rows), bench.attacked(TRIALS[0], bench.pile.load(rows)), "none")
+    labels = torch.tensor(named["predicted"].tolist())
+    labels[6:] = (labels[6:] + 1) % len(bench.pile.names)  # two are wrong without an attack
+    pictures = bench.pile.load(rows).pictures
+    pile = held(pictures, labels, bench.pile.names, bench.pile.indices)
+    judged = Bench(bench.clip, pile, seed=1, tile=4, profile=PHOTO)
+    upto = read_trials(["pgd@1x2+predicted+adaptive+upto"])
+    assert [str(trial) for trial in upto[:2]] == ["clean", "pgd@0.25x2+predicted+adaptive+upto"]
+    alone, met, attacked = Trial.read("pgd@0.5x2+predicted+adaptive"), {}, Bench.attacked
+    before = finish(judged, tmp_path, 8, ["none"], [alone])
+
+    def spied(self, trial, batch, defense="none"):
+        met.setdefault((defense, trial.eps), set()).update(batch.indices.tolist())
+        return attacked(self, trial, batch, defense)
+
+    monkeypatch.setattr(Bench, "attacked", spied)
+    # A share carries over nothing but its own.
+    records = Records(tmp_path, SETTINGS)
+    halves = [Plan(upto, ["none", "rn"], 8, (n, 2)) for n in range(2)]
+    for size, half in zip((4, 8), halves):
+        for _ in run(judged, "photographs", records, half, quiet=True):
+            pass
+        assert (
+            records.read().groupby(["attack", "defense"], observed=True).size().drop(str(alone)) == size
+        ).all()
+    found = records.read().assign(right=lambda made: made["predicted"] == made["label"])
+    for defense in ("none", "rn"):
+        stand = {*pile.indices.tolist()}
+        for trial in upto:
+            of_it = found[(found["attack"] == str(trial)) & (found["defense"] == defense)].set_index("index")
+            assert {*of_it.index[of_it["right"]]} <= stand
+            made_alone = defense == "none" and trial.eps == alone.eps
+            assert (
+                met.get((defense, trial.eps), set()) == (set() if made_alone else stand) or trial == upto[0]
+            )
+            if made_alone:  # of those that stood, what had been found at this size alone
+                known = before.set_index("index")["predicted"].loc[sorted(stand)]
+                assert of_it["predicted"].loc[sorted(stand)].tolist() == known.tolist()
+            stand = {*of_it.index[of_it["right"]]}
+        assert len(stand) < 6  # the last left some, and the attack took others
+
+
 def test_another_batch_size_gives_the_same_records(bench, whole, tmp_path):
     pd.testing.assert_frame_equal(whole[EXACT], finish(bench, tmp_path, 8)[EXACT])
 
@@ -276,6 +320,7 @@ def test_what_is_no_attack_is_told_how_to_write_one(text):
         ("transfer@4+adaptive", "cannot know"),
         ("pgd@4+eot4", r"\+adaptive"),
         ("pgd@4+adaptive+eot0", "no draws"),
+        ("patch@10+upto", "keeps to no eps"),
     ],
 )
 def test_what_cannot_be_is_refused(text, why):
@@ -285,8 +330,16 @@ def test_what_cannot_be_is_refused(text, why):
 
 def test_attacks_are_read_as_they_are_written():
     assert Trial.read("fgsm@4x5") == Trial.read("fgsm@4")
-    for trial in (*default_trials(), Trial("pgd", 4, 20, adaptive=True, samples=4)):
+    for trial in (*default_trials(), Trial("pgd", 4, 20, adaptive=True, samples=4, upto=True)):
         assert Trial.read(str(trial)) == trial
+
+
+def test_a_trial_that_is_content_with_less_stands_behind_all_smaller_sizes():
+    (*smaller, last), clean = read_trials(["pgd@3+predicted+upto", "pgd@1+predicted+upto"]), Trial("clean")
+    assert last.title == "PGD-10, up to 3/255 from the predicted label" and smaller[0] == clean
+    assert [trial.eps for trial in smaller[1:]] == [eps for eps in CURVE_EPS if eps < 3]
+    assert last.below == smaller[-1] and smaller[1].below == clean and clean.below is None
+    assert Trial("pgd", 3).ladder == (Trial("pgd", 3),)
 
 
 def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):

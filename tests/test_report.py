@@ -16,7 +16,7 @@ from demo_core.benchmark.published import against_published, published, publishe
 from demo_core.benchmark.records import COLUMNS, Records
 from demo_core.benchmark.report import averages, markdown, shipped_markdown
 from demo_core.benchmark.summary import Summary
-from demo_core.benchmark.tables import KNOWING, NOT_KNOWING, curves, mean_table, table, worst_cases
+from demo_core.benchmark.tables import AT_ANY, KNOWING, NOT_KNOWING, curves, mean_table, table, worst_cases
 from demo_core.benchmark.trials import Trial
 from demo_core.defenses import in_order, title_of
 from demo_core.models import MODELS, RECORDS_FILE, folder_of
@@ -67,6 +67,13 @@ def test_a_curve_has_the_clean_pictures_at_nought_and_one_attack_alone(tmp_path)
     }  # two points of an attacker who knows make no line
     more = curves(table(records(answers | {("DTD", "pgd@4+predicted+adaptive", "none"): [1, 1, 0, 0]})))
     assert more.xs(KNOWING, level="attacker")["accuracy"].tolist() == [100, 0, 50]
+    upto = {("DTD", f"pgd@{eps}+predicted+adaptive+upto", "none"): [1, 0, 0, 0] for eps in (1, 4)}
+    who = KNOWING + AT_ANY
+    assert curves(table(records(answers | upto))).xs(who, level="attacker")["accuracy"].tolist() == [
+        100,
+        25,
+        25,
+    ]
     assert curves(table(FOUND)).empty
     Records(tmp_path, {"model": "vit-b-32", "precision": "float32", "seed": 0}).append(records(answers))
     assert {"curves.svg", "curves.png", "accuracy.svg"} <= {path.name for path in write(tmp_path)}

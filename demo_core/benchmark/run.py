@@ -196,6 +196,10 @@ class Plan:
     batch: int
     share: tuple[int, int] = (0, 1)
 
+    def rows(self, pile: Pile) -> list[int]:
+        """Those of a pile that are its share."""
+        return list(range(len(pile.indices)))[self.share[0] :: self.share[1]]
+
 
 def open_records(folder: Path, setup: Setup, piles: dict[str, Pile], plan: Plan) -> Records:
     """The folder's records, bound to all that they depend on. Raises BenchmarkError where it holds others, or
@@ -244,7 +248,7 @@ def run(
     pictures = sum(len(work.rows) for trial in trials for work in queued(bench.pile, plan, trial, done))
     bar = tqdm(total=pictures, mininterval=2, disable=quiet, unit="picture")
     for trial in trials:
-        if len(owed := fallen(records, dataset, trial, plan.defenses, done)):
+        if len(owed := fallen(records, dataset, bench.pile, plan, trial, done)):
             records.append(owed)
             done = records.done(dataset)
             bar.update(len(owed))
@@ -271,18 +275,19 @@ def run(
     bar.close()
 
 
-def fallen(records: Records, dataset: str, trial: Trial, defenses: Iterable[str], done: Done) -> pd.DataFrame:
+def fallen(records: Records, dataset: str, pile: Pile, plan: Plan, trial: Trial, done: Done) -> pd.DataFrame:
     """The records (COLUMNS) that a trial owes to others, as far as they are not there: where the one below it
     made the answer wrong, that is its answer too; and where it did not, but the attack has been made at this
     size alone, what came of that. None for a trial that stands alone. What a row's own dice make of a picture
     counts as well: each size is another roll of them."""
-    found = [pd.DataFrame(columns=COLUMNS)]
-    for defense in dict.fromkeys(defenses) if trial.below else ():
+    found, mine = [pd.DataFrame(columns=COLUMNS)], pile.indices[plan.rows(pile)].tolist()
+    for defense in dict.fromkeys(plan.defenses) if trial.below else ():
         below = records.of(dataset, str(trial.below), defense)
         wrong = below["predicted"] != below["label"]
         alone = records.of(dataset, str(replace(trial, upto=False)), defense)
         owed = pd.concat([below[wrong], alone[alone["index"].isin(below["index"][~wrong])]])
-        found.append(owed[~owed["index"].isin(done.get((str(trial), defense), ()))])
+        left = {*mine} - done.get((str(trial), defense), set())
+        found.append(owed[owed["index"].isin(left)])
     return pd.concat(found).assign(attack=str(trial))
 
 
@@ -311,10 +316,9 @@ def queued(pile: Pile, plan: Plan, trial: Trial, done: Done) -> Iterator[Work]:
     """What is left of one of the plan's trials, in batches. An adaptive attack is made for each defence, any
     other for all."""
     indices, defenses = pile.indices.tolist(), list(dict.fromkeys(plan.defenses))
-    mine = range(len(indices))[plan.share[0] :: plan.share[1]]
     for against in [(d,) for d in defenses] if trial.adaptive else [tuple(defenses)]:
         have = [done.get((str(trial), defense), set()) for defense in against]
-        left = [row for row in mine if any(indices[row] not in h for h in have)]
+        left = [row for row in plan.rows(pile) if any(indices[row] not in h for h in have)]
         yield from _in_batches(plan.batch, [Work(trial, against, torch.tensor(left, dtype=torch.long))])
 
 
