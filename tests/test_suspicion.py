@@ -342,6 +342,20 @@ def test_another_picture_clears_what_was_found(said):
     assert words.FIRST in page["suspicion"] and not page["suspect_take"]["visible"] and not said
 
 
+def test_an_answer_knows_what_it_rests_on_beside_the_picture(clip, cat):
+    visit = dropped(CAT.path)
+    *_, found = suspect(clip, cat, tab.read_settings(visit.chosen), PHOTO, study_of("photo"))
+    asked = tab.asked_now(visit)
+    assert f'data-asked="{asked}"' in tab.shown(found) and words.BEHIND in tab.shown(found)
+    same = {"eps": 8, "attack": "cw", "beside": "tte"}  # nobody attacks, and one row answers
+    others = {"labels": "cat\ndog", "template": "a {}.", "defense": "ttc", "resize": "paper", "seed": 3}
+    for name, value in same.items():
+        assert tab.asked_now(dropped(CAT.path, **{name: value})) == asked, name
+    named = {tab.asked_now(dropped(CAT.path, **{name: value})) for name, value in others.items()}
+    assert len(named | {asked}) == 6
+    assert tab.asked_now(dropped(CAT.path, labels="cat")) == ""
+
+
 def test_a_persons_labels_come_back_as_text(clip, cat):
     settings = story.Settings(("<img src=x onerror=alert(1)>", "<b>dog"), "a photo of a {}.")
     *_, found = suspect(clip, cat, settings, PHOTO, study_of("photo"))

@@ -46,8 +46,11 @@ from demo_core.ui.preview import TITLE
 from demo_core.ui.stops import STOPS
 from demo_core.ui.visits import Visit
 
-STALE = """(found) => document.querySelector(".stage")?.dispatchEvent(
-  new CustomEvent("stale", { detail: found.behind }))"""
+STALE = """(found) => {
+  document.querySelector(".stage")?.dispatchEvent(new CustomEvent("stale", { detail: found.behind }));
+  const answer = document.querySelector(".suspicion");
+  if (found.asked !== undefined) answer?.classList.toggle("stale", answer.dataset.asked !== found.asked);
+}"""
 PUT_IN = "(copy, photo) => (photo && copy ? copy : { __type__: 'update' })"  # else nothing changes
 LANES = {False: ("lane", arena.watch, "defense"), True: ("defence", arena.beside, "beside")}  # by “Beside”
 # How events are listed and shown. Programs have endpoints of their own; warnings need the queue, which holds
@@ -288,12 +291,14 @@ def _wire_settings(controls: Controls) -> None:
 
 def _wire_behind(controls: Controls) -> None:
     """Whatever changes a setting, the stage hears whether its run is still of what is chosen (not as a value
-    of its own, which might take the place of a run's last frame), and a preset goes that is so no longer."""
+    of its own, which might take the place of a run's last frame), an answer to “Is it attacked?” whether it
+    is, and a preset goes that is so no longer."""
 
     def behind(request: gr.Request, preset, title, photo, *values) -> dict:
         chosen = dict(zip(controls.settings, values, strict=True))
         visit = Visit(DESKS.of(request.session_hash), title, photo, chosen)
-        changes = {"behind": {"behind": choices.behind(visit)}} | choices.preset_now(visit, preset)
+        now = {"behind": choices.behind(visit), "asked": suspicion.asked_now(visit)}
+        changes = {"behind": now} | choices.preset_now(visit, preset)
         return by_component(controls, changes)
 
     settings = controls.settings.values()

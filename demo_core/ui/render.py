@@ -314,7 +314,8 @@ def views_html(key: str, drifts: dict[str, Drifts], eps: float = 4.0) -> str:
 
 def suspicion_html(**shown: object) -> str:
     """Whether a picture is attacked; shown: see suspicion.py, nothing before one was looked at."""
-    return explained(_filled("suspicion", first=suspicion_words.FIRST, **shown))
+    words = {"first": suspicion_words.FIRST, "behind": suspicion_words.BEHIND}
+    return explained(_filled("suspicion", **words, **shown))
 
 
 def gate_html(key: str) -> str:

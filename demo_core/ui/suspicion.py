@@ -3,8 +3,10 @@ on the page, as in handlers), and what is shown of what was found."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import gradio as gr
 from gradio.components import Component
@@ -13,7 +15,8 @@ from demo_core.models import MODELS, fit_of, profile_of, study_of
 from demo_core.pictures import PictureError, as_url, to_image
 from demo_core.story import suspicion_words, words
 from demo_core.story.price import Price
-from demo_core.story.settings import Settings, read_settings
+from demo_core.story.settings import OFF, Settings, read_settings
+from demo_core.story.summary import summary
 from demo_core.story.suspicion import Sign, Suspicion, suspect
 from demo_core.story.takeaway import TAKEAWAYS
 from demo_core.ui.files import written
@@ -93,6 +96,20 @@ def choose(photo: str | None) -> Changes:
     return gone() | {"suspect_copy": put_in(photo)}
 
 
+def asked_with(settings: Settings) -> str:
+    """A name of all that an answer rests on beside the picture."""
+    rows = summary(replace(settings, beside=OFF), control=True)["rows"]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def asked_now(visit: Visit) -> str:
+    """What an answer would rest on that is asked for now; empty where none can be."""
+    try:
+        return asked_with(read_settings(visit.chosen))
+    except BAD_INPUT:
+        return ""
+
+
 def gone() -> Changes:
     """What was found of a picture goes with it."""
     return {"suspicion": suspicion_html(), "suspect_take": gr.update(**NOTHING_TO_TAKE)}
@@ -106,6 +123,7 @@ def shown(found: Suspicion) -> str:
     side = (THUMBNAIL, THUMBNAIL)
     return suspicion_html(
         state=found.state,
+        asked=asked_with(found.run.settings),
         picture=as_url(to_image(found.run.photo).resize(side), quality=85),
         headline=suspicion_words.headline(found),
         likelihood=suspicion_words.likelihood(found),

@@ -807,6 +807,12 @@ def test_a_picture_taken_away_is_suspected_when_it_comes_back(page, tmp_path):
     expect(page.locator("#suspect-take")).to_be_visible(timeout=PATIENCE)
     assert fits(page)
     assert not serious(page)
+    behind, labels = page.locator("#suspicion .behind"), page.locator("#labels textarea")
+    expect(behind).not_to_be_visible()
+    before = labels.input_value()
+    for written, check in ((f"{before}\nzebra", "to_be_visible"), (before, "not_to_be_visible")):
+        labels.fill(written)
+        getattr(expect(behind), check)(timeout=PATIENCE)
     with page.expect_download(timeout=PATIENCE) as download:
         page.click("#suspect-take")
     assert download.value.suggested_filename == "clip-fights-back_own-picture_photo_as-it-is_defended.png"
