@@ -24,9 +24,19 @@ from demo_core.defenses.drift import NOISE_STRENGTHS, Study
 from demo_core.defenses.own_shift import unison
 from demo_core.embedded import calibrate, twin
 from demo_core.embedded.archives import read_pile
-from demo_core.embedded.card import BEGIN, END, KEYS, aucs_markdown, documents, insert, that_met_all
+from demo_core.embedded.card import (
+    BEGIN,
+    END,
+    KEYS,
+    aucs_markdown,
+    documents,
+    insert,
+    printed_markdown,
+    that_met_all,
+)
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.measure import recognised
+from demo_core.embedded.overview import MADE_ON, masked, recorded
 from demo_core.embedded.photographs import cut_out, read_archive
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
@@ -301,6 +311,39 @@ def test_documents_say_what_was_measured():
     """The tables in the card and the README are those of the records, to the letter."""
     for document, text in documents().items():
         assert f"{BEGIN}\n{text}\n{END}" in document.read_text(), document
+
+
+def test_what_has_no_gradient_and_beats_it_is_bold():
+    """DBD on the first model, counted by hand from its records."""
+    found = recorded("photo")
+    mine = found[(found["dataset"] == "ImageNet") & (found["defense"] == "dbd")]
+    stands = {
+        attack: set(rows["index"][rows["predicted"] == rows["label"]])
+        for attack, rows in mine.groupby("attack", observed=True)
+    }
+    met = set.intersection(*(set(mine["index"][mine["attack"] == attack]) for attack in MADE_ON))
+    gradient, transfer, square = (len(stands[attack] & met) for attack in MADE_ON)
+    assert transfer < gradient and square < gradient
+    assert f"| DBD | {gradient} / **{transfer}** / **{square}** | " in masked()
+    assert "| None |" not in masked()  # nothing beats the gradient of what has no defence
+
+
+def test_papers_figures_stand_beside_ours_with_what_is_not_alike():
+    lines = [line for line in printed_markdown().splitlines() if line.startswith("| TTC ")]
+    assert len(lines) == 3 and all("ViT-B/32" in line for line in lines)
+    assert any(
+        "| 49.4 / 38.4 / – | ViT-B/32 | TTC Table 1 (arXiv 2503.03613); row known only" in line
+        for line in lines
+    )
+    found = recorded("photo")
+    mine = found[
+        (found["dataset"] == "ImageNet") & (found["defense"] == "ttc") & (found["attack"] == "pgd@4")
+    ]
+    assert f" / {100 * (mine['predicted'] == mine['label']).mean():.1f} |" in lines[0]
+    assert any(
+        line.startswith("| Low-pass ") and "our row: its papers blur" in line
+        for line in printed_markdown().splitlines()
+    )
 
 
 def test_a_curve_is_of_pictures_that_met_every_size():

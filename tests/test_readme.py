@@ -1,4 +1,4 @@
-"""The README's Python runs as written, with what requirements.txt names."""
+"""The README's Python runs as written, with what requirements.txt names; what can be set is told to hosts."""
 
 import ast
 import re
@@ -18,6 +18,7 @@ from demo_core.ui import lab, theme
 from demo_core.weights import HUB_FILES
 
 ROOT = Path(__file__).parents[1]
+HOSTING = (ROOT / ".docker/README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.S)
 
 
@@ -26,7 +27,7 @@ def test_every_environment_variable_of_our_own_is_in_the_table():
     read = {
         name for path in sources for name in re.findall(r'"((?:CLIP|BENCHMARK)_[A-Z_]+)"', path.read_text())
     }
-    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.M))
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", HOSTING.split("\nLimits")[0], re.M))
     assert len(read) >= 6 and listed == read - {PREFIX}
 
 
@@ -41,9 +42,30 @@ def test_the_head_that_a_space_reads_is_whole():
     assert "arxiv:2503.03613" in head["tags"] and len(head["short_description"]) <= 60
 
 
-def test_every_limit_is_in_the_readme_with_its_default():
-    text = " ".join((ROOT / "README.md").read_text().split())
-    assert all(f"`{name}` ({default:,}: {meaning})" in text for name, (meaning, default) in MEANINGS.items())
+def test_every_limit_is_told_with_its_default():
+    told = [f"| `{name}` | {default:,} | {meaning} |" for name, (meaning, default) in MEANINGS.items()]
+    assert HOSTING.split("\nLimits")[1].splitlines()[-len(told) :] == told
+
+
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(path for part in (".docker", "assets", "demo_core", "tests") for path in (ROOT / part).rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_leads_to_what_is_there(document):
+    """Files, and headings by the names that GitHub gives them."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        place, _, heading = target.partition("#")
+        if not re.match(r"https?:", target):
+            there = document.parent / place if place else document
+            assert there.exists(), target
+            if heading:
+                names = re.findall(r"^#+ (.+)$", there.read_text(), re.M)
+                assert heading in {
+                    re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in names
+                }, target
 
 
 BROUGHT = {"gradio_client", "huggingface_hub", "markupsafe", "pydantic"}  # by what they are a part of

@@ -1,4 +1,4 @@
-"""The recipes run through, and each of their commands is one that its module takes; so are the README's."""
+"""The recipes run through, and each of their commands is one that its module takes; so are the documents'."""
 
 import argparse
 import importlib
@@ -89,19 +89,24 @@ def test_every_command_is_one_that_its_module_takes(recipe, tmp_path, monkeypatc
             assert str(Trial.read(attack)) == attack
 
 
-def test_the_readme_s_benchmarks_are_commands(tmp_path, monkeypatch):
-    text = (ROOT / "README.md").read_text().split("## The benchmark")[1]
-    block, why = re.findall(r"```sh\n(.+?)```", text, re.S)
-    (tmp_path / "block.sh").write_text(block + why)
+def test_the_documents_benchmarks_are_commands(tmp_path, monkeypatch):
+    block, why = blocks_of("demo_core/benchmark/README.md")
+    *_, short = blocks_of("README.md")
+    (tmp_path / "block.sh").write_text(short + block + why)
     *calls, departures = calls_of(tmp_path / "block.sh", tmp_path)
     (certify,) = (call for call in calls if call[1].endswith(".certify"))
     calls.remove(certify)
-    assert len(calls) == 7 and parsed(departures, monkeypatch).limit == 100
+    assert len(calls) == 4 + 7 and parsed(departures, monkeypatch).limit == 100
     assert parsed(certify, monkeypatch).draws == 1000
     for call in calls:
         attacks = parsed(call, monkeypatch).attacks
         read = [str(trial) for trial in read_trials(attacks)]
         assert read and all(attack in read or attack in SUITES for attack in attacks)
+
+
+def blocks_of(document: str) -> list[str]:
+    """Its commands."""
+    return re.findall(r"```sh\n(.+?)```", (ROOT / document).read_text(), re.S)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

@@ -12,29 +12,28 @@ from __future__ import annotations
 
 import json
 import statistics
-from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from demo_core.benchmark.charts import CAPTIONS, curve_chart, drawn
-from demo_core.benchmark.report import shipped, shipped_markdown
+from demo_core.benchmark.published import BACKBONES, counterparts, published_of
+from demo_core.benchmark.report import shipped_markdown
 from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import UNIT, table
-from demo_core.benchmark.trials import CLEAN, attack_title
-from demo_core.defenses import VIEW_DRIFT, title_of
+from demo_core.benchmark.trials import CLEAN, Trial, attack_title
+from demo_core.defenses import DEFENSES, VIEW_DRIFT, title_of
 from demo_core.defenses.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
+from demo_core.embedded.overview import JUDGED_ON, KEYS, heads, overview, recorded
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import NO_DOUBT, NO_LABEL_FITS, SENSIBLE, UNSURE, UPLOADS_FILE, WRONG
 from demo_core.models import ASSETS, ATTACKERS_FILE, EMBEDDED, MODELS, folder_of, profile_of, study_of
 
-KEYS = [key for key, row in MODELS.items() if row.embedded]
+BOTH_MET = (CLEAN, "pgd@1", "pgd@4")  # what papers and the embedded models met alike
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 DOCUMENTS = (EMBEDDED / "README.md", ASSETS.parent / "README.md")
-
-
-recorded = cache(shipped)  # read once for all documents and charts
 
 
 def measured(key: str) -> dict:
@@ -198,86 +197,50 @@ def model_markdown(key: str) -> str:
     ).rstrip()
 
 
-UNKNOWING = "pgd@1+predicted"
-KNOWING = f"{UNKNOWING}+adaptive"
-JUDGED_ON, JUDGED_BY = "ImageNet", (CLEAN, UNKNOWING, "pgd@4+predicted")
-
-
-def mean_of_the_sets(records: pd.DataFrame) -> pd.Series:
-    """By defence, in percent: what stands under JUDGED_BY in the mean, each set of as much weight."""
-    accuracy = table(records)["accuracy"].unstack("attack")[list(JUDGED_BY)]
-    return accuracy.mean(axis=1).groupby("defense").mean()
-
-
-def overview() -> str:
-    """The project's README: what each defence leaves standing on each embedded model, the best first, and
-    what it costs."""
-    records = {key: recorded(key) for key in KEYS}
-    judged = {key: found[found["dataset"] == JUDGED_ON] for key, found in records.items()}
-    accuracy = {key: table(found)["accuracy"][JUDGED_ON].unstack("attack") for key, found in judged.items()}
-    means = {key: found[list(JUDGED_BY)].mean(axis=1) for key, found in accuracy.items()}
-    wide = {key: mean_of_the_sets(found) for key, found in records.items()}
-    first = judged[KEYS[0]]
-    cost = (
-        first[["forward", "backward"]]
-        .sum(axis=1)
-        .groupby([first["defense"], first["attack"]], observed=True)
-        .mean()
-    )
-    pictures = first[first["attack"] == CLEAN]["index"].nunique()
-    lines = [
-        f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(JUDGED_BY[1])} / "
-        f"{attack_title(JUDGED_BY[2])}, and the mean of the three; beside it that mean over"
-        f" {records[KEYS[0]]['dataset'].nunique()} sets, each of as much weight. Passes are forward and"
-        " backward, of an attacked picture.",
-        "",
-        "| defence | passes | " + " | ".join(f"{MODELS[key].title} | mean | all sets" for key in KEYS) + " |",
-        "|---" * (2 + 3 * len(KEYS)) + "|",
-    ]
-    for defense in means[KEYS[0]].sort_values(ascending=False).index:
-        cells = [title_of(defense), f"{cost[defense, JUDGED_BY[2]]:.0f}"]
-        for key in KEYS:
-            cells.append(" / ".join(f"{accuracy[key].loc[defense, a]:.1f}" for a in JUDGED_BY))
-            cells += [f"{means[key][defense]:.1f}", f"{wide[key][defense]:.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def knowing() -> str:
-    """The project's README: what an attacker who knows each defence leaves of it, beside what one does who
-    knows none, on the same pictures."""
-    found = {key: table(recorded(key, ATTACKERS_FILE)) for key in KEYS}
-    accuracy = {key: frame["accuracy"].droplevel("dataset").unstack("attack") for key, frame in found.items()}
-    asked = {
-        key: frame.dropna(subset=[KNOWING]).loc[:, [CLEAN, UNKNOWING, KNOWING]]
-        for key, frame in accuracy.items()
-    }
-    pictures = int(found[KEYS[0]]["pictures"].groupby("attack").min()[KNOWING])
-    lines = [
-        f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(UNKNOWING)} / the"
-        " same by one who knows the defence, and for each picture keeps of all his ways what does most.",
-        "",
-        "| defence | " + " | ".join(MODELS[key].title for key in KEYS) + " |",
-        "|---" * (1 + len(KEYS)) + "|",
-    ]
-    for defense in asked[KEYS[0]].sort_values([KNOWING, UNKNOWING], ascending=False).index:
-        cells = [
-            " / ".join(f"{v:.0f}" for v in asked[key].loc[defense]) if defense in asked[key].index else ""
-            for key in KEYS
-        ]
-        lines.append(f"| {title_of(defense)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def that_met_all(records: pd.DataFrame) -> pd.DataFrame:
     """The records of the pictures that met every attack: all points of a curve are of the same ones."""
     met = records.groupby(["dataset", "index"], observed=True)["attack"].transform("nunique")
     return records[met == records["attack"].nunique()]
 
 
+def printed_markdown() -> str:
+    """What papers printed of rows of the table under attacks that the embedded models met, too: a line a row
+    and source, beside what stands here, with what else is not alike."""
+    trials = list(map(Trial.read, BOTH_MET))
+    here = {key: table(recorded(key))["accuracy"][JUDGED_ON].unstack("attack") for key in KEYS}
+    pictures = int(table(recorded(KEYS[0])).loc[(JUDGED_ON, "none", CLEAN), "pictures"])
+    lines = [
+        f"{JUDGED_ON}, accuracy in percent: {' / '.join(trial.title for trial in trials)}, each attack made"
+        " from the true label. They cannot agree to the point: papers attack OpenAI’s CLIP, for which the"
+        " published thresholds are, on all pictures of the set; here is another tower, which learned from the"
+        f" set’s training pictures, on {pictures} of them. What can be compared is which rows hold, and which"
+        " fall.",
+        "",
+        heads(
+            ["defence", *(MODELS[key].title for key in KEYS), "printed", "of", "by, and what is not alike"]
+        ),
+    ]
+    for (model, backbone), defense in product(BACKBONES.items(), DEFENSES):
+        sources: dict[tuple[str, str], dict[Trial, float]] = {}
+        for trial in trials:
+            for row in counterparts(published_of(model), JUDGED_ON, defense, trial):
+                value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
+                sources.setdefault((row["source"], row["note"]), {})[trial] = value
+        for (source, note), printed in sources.items():
+            if set(printed) == {Trial(CLEAN)}:
+                continue
+            ours = [" / ".join(f"{here[key].loc[defense, a]:.1f}" for a in BOTH_MET) for key in KEYS]
+            theirs = " / ".join(f"{printed[trial]:.1f}" if trial in printed else "–" for trial in trials)
+            departs = DEFENSES[defense].departs
+            why = "; ".join(filter(None, [source, note, departs and f"our row: {departs}"]))
+            lines.append(f"| {' | '.join([title_of(defense), *ours, theirs, backbone, why])} |")
+    return "\n".join(lines)
+
+
 def card() -> str:
     """The models' card."""
-    return "\n\n".join([recognition_markdown(), *map(model_markdown, KEYS)])
+    beside = f"### Beside what papers printed\n\n{printed_markdown()}"
+    return "\n\n".join([recognition_markdown(), beside, *map(model_markdown, KEYS)])
 
 
 def insert(document: Path, text: str) -> None:
@@ -289,7 +252,7 @@ def insert(document: Path, text: str) -> None:
 
 def documents() -> dict[Path, str]:
     """Every document that holds figures, and what stands between its marks."""
-    return dict(zip(DOCUMENTS, (card(), f"{overview()}\n\n{knowing()}"), strict=True))
+    return dict(zip(DOCUMENTS, (card(), overview()), strict=True))
 
 
 def main() -> None:

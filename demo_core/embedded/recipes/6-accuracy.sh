@@ -38,7 +38,7 @@ done
 # few pictures, in small tiles.
 curve=""
 for eps in 0.25 0.5 2 4 8 16 64; do curve+=" pgd@$eps+predicted"; done
-curve+=" pgd@4+predicted+adaptive"
+curve+=" pgd@64+predicted+adaptive+upto"  # brings all smaller sizes with it
 
 # attackers MODEL EVERY "ATTACK..."
 attackers() {
