@@ -36,11 +36,11 @@ from demo_core.embedded.card import (
 )
 from demo_core.embedded.kept import kept_in
 from demo_core.embedded.measure import recognised
-from demo_core.embedded.overview import MADE_ON, masked, recorded
+from demo_core.embedded.overview import COMPARED, knowing, recorded, without_gradient
 from demo_core.embedded.photographs import cut_out, read_archive
 from demo_core.examples import EXAMPLES
 from demo_core.labels import PRESETS
-from demo_core.models import EMBEDDED, folder_of, study_of
+from demo_core.models import ATTACKERS_FILE, EMBEDDED, folder_of, study_of
 from demo_core.moments import exhausted
 from demo_core.pictures import open_picture, to_photo, to_pixels
 from demo_core.plots import study_figure
@@ -321,11 +321,26 @@ def test_what_has_no_gradient_and_beats_it_is_bold():
         attack: set(rows["index"][rows["predicted"] == rows["label"]])
         for attack, rows in mine.groupby("attack", observed=True)
     }
-    met = set.intersection(*(set(mine["index"][mine["attack"] == attack]) for attack in MADE_ON))
-    gradient, transfer, square = (len(stands[attack] & met) for attack in MADE_ON)
+    met = set.intersection(*(set(mine["index"][mine["attack"] == attack]) for attack in COMPARED))
+    gradient, transfer, square = (len(stands[attack] & met) for attack in COMPARED)
     assert transfer < gradient and square < gradient
-    assert f"| DBD | {gradient} / **{transfer}** / **{square}** | " in masked()
-    assert "| None |" not in masked()  # nothing beats the gradient of what has no defence
+    assert f"| DBD | {gradient} / **{transfer}** / **{square}** | " in without_gradient()
+    (bare,) = (line for line in without_gradient().splitlines() if line.startswith("| None |"))
+    assert "**" not in bare  # nothing beats the gradient of what has no defence
+
+
+def test_whom_an_adaptive_attacker_leaves_was_right_before():
+    """The bare model on the first, by hand: a picture that was wrong, and that an attack from the predicted
+    label makes right, does not stand."""
+    found = recorded("photo", ATTACKERS_FILE)
+    mine = found[found["defense"] == "none"].assign(right=lambda rows: rows["predicted"] == rows["label"])
+    attacks = ["clean", "pgd@1+predicted", "pgd@1+predicted+adaptive"]
+    right = {attack: set(mine["index"][mine["right"] & (mine["attack"] == attack)]) for attack in attacks}
+    clean, plain, adaptive = (right[attack] for attack in attacks)
+    assert adaptive - clean and len(clean & plain & adaptive) < len(adaptive)
+    pictures = mine[mine["attack"] == "clean"]["index"].nunique()
+    shares = [100 * len(those) / pictures for those in (clean, plain, clean & plain & adaptive)]
+    assert f"| None | {' / '.join(f'{share:.0f}' for share in shares)} | " in knowing()
 
 
 def test_papers_figures_stand_beside_ours_with_what_is_not_alike():

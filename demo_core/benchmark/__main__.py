@@ -12,7 +12,8 @@ batch nor the number of processes changes a prediction.
 An attack is written NAME@EPS or NAME@EPSxSTEPS, with eps in 1/255 and NAME a row of ATTACKS; `+predicted`
 starts it from the model's own clean prediction instead of the true label; `+adaptive` makes it as one who
 knows each defence it then meets, and keeps of all his ways the one that does most there; `+eot4` averages
-each of his gradients over four draws. Of a patch the number is its share of the side in percent.
+each of his gradients over four draws; `+upto` lets him use any smaller size, so that what fell at one counts.
+Of a patch the number is its share of the side in percent.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ CAPTIONS = {
     " (Pareto’s front) no other defence is both cheaper and as accurate.",
     "robust": "Clean accuracy against what stands under the worst attack, a point a defence, with 95 %"
     " intervals. On the line (Pareto’s front) no other defence is better in both.",
-    "curves": "Accuracy against eps, under PGD-10 from the predicted label; bars are 95 % intervals.",
+    "curves": "Accuracy against eps, under PGD-10 from the predicted label; bars are 95 % intervals. “At any"
+    " size up to eps”: what fell at a smaller size, or was wrong without an attack, counts as fallen.",
     "accuracy": "Every attack and defence with its 95 % interval.",
 }
 

@@ -65,10 +65,7 @@ class Finding:
             )
             return f"No sign of masked gradients: {could} found one ({of})."
         found = dict.fromkeys(CHECKS[sign.check][0] for sign in self.signs)
-        return (
-            "Its robust accuracy is not to be trusted, for gradients do not find what harms it most:"
-            f" {'; '.join(found)} ({of})."
-        )
+        return f"Its robust accuracy is not to be trusted: {'; '.join(found)} ({of})."
 
 
 class _Row:
@@ -112,8 +109,12 @@ class _Row:
 
 
 def _gradient(trial: Trial) -> bool:
+    """Whether it is one, made at its own size alone: one that counts what fell at a smaller size can be no
+    sign of anything."""
     row = ATTACKS[trial.attack]
-    return not (row.rule.black_box or row.transfer or row.visible or row.control or row.targeted)
+    return not (
+        trial.upto or row.rule.black_box or row.transfer or row.visible or row.control or row.targeted
+    )
 
 
 Found = Iterator[str | None]  # a sign's sentence; None for a comparison that found nothing

@@ -124,9 +124,16 @@ def pictures(cell: Cell, kind: str, most: int, summary: Summary, settings: Setti
 
 def link_of(cell: Cell, index: int, settings: Settings) -> str:
     """The query of an address on which the Lab makes this attack and this defence on an example photograph;
-    empty for pictures of other data sets, which an address cannot carry, and for what the Lab cannot make."""
+    empty for pictures of other data sets, which an address cannot carry, and for what the Lab cannot make, or
+    may have been made at a smaller size."""
     trial, model = trial_or_none(cell.attack), settings["fixed"]["model"]
-    if cell.dataset != OF_THE_APP or not trial or model not in MODELS or cell.defense not in DEFENSES:
+    if (
+        cell.dataset != OF_THE_APP
+        or not trial
+        or trial.upto
+        or model not in MODELS
+        or cell.defense not in DEFENSES
+    ):
         return ""
     if index >= len(EXAMPLES):  # of another version of the packages
         return ""

@@ -46,14 +46,14 @@ def examples(side: int, count: int) -> Pile:
 
 
 def cost_of(setup: Setup, plan: Plan) -> Cost:
-    """Measured: one tile of photographs under everything, by the run's own code. Gates open as they do for
-    photographs, and a data set's number of classes hardly matters. Raises BenchmarkError where memory is too
-    small for a tile."""
+    """Measured: one tile of photographs under everything, by the run's own code; that a run need not attack a
+    picture again (+upto) is not counted. Gates open as they do for photographs, and a data set's number of
+    classes hardly matters. Raises BenchmarkError where memory is too small for a tile."""
     bench, tally = setup.bench(examples(setup.clip.image_size, setup.tile)), Tally()
     one_tile = replace(plan, batch=setup.tile, share=(0, 1))
     try:
         bare_seconds(setup)  # what is first is slow
-        for trial in dict.fromkeys(plan.trials):
+        for trial in plan.trials:
             for work in queued(bench.pile, one_tile, trial, {}):
                 answered(bench, work, {}, tally)
     except RuntimeError as error:
@@ -125,6 +125,7 @@ def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str, fixe
     """What a run will take, and what would count as reproduced, as Markdown. sizes: pictures of each data
     set; fixed: the settings that all its records will share."""
     everything = sum(sizes.values())
+    most = "at most " * any(trial.upto for trial in plan.trials)  # what fell is not attacked again
     rows = {
         dataset_title(key): [f"{size:,}", f"{size * cost.seconds / 3600:.2f}", f"±{half_width(size, 50):.1f}"]
         for key, size in sizes.items()
@@ -132,9 +133,9 @@ def forecast(cost: Cost, plan: Plan, sizes: Mapping[str, int], device: str, fixe
     taken = pd.DataFrame.from_dict(rows, "index", columns=["pictures", "hours", "interval, at most"])
     return "\n\n".join(
         [
-            f"**{everything:,} pictures, {lasting(everything * cost.seconds)} on {device}**, measured with"
-            f" {len(plan.trials)} attacks and {len(plan.defenses)} defences on example photographs: of each"
-            f" picture {cost.forward:.0f} passes forward and {cost.backward:.0f} back, in"
+            f"**{everything:,} pictures, {most}{lasting(everything * cost.seconds)} on {device}**, measured"
+            f" with {len(plan.trials)} attacks and {len(plan.defenses)} defences on example photographs: of"
+            f" each picture {cost.forward:.0f} passes forward and {cost.backward:.0f} back, in"
             f" {cost.seconds:.3g} s. On n such devices, each with its --share, an n-th of it. {how(fixed)}",
             tabulated(taken, "data set"),
             *_to_reproduce(plan, sizes, fixed),

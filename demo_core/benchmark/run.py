@@ -27,7 +27,7 @@ from demo_core.ascent import Step, last
 from demo_core.attacks import ATTACKS, Attack, Classify, seen_by
 from demo_core.benchmark.piles import Batch, Pile, Ways
 from demo_core.benchmark.records import COLUMNS, FILES_OF, LEFT_OUT_OF, Records, Settings
-from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial
+from demo_core.benchmark.trials import CLEAN, BenchmarkError, Trial, with_smaller
 from demo_core.clip import ZeroShotCLIP, count_passes, in_bf16, in_tiles
 from demo_core.defenses import DEFENSES, Profile
 from demo_core.models import profile_of
@@ -188,13 +188,16 @@ class Setup:
 
 @dataclass(frozen=True)
 class Plan:
-    """What every picture meets. batch: pictures worked on at once; share: (n, of), every of-th picture from
-    the n-th."""
+    """What every picture meets. trials: with all that they build on; batch: pictures worked on at once;
+    share: (n, of), every of-th picture from the n-th."""
 
     trials: Sequence[Trial]
     defenses: Sequence[str]
     batch: int
     share: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trials", tuple(with_smaller(self.trials)))
 
     def rows(self, pile: Pile) -> list[int]:
         """Those of a pile that are its share."""
@@ -244,14 +247,17 @@ def run(
     disk. A batch that does not fit into memory is halved. tally: what is computed is added to it. Raises
     BenchmarkError where not even one picture fits."""
     done, tally, batch = records.done(dataset), tally or Tally(), plan.batch
-    trials = list(dict.fromkeys(plan.trials))
-    pictures = sum(len(work.rows) for trial in trials for work in queued(bench.pile, plan, trial, done))
-    bar = tqdm(total=pictures, mininterval=2, disable=quiet, unit="picture")
-    for trial in trials:
-        if len(owed := fallen(records, dataset, bench.pile, plan, trial, done)):
+
+    def left(trial: Trial) -> int:
+        return sum(len(work.rows) for work in queued(bench.pile, plan, trial, done))
+
+    bar = tqdm(total=sum(map(left, plan.trials)), mininterval=2, disable=quiet, unit="picture")
+    for trial in plan.trials:
+        if trial.below and len(owed := fallen(records, dataset, bench.pile, plan, trial, done)):
+            before = left(trial)
             records.append(owed)
             done = records.done(dataset)
-            bar.update(len(owed))
+            bar.update(before - left(trial))
             yield owed
         queue = deque(queued(bench.pile, replace(plan, batch=batch), trial, done))
         while queue:
@@ -276,18 +282,17 @@ def run(
 
 
 def fallen(records: Records, dataset: str, pile: Pile, plan: Plan, trial: Trial, done: Done) -> pd.DataFrame:
-    """The records (COLUMNS) that a trial owes to others, as far as they are not there: where the one below it
-    made the answer wrong, that is its answer too; and where it did not, but the attack has been made at this
-    size alone, what came of that. None for a trial that stands alone. What a row's own dice make of a picture
-    counts as well: each size is another roll of them."""
-    found, mine = [pd.DataFrame(columns=COLUMNS)], pile.indices[plan.rows(pile)].tolist()
-    for defense in dict.fromkeys(plan.defenses) if trial.below else ():
-        below = records.of(dataset, str(trial.below), defense)
-        wrong = below["predicted"] != below["label"]
+    """The records (COLUMNS) that a trial which may use smaller sizes owes to others, as far as they are not
+    there: where the one below it made the answer wrong, that is its answer too; and where it did not, but the
+    attack has been made at this size alone, what came of that. A row's dice are the same at every size."""
+    found, mine = [], pile.indices[plan.rows(pile)].tolist()
+    for defense in dict.fromkeys(plan.defenses):
+        smaller = records.of(dataset, str(trial.below), defense)
+        wrong = smaller["predicted"] != smaller["label"]
         alone = records.of(dataset, str(replace(trial, upto=False)), defense)
-        owed = pd.concat([below[wrong], alone[alone["index"].isin(below["index"][~wrong])]])
-        left = {*mine} - done.get((str(trial), defense), set())
-        found.append(owed[owed["index"].isin(left)])
+        owed = pd.concat([smaller[wrong], alone[alone["index"].isin(smaller["index"][~wrong])]])
+        new = {*mine} - done.get((str(trial), defense), set())
+        found.append(owed[owed["index"].isin(new)])
     return pd.concat(found).assign(attack=str(trial))
 
 

@@ -19,11 +19,13 @@ USUAL = (4.0, 1.0)  # eps in 1/255 that is looked at first, where several have a
 
 def rivals(attacks: Iterable[str]) -> tuple[float, list[str]]:
     """Of attacks those that a row is judged by, and their eps in 1/255: all of the eps that most of them
-    have. Noise, which attacks nobody, and patches, which keep to no eps, are none of them."""
+    have. Noise, which attacks nobody, patches, which keep to no eps, and what counts smaller sizes are none
+    of them."""
     sizes: dict[float, list[str]] = {}
     for attack in attacks:
         trial = trial_or_none(attack)
-        if trial and trial.attack != CLEAN and not (trial.visible or ATTACKS[trial.attack].control):
+        aside = trial and (trial.visible or trial.upto)
+        if trial and trial.attack != CLEAN and not (aside or ATTACKS[trial.attack].control):
             sizes.setdefault(trial.eps, []).append(attack)
     if not sizes:
         return 0.0, []

@@ -13,7 +13,7 @@ from demo_core.benchmark.pairs import best, mean_pairs, pairs
 from demo_core.benchmark.records import COSTS
 from demo_core.benchmark.standing import standing
 from demo_core.benchmark.tables import datasets_of, mean_table, table, worst_cases
-from demo_core.benchmark.trials import CLEAN
+from demo_core.benchmark.trials import CLEAN, trial_or_none
 from demo_core.defenses import CONTROL
 
 BARE = CONTROL  # what a defence is compared with, where nothing else is asked for
@@ -90,10 +90,13 @@ class Summary:
     @cached_property
     def costs(self) -> pd.DataFrame:
         """What a defence costs for one attacked picture, a row for (data set, defence): COSTS; for a clean
-        one where a data set was not attacked, and missing where only the defence was not."""
-        clean = self.plain.index.get_level_values("attack") == CLEAN
+        one where a data set was not attacked, and missing where only the defence was not. An attack that
+        counts smaller sizes counts in none: its record is another attack's where a picture fell before."""
+        attacks = self.plain.index.get_level_values("attack")
+        clean, known = attacks == CLEAN, {attack: trial_or_none(attack) for attack in attacks.unique()}
+        upto = attacks.isin([attack for attack, trial in known.items() if trial and trial.upto])
         dataset = self.plain.index.get_level_values("dataset")
-        counted = self.plain[~clean | ~dataset.isin(dataset[~clean])]
+        counted = self.plain[~upto & (~clean | ~dataset.isin(dataset[~clean & ~upto]))]
         by = ["dataset", "defense"]
         sums = counted[COSTS].mul(counted["pictures"], axis=0).groupby(by).sum()
         mean = sums.div(counted["pictures"].groupby(by).sum(), axis=0)

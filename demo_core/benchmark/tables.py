@@ -51,10 +51,13 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
 def worst_cases(records: pd.DataFrame) -> pd.DataFrame:
     """Records of one more attack for each data set and eps: the attacker who has all attacks of that eps,
     from whichever label, and takes what fools the defence. Only for the pictures that met them all, under
-    each defence. Attacks that the table does not have are none of his, and neither is a patch."""
+    each defence. Attacks that the table does not have are none of his, and neither is a patch, or what
+    counts smaller sizes."""
     found = [records.iloc[:0]]
     known = {attack: trial_or_none(attack) for attack in records["attack"].unique()}
-    theirs = {attack: trial.eps for attack, trial in known.items() if trial and not trial.visible}
+    theirs = {
+        attack: trial.eps for attack, trial in known.items() if trial and not (trial.visible or trial.upto)
+    }
     for dataset in records["dataset"].unique():
         groups = records[(records["dataset"] == dataset) & records["attack"].isin(theirs)]
         sizes = groups["attack"].astype(object).map(theirs)

@@ -3,8 +3,9 @@ row of ATTACKS.
 
 `+predicted` starts an attack from the model's own clean prediction instead of the true label; `+adaptive`
 makes it as one who knows each defence it then meets (adaptive.Attacker); `+eot4` averages each of his
-gradients over four draws; `+upto` counts a picture as fallen that fell at a smaller eps already, or without
-an attack. Of a patch the number is no eps, but its share of the side in percent.
+gradients over four draws; `+upto` lets him use any smaller size: a picture counts as fallen that fell at a
+smaller eps of CURVE_EPS already, or without an attack. Of a patch the number is no eps, but its share of the
+side in percent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from dataclasses import dataclass, replace
 from demo_core.attacks import ATTACKS, PATCH, usual_step_size
 
 CLEAN = "clean"
-CURVE_EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 64)  # in 1/255: the points of a curve
+# In 1/255, the points of a curve. Records of +upto are made of these: with others, name it otherwise.
+CURVE_EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 64)
 
 
 class BenchmarkError(ValueError):
@@ -55,8 +57,8 @@ class Trial:
                 raise ValueError
         except (ValueError, TypeError):
             raise BenchmarkError(
-                f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted or +adaptive"
-                f" after it; the names are {', '.join(ATTACKS)}."
+                f"“{text}” is no attack: write it like pgd@4 or pgd@4x20, with +predicted, +adaptive, +eot4"
+                f" or +upto after it; the names are {', '.join(ATTACKS)}."
             ) from None
         if trial.adaptive and not ATTACKS[name].adaptable:
             raise BenchmarkError(f"“{text}” cannot know a defence: leave +adaptive out.")
@@ -84,9 +86,9 @@ class Trial:
         return replace(self, eps=smaller[-1]) if smaller else Trial(CLEAN)
 
     @property
-    def ladder(self) -> tuple[Trial, ...]:
+    def all_sizes(self) -> tuple[Trial, ...]:
         """All that have to be made for this one, the weakest first, and itself."""
-        return (*(self.below.ladder if self.below else ()), self)
+        return (*(self.below.all_sizes if self.below else ()), self)
 
     @property
     def transfers(self) -> bool:
@@ -156,7 +158,7 @@ def default_trials() -> list[Trial]:
 
 
 # What one word on a command line stands for: what the checks of masked gradients compare, and the points of
-# the curves over eps. Both start from the predicted label, which tells a defence nothing of the true one.
+# the curves over eps. Both start from the predicted label, which leaks less of the true one.
 SUITES: dict[str, tuple[str, ...]] = {
     "masking": (
         CLEAN,
@@ -169,13 +171,19 @@ SUITES: dict[str, tuple[str, ...]] = {
     ),
     "curve": (
         CLEAN,
-        *(f"pgd@{eps:g}+predicted{knows}" for knows in ("", "+adaptive+upto") for eps in CURVE_EPS),
+        *(f"pgd@{eps:g}+predicted{knows}+upto" for knows in ("", "+adaptive") for eps in CURVE_EPS),
     ),
 }
 
 
 def read_trials(texts: Iterable[str]) -> list[Trial]:
-    """Attacks as a command line lists them, each once and behind those that it builds on; a suite stands for
-    its own. Raises BenchmarkError."""
-    named = [attack for text in texts for attack in SUITES.get(text, (text,))]
-    return list(dict.fromkeys(trial for attack in named for trial in Trial.read(attack).ladder))
+    """Attacks as a command line lists them, with all that they build on; a suite stands for its own. Raises
+    BenchmarkError."""
+    return with_smaller(Trial.read(attack) for text in texts for attack in SUITES.get(text, (text,)))
+
+
+def with_smaller(trials: Iterable[Trial]) -> list[Trial]:
+    """Trials, each once, behind all that they build on: those of one size alone, then those that may use any
+    smaller size, the smallest first."""
+    every = dict.fromkeys(size for trial in trials for size in trial.all_sizes)
+    return sorted(every, key=lambda trial: trial.upto)

@@ -26,7 +26,7 @@ from demo_core.benchmark.trials import CLEAN, Trial, attack_title
 from demo_core.defenses import DEFENSES, VIEW_DRIFT, title_of
 from demo_core.defenses.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
-from demo_core.embedded.overview import JUDGED_ON, KEYS, heads, overview, recorded
+from demo_core.embedded.overview import JUDGED_ON, KEYS, heads, overview, passes, recorded
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import NO_DOUBT, NO_LABEL_FITS, SENSIBLE, UNSURE, UPLOADS_FILE, WRONG
 from demo_core.models import ASSETS, ATTACKERS_FILE, EMBEDDED, MODELS, folder_of, profile_of, study_of
@@ -237,10 +237,20 @@ def printed_markdown() -> str:
     return "\n".join(lines)
 
 
+def rows_markdown() -> str:
+    """The rows of the table: what each does, whose it is, and how it departs from that."""
+    lines = [heads(["row", "what it does", "passes", "source", "how it departs"])]
+    for key, row in DEFENSES.items():
+        cells = [row.title, row.help, f"{passes(key):.0f}", row.source, row.departs]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def card() -> str:
     """The models' card."""
     beside = f"### Beside what papers printed\n\n{printed_markdown()}"
-    return "\n\n".join([recognition_markdown(), beside, *map(model_markdown, KEYS)])
+    rows = f"### The rows of the table\n\n{rows_markdown()}"
+    return "\n\n".join([recognition_markdown(), rows, beside, *map(model_markdown, KEYS)])
 
 
 def insert(document: Path, text: str) -> None:

@@ -3,34 +3,72 @@ make of it in sentences, every number of which is the records'."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import product
 
 import pandas as pd
+from scipy.stats import binomtest
 
-from demo_core.benchmark.checks import LARGE
+from demo_core.benchmark.checks import CHANCE, LARGE
 from demo_core.benchmark.report import marks, shipped
 from demo_core.benchmark.tables import table
 from demo_core.benchmark.trials import CLEAN, attack_title
-from demo_core.defenses import in_order, title_of
+from demo_core.defenses import CONTROL, in_order, title_of
 from demo_core.defenses.smoothing import SmoothingConfig, linf_within, radius_of
-from demo_core.models import ATTACKERS_FILE, MODELS
+from demo_core.models import ATTACKERS_FILE, MODELS, RECORDS_FILE
 from demo_core.photo import IMAGE_SIZE
 from demo_core.story.gate_words import enumerated
 
 KEYS = [key for key, row in MODELS.items() if row.embedded]
+OURS = ("default", "shift")
+JUDGED_ON = "ImageNet"
+WEAK, STRONG = "pgd@1+predicted", "pgd@4+predicted"  # attacks that know no defence
+JUDGED_BY = (CLEAN, WEAK, STRONG)
+ADAPTIVE = (CLEAN, WEAK, f"{WEAK}+adaptive")  # a picture stands against the last where it does under all
+UP_TO = "pgd@{:g}+predicted+adaptive+upto"
+BLACK_BOX = "square@4x200+predicted"
+COMPARED = (STRONG, "transfer@4+predicted", BLACK_BOX)  # first one with a gradient of the row, then without
+MARK = "⚠"
+
 recorded = cache(shipped)  # read once for all documents and charts
 
 
-UNKNOWING = "pgd@1+predicted"
-KNOWING = f"{UNKNOWING}+adaptive"
-UP_TO = "pgd@{:g}+predicted+adaptive+upto"
-GRADIENT = "pgd@4+predicted"
-# What has no gradient of a row, by the check that compares it with those that have
-RIVALS = {"transfer": "transfer@4+predicted", "black_box": "square@4x200+predicted"}
-MADE_ON = (GRADIENT, *RIVALS.values())
-JUDGED_ON, JUDGED_BY = "ImageNet", (CLEAN, UNKNOWING, GRADIENT)
+def overview() -> str:
+    """What to make of the tables, and the tables."""
+    lines = (against_none(), against_each(), worth(), leaks(), proven())
+    said = "\n".join(f"- {line}" for line in lines if line)
+    return "\n\n".join([said, unknowing(), knowing(), without_gradient()])
+
+
+# ---------------------------------------------------------------- what was recorded
+
+
+def right(key: str, attacks: Sequence[str], file: str = RECORDS_FILE) -> pd.DataFrame:
+    """Whether a model's answers are right, by defence and picture of JUDGED_ON, a column an attack, of the
+    pictures that met them all under every defence."""
+    found = recorded(key, file)
+    assert found is not None  # the embedded models come with records
+    found = found[(found["dataset"] == JUDGED_ON) & found["attack"].isin(attacks)]
+    found = found.assign(right=found["predicted"] == found["label"]).astype({"attack": str, "defense": str})
+    wide = found.pivot(index=["defense", "index"], columns="attack", values="right")
+    met = wide.reindex(columns=list(attacks)).notna().all(axis=1).groupby("index").transform("all")
+    return wide[met].astype(bool)
+
+
+def how_many(key: str, attacks: Sequence[str], file: str = RECORDS_FILE) -> pd.DataFrame:
+    """How many of these are right, by defence, a column an attack."""
+    return right(key, attacks, file).groupby("defense").sum()
+
+
+def pictures(found: pd.DataFrame) -> int:
+    """How many pictures a frame by defence and picture is of."""
+    return int(found.index.get_level_values("index").nunique())
+
+
+def surviving(key: str) -> pd.Series:
+    """How many pictures stand against an adaptive attacker who may also do less, by defence."""
+    return right(key, ADAPTIVE, ATTACKERS_FILE).all(axis=1).groupby("defense").sum()
 
 
 def mean_of_the_sets(records: pd.DataFrame) -> pd.Series:
@@ -39,107 +77,101 @@ def mean_of_the_sets(records: pd.DataFrame) -> pd.Series:
     return accuracy.mean(axis=1).groupby("defense").mean()
 
 
-def heads(names: list[str]) -> str:
+def passes(defense: str) -> float:
+    """Forward and backward, of a picture that was attacked."""
+    found = recorded(KEYS[0])
+    mine = found[(found["defense"] == defense) & (found["attack"] == STRONG)]
+    mine = mine[mine["dataset"] == JUDGED_ON]
+    return float(mine[["forward", "backward"]].sum(axis=1).mean())
+
+
+def suspicious(key: str, check: str | None = None) -> set[str]:
+    """The rows that a check found a sign in, or any check."""
+    found = marks(key).items()
+    return {defense for defense, finding in found if (finding.of(check) if check else finding.signs)}
+
+
+# ---------------------------------------------------------------- the tables
+
+
+def heads(names: Sequence[str]) -> str:
     return f"| {' | '.join(names)} |\n{'|---' * len(names)}|"
 
 
 def unknowing() -> str:
     """What each defence leaves standing on each embedded model, the best first, and what it costs."""
-    records = {key: recorded(key) for key in KEYS}
-    judged = {key: found[found["dataset"] == JUDGED_ON] for key, found in records.items()}
-    accuracy = {key: table(found)["accuracy"][JUDGED_ON].unstack("attack") for key, found in judged.items()}
-    means = {key: found[list(JUDGED_BY)].mean(axis=1) for key, found in accuracy.items()}
-    wide = {key: mean_of_the_sets(found) for key, found in records.items()}
-    first = judged[KEYS[0]]
-    cost = (
-        first[["forward", "backward"]]
-        .sum(axis=1)
-        .groupby([first["defense"], first["attack"]], observed=True)
-        .mean()
-    )
-    pictures = first[first["attack"] == CLEAN]["index"].nunique()
+    counts = {key: right(key, JUDGED_BY) for key in KEYS}
+    accuracy = {key: 100 * found.groupby("defense").mean()[list(JUDGED_BY)] for key, found in counts.items()}
+    wide = {key: mean_of_the_sets(recorded(key)) for key in KEYS}
     lines = [
-        f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(JUDGED_BY[1])} / "
-        f"{attack_title(JUDGED_BY[2])}, and the mean of the three; beside it that mean over"
-        f" {records[KEYS[0]]['dataset'].nunique()} sets, each of as much weight. Passes are forward and"
-        " backward, of an attacked picture.",
+        f"{pictures(counts[KEYS[0]])} pictures of {JUDGED_ON}, accuracy in percent: clean /"
+        f" {attack_title(WEAK)} / {attack_title(STRONG)}, and the mean of the three; beside it that mean over"
+        f" {recorded(KEYS[0])['dataset'].nunique()} data sets, weighted equally. Passes are forward and"
+        f" backward, of an attacked picture. {MARK}: a check found a sign of masked gradients, or of a label"
+        " that the attack leaks, so that the numbers are not to be trusted. Without a defence not all fall,"
+        " for the attack turns some answers right that were wrong.",
         "",
         heads(["defence", "passes", *(h for key in KEYS for h in (MODELS[key].title, "mean", "all sets"))]),
     ]
-    for defense in means[KEYS[0]].sort_values(ascending=False).index:
-        cells = [title_of(defense), f"{cost[defense, JUDGED_BY[2]]:.0f}"]
+    for defense in accuracy[KEYS[0]].mean(axis=1).sort_values(ascending=False).index:
+        cells = [title_of(defense), f"{passes(defense):.0f}"]
         for key in KEYS:
-            cells.append(" / ".join(f"{accuracy[key].loc[defense, a]:.1f}" for a in JUDGED_BY))
-            cells += [f"{means[key][defense]:.1f}", f"{wide[key][defense]:.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def knowing() -> str:
-    """What an attacker who knows each defence leaves of it, beside what one does who
-    knows none, on the same pictures."""
-    found = {key: table(recorded(key, ATTACKERS_FILE)) for key in KEYS}
-    accuracy = {key: frame["accuracy"].droplevel("dataset").unstack("attack") for key, frame in found.items()}
-    asked = {
-        key: frame.dropna(subset=[KNOWING]).loc[:, [CLEAN, UNKNOWING, KNOWING]]
-        for key, frame in accuracy.items()
-    }
-    pictures = int(found[KEYS[0]]["pictures"].groupby("attack").min()[KNOWING])
-    lines = [
-        f"{pictures} pictures of {JUDGED_ON}, accuracy in percent: clean / {attack_title(UNKNOWING)} / the"
-        " same by one who knows the defence, and for each picture keeps of all his ways what does most.",
-        "",
-        heads(["defence", *(MODELS[key].title for key in KEYS)]),
-    ]
-    for defense in asked[KEYS[0]].sort_values([KNOWING, UNKNOWING], ascending=False).index:
-        cells = [
-            " / ".join(f"{v:.0f}" for v in asked[key].loc[defense]) if defense in asked[key].index else ""
-            for key in KEYS
-        ]
-        lines.append(f"| {title_of(defense)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def masked() -> str:
-    """Which rows' numbers an attack without a gradient shows to be worth less, and by how much."""
-    right = {key: _right(key) for key in KEYS}
-    signs = {
-        (defense, key, rival)
-        for key, (check, rival) in product(KEYS, RIVALS.items())
-        for defense, finding in marks(key).items()
-        if finding.of(check)
-    }
-    left = {key: found.groupby("defense", observed=True).sum().astype(int) for key, found in right.items()}
-    pictures = right[KEYS[0]].groupby("defense", observed=True).size().min()
-    lines = [
-        f"{pictures} pictures of {JUDGED_ON}, how many stand: {attack_title(GRADIENT)}"
-        f" / {' / '.join(map(attack_title, RIVALS.values()))}. In bold what has no gradient of the row and"
-        " yet leaves fewer by more than chance; rows without any are left out.",
-        "",
-        heads(["defence", *(MODELS[key].title for key in KEYS)]),
-    ]
-    rows = {defense for defense, _, _ in signs}
-    for defense in left[KEYS[0]].loc[list(rows)].sort_values(GRADIENT, ascending=False).index:
-        cells = [title_of(defense)]
-        for key in KEYS:
-            each = [(left[key].loc[defense, attack], (defense, key, attack) in signs) for attack in MADE_ON]
-            cells.append(" / ".join(f"**{count}**" if bold else str(count) for count, bold in each))
+            mine, mark = accuracy[key].loc[defense], f" {MARK}" * (defense in suspicious(key))
+            cells.append(" / ".join(f"{value:.1f}" for value in mine) + mark)
+            cells += [f"{mine.mean():.1f}", f"{wide[key][defense]:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _right(key: str) -> pd.DataFrame:
-    """Whether they stand under each of MADE_ON, by defence and picture, of those that met them all."""
-    found = recorded(key)
-    found = found[(found["dataset"] == JUDGED_ON) & found["attack"].isin(MADE_ON)]
-    right = found.assign(right=found["predicted"] == found["label"])
-    return right.pivot(index=["defense", "index"], columns="attack", values="right").dropna()
+def knowing() -> str:
+    """What an attacker who knows each defence leaves of it, beside what one does who knows none, on the same
+    pictures."""
+    counts = {key: right(key, ADAPTIVE, ATTACKERS_FILE) for key in KEYS}
+    found = {
+        key: 100 * mine.assign(**{ADAPTIVE[-1]: mine.all(axis=1)}).groupby("defense").mean()[list(ADAPTIVE)]
+        for key, mine in counts.items()
+    }
+    lines = [
+        f"{pictures(counts[KEYS[0]])} pictures of {JUDGED_ON}, accuracy in percent: clean /"
+        f" {attack_title(WEAK)} / adaptive: right in both, and against the attacker who knows the defence,"
+        " who keeps for each picture the strongest of two to five attacks.",
+        "",
+        heads(["defence", *(MODELS[key].title for key in KEYS)]),
+    ]
+    for defense in found[KEYS[0]].sort_values([ADAPTIVE[-1], WEAK], ascending=False).index:
+        cells = [" / ".join(f"{value:.0f}" for value in found[key].loc[defense]) for key in KEYS]
+        lines.append(f"| {' | '.join([title_of(defense), *cells])} |")
+    return "\n".join(lines)
 
 
-def overview() -> str:
-    """What to make of the tables, and the tables."""
-    lines = (against_none(), against_each(), worth(), leaks(), proven())
-    return "\n\n".join(["\n".join(f"- {line}" for line in lines if line), unknowing(), knowing(), masked()])
+def without_gradient() -> str:
+    """Which rows' numbers an attack without a gradient of them shows to be worth less, and by how much."""
+    met = {key: right(key, COMPARED)[list(COMPARED)] for key in KEYS}
+    lines = [
+        f"{pictures(met[KEYS[0]])} pictures of {JUDGED_ON}, how many stand:"
+        f" {' / '.join(map(attack_title, COMPARED))}. Bold: an attack that has no gradient of this row leaves"
+        " fewer than the one that has, by more than chance. Rows without any are left out, but for the bare"
+        " model.",
+        "",
+        heads(["defence", *(MODELS[key].title for key in KEYS)]),
+    ]
+    rows = in_order(met[KEYS[0]].index.unique("defense"))
+    for defense in sorted(rows, key=lambda row: -met[KEYS[0]].loc[row, STRONG].sum()):
+        cells = [_compared(met[key].loc[defense]) for key in KEYS]
+        if defense == CONTROL or any("**" in cell for cell in cells):
+            lines.append(f"| {' | '.join([title_of(defense), *cells])} |")
+    return "\n".join(lines)
+
+
+def _compared(stands: pd.DataFrame) -> str:
+    """How many of a row's pictures stand, a column an attack; in bold where the first leaves more by more
+    than chance (McNemar's exact test, one-sided)."""
+    said = []
+    for attack in stands:
+        lost, won = ((stands[STRONG] & ~stands[attack]).sum(), (~stands[STRONG] & stands[attack]).sum())
+        less = lost > won and binomtest(int(lost), int(lost + won), 0.5, "greater").pvalue < CHANCE
+        said.append(f"**{stands[attack].sum()}**" if less else str(stands[attack].sum()))
+    return " / ".join(said)
 
 
 # ---------------------------------------------------------------- what to make of them
@@ -149,87 +181,79 @@ def named(keys: Iterable[str]) -> str:
     return enumerated([title_of(key) for key in in_order(keys)])
 
 
+def with_numbers(keys: Iterable[str], found: pd.DataFrame) -> str:
+    """Rows with their numbers, one a model."""
+    return ", ".join(f"{title_of(key)} {' / '.join(map(str, found.loc[key]))}" for key in keys)
+
+
 def against_none() -> str:
-    """Who is ahead of all in the mean over the sets, and of whom."""
-    wide = {key: mean_of_the_sets(recorded(key)).nlargest(2) for key in KEYS}
-    best = {found.index[0] for found in wide.values()}
-    if len(best) > 1:
-        ahead = enumerated([f"{title_of(wide[key].index[0])} on {MODELS[key].title}" for key in KEYS])
-    else:
-        ahead = f"{named(best)} ({passes(*best):.0f} passes) on each model"
-    behind = enumerated(
-        [f"{title_of(found.index[1])} ({passes(found.index[1]):.0f})" for found in wide.values()]
-    )
+    """Who is ahead of all in the mean over the sets, and who is next; and whose numbers one may trust."""
+    first, second = zip(*(mean_of_the_sets(recorded(key)).nlargest(2).index for key in KEYS))
+
+    def on_each(rows: Sequence[str]) -> str:
+        told = [f"{title_of(row)} ({passes(row):.0f} passes)" for row in rows]
+        if len(set(rows)) == 1:
+            return f"{told[0]} on both models"
+        return enumerated([f"{said} on {MODELS[key].title}" for key, said in zip(KEYS, told)])
+
+    doubted = [key for key in dict.fromkeys((*first, *second)) if any(key in suspicious(m) for m in KEYS)]
+    doubts = f" {named(doubted)} wear a {MARK}." if len(doubted) > 1 else ""
     return (
-        f"**Against attackers who know no defence** (first table), ahead in the mean over all sets is"
-        f" {ahead}, and behind it {behind}."
+        "**Against attackers who know no defence** (first table), ahead in the mean over all sets is"
+        f" {on_each(first)}; next is {on_each(second)}.{doubts}"
     )
-
-
-def passes(defense: str) -> float:
-    """Forward and backward, of a picture that was attacked."""
-    found = recorded(KEYS[0])
-    mine = found[(found["defense"] == defense) & (found["attack"] == JUDGED_BY[-1])]
-    return float(mine[["forward", "backward"]].sum(axis=1).mean())
-
-
-def standing(key: str, attack: str) -> pd.Series:
-    """How many pictures an attack leaves right, by defence, of those of the attackers who know."""
-    found = recorded(key, ATTACKERS_FILE)
-    mine = found[found["attack"] == attack]
-    return (mine["predicted"] == mine["label"]).groupby(mine["defense"].astype(str)).sum()
 
 
 def against_each() -> str:
-    """What one who knows each leaves: of ours and of the bare model, of those that keep most, and at larger
+    """What one who knows each leaves: of the bare model and of ours, of those that keep most, and at larger
     sizes of any."""
-    left = pd.DataFrame({key: standing(key, KNOWING) for key in KEYS})
-
-    def told(keys: Iterable[str]) -> str:
-        return ", ".join(f"{title_of(key)} {' / '.join(map(str, left.loc[key]))}" for key in keys)
-
-    ours = ("default", "shift")
-    most = [key for key in left.sum(axis=1).sort_values(ascending=False).index if key not in ours][:4]
+    left = pd.DataFrame({key: surviving(key) for key in KEYS})
+    most = [key for key in left.sum(axis=1).sort_values(ascending=False).index if key not in OURS][:4]
     said = (
-        f"**Against one who knows them nothing holds.** Of {_pictures(KNOWING)} pictures at 1/255 (second"
-        f" table) he leaves, on the first model and on the second, {told(['none', *ours])}; and most of"
-        f" {told(most)}. That is what ten steps of his found, and no bound."
+        "**Against an adaptive attacker, who knows the defence** (BPDA and others; second table), every row"
+        f" loses much. Of {pictures(right(KEYS[0], ADAPTIVE, ATTACKERS_FILE))} pictures at 1/255 stand, on"
+        f" the first model and on the second: {with_numbers([CONTROL, *OURS], left)}; the most with"
+        f" {with_numbers(most, left)}. These are upper bounds: he takes ten steps, and one draw a step, which"
+        " flatters rows that draw."
     )
-    if pictures := _pictures(UP_TO.format(LARGE)):
-        kept = [
-            f"{enumerated([str(standing(key, UP_TO.format(eps)).max()) for key in KEYS])} at {eps}/255"
-            for eps in (4, LARGE)
-        ]
+    curve = [UP_TO.format(4), UP_TO.format(LARGE)]
+    if all(len(right(key, curve, ATTACKERS_FILE)) for key in KEYS):
+        kept = pd.DataFrame({key: how_many(key, curve, ATTACKERS_FILE).max() for key in KEYS})
+        each = [f"{' / '.join(map(str, kept.loc[UP_TO.format(eps)]))} at {eps}/255" for eps in (4, LARGE)]
         said += (
-            f" Of {pictures} pictures that he may attack at any size up to eps, the row that keeps most keeps"
-            f" {enumerated(kept)}."
+            f" Of {pictures(right(KEYS[0], curve, ATTACKERS_FILE))} pictures that he may attack at any size"
+            f" up to eps, no row keeps more than {enumerated(each)}."
         )
     return said
 
 
-def _pictures(attack: str) -> int:
-    """How many met it."""
-    found = recorded(KEYS[0], ATTACKERS_FILE)
-    return int(found[found["attack"] == attack]["index"].nunique())
-
-
 def worth() -> str:
+    """That every row is checked, and what a black box leaves of ours."""
+    left = pd.DataFrame({key: how_many(key, COMPARED)[BLACK_BOX] for key in KEYS})
     return (
         "**A number is worth what the best attack makes of it** (third table). Every row is checked for signs"
         " of masked gradients (a black box, a transferred attack or noise that beats the gradient; pictures"
-        f" that stand at {LARGE}/255; a larger eps or more steps that do less), and wears in the Arena what"
-        " is found."
+        f" that stand at {LARGE}/255; a larger eps or more steps that do less), and wears a {MARK} where one"
+        f" is found. {attack_title(BLACK_BOX)}, a black box, leaves"
+        f" {with_numbers([CONTROL, *OURS], left)}."
     )
 
 
 def leaks() -> str:
-    """Which rows read the label that an attack from the true one has told them."""
-    rows = {defense for key in KEYS for defense, finding in marks(key).items() if finding.of("leak")}
+    """Which rows read the label that an attack tells them."""
+    rows = {defense for key in KEYS for defense in suspicious(key, "leak")}
+    accuracy = {key: how_many(key, JUDGED_BY) for key in KEYS}
+    still = {
+        row
+        for row, (key, found) in product(rows, accuracy.items())
+        if found.loc[row, [WEAK, STRONG]].max() > found.loc[row, CLEAN]
+    }
+    if not rows:
+        return ""
+    more = f" {named(still)} score above clean there, too." if still else ""
     return (
-        f"**From the true label** {named(rows)} score above clean, for the attack has told them the label;"
-        " the tables start from the predicted one, which tells nothing."
-        if rows
-        else ""
+        f"**From the true label** {named(rows)} score above clean, for the attack has told them the label."
+        f" The tables start from the predicted one, which leaks less.{more}"
     )
 
 

@@ -82,7 +82,7 @@ def curve_figure(found: pd.DataFrame, paper: Paper = WHITE) -> Figure:
     looks = {key: look_of(key, keys, paper) for key in keys}
     sizes = sorted(found.index.unique("eps"))
     for axes, (name, attacker) in zip(grid, charts):
-        dress(axes, paper).set_title(f"{name}, {attacker}", **words_in(paper, 8))
+        dress(axes, paper).set_title(f"{name}\n{attacker}", **words_in(paper, 8))
         for key in keys:
             _draw_curve(axes, found, (name, key, attacker), looks[key])
         axes.set_xscale("symlog", base=2, linthresh=next(size for size in sizes if size))

@@ -11,7 +11,7 @@ from demo_core.story.summary import listed
 from demo_core.story.suspicion import CALM, NEAR, QUALITY, SUSPICIOUS, UNCLEAR, Sign, Suspicion
 
 FIRST = "Put a picture in and press the button. Nothing is attacked here: the picture is only looked at."
-BEHIND = "An earlier answer: labels, model or defence have changed since. Press the button again."
+BEHIND = "An earlier answer: the settings have changed since. Press the button again."
 NO_PICTURE = "Put a picture in first: one that may have been attacked, or a plain photograph."
 
 

@@ -75,7 +75,7 @@ NAV = f"""<nav class="views" aria-label="views"><a href="./">Lab</a><b aria-curr
 # What stands in the tables, in words.
 WORDS = {
     "from the predicted label": "The attack starts from what the model says of the clean picture, which leaks"
-    " nothing of the true label.",
+    " less of the true label.",
     "knows the defence": "The attacker has the defence’s code, though not its dice, and attacks through it;"
     " of that and the plain attack he keeps what does most.",
     "the worst of all": "A picture counts as right only where it withstood every attack of that eps.",

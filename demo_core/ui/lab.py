@@ -286,13 +286,13 @@ def _wire_settings(controls: Controls) -> None:
     outputs = controls.all_of("title", "preset", "label_box", "behind")
     for event in _wire_picture(controls.photo, controls.copy, chosen, gone, outputs):
         event.then(None, controls.behind, None, js=STALE, api_visibility="private")
-    _wire_behind(controls)
+    _asked(controls)
 
 
-def _wire_behind(controls: Controls) -> None:
+def _asked(controls: Controls, event: Dependency | None = None) -> None:
     """Whatever changes a setting, the stage hears whether its run is still of what is chosen (not as a value
     of its own, which might take the place of a run's last frame), an answer to “Is it attacked?” whether it
-    is, and a preset goes that is so no longer."""
+    is, and a preset goes that is so no longer. event: what else that is asked after, in place of these."""
 
     def behind(request: gr.Request, preset, title, photo, *values) -> dict:
         chosen = dict(zip(controls.settings, values, strict=True))
@@ -301,15 +301,12 @@ def _wire_behind(controls: Controls) -> None:
         changes = {"behind": now} | choices.preset_now(visit, preset)
         return by_component(controls, changes)
 
-    settings = controls.settings.values()
-    gr.on(
-        [control.change for control in settings],
-        behind,
-        [controls.preset, *visit_parts(controls)],
-        controls.all_of("behind", "preset"),
-        trigger_mode="always_last",
-        **QUIET,
-    ).then(None, controls.behind, None, js=STALE, api_visibility="private")
+    wired = behind, [controls.preset, *visit_parts(controls)], controls.all_of("behind", "preset")
+    changed = [control.change for control in controls.settings.values()]
+    found = (
+        event.then(*wired, **QUIET) if event else gr.on(changed, *wired, trigger_mode="always_last", **QUIET)
+    )
+    found.then(None, controls.behind, None, js=STALE, api_visibility="private")
 
 
 def build() -> gr.Blocks:
@@ -323,7 +320,9 @@ def build() -> gr.Blocks:
         delete_cache=(uploads.SWEPT_EVERY, uploads.KEPT),
     ) as page:
         controls = layout(SCENES[FIRST].scene)
-        running = [*_wire_runs(controls), _wire_suspicion(controls)]
+        looked = _wire_suspicion(controls)
+        _asked(controls, looked)  # what was changed while it was looked at
+        running = [*_wire_runs(controls), looked]
         stage = controls.all_of("stage")
         stopped, again = (at_desk(controls, h) for h in (handlers.stopped, handlers.sent_again))
         for stop in (controls.stop, controls.arena_stop):

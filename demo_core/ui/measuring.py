@@ -29,7 +29,7 @@ from demo_core.benchmark.report import heading, tables_of
 from demo_core.benchmark.run import Plan, Setup, run, settings_for
 from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import dataset_title, in_table_order
-from demo_core.benchmark.trials import BenchmarkError, Trial, trial_or_none
+from demo_core.benchmark.trials import BenchmarkError, read_trials, trial_or_none
 from demo_core.defenses import in_order
 from demo_core.models import MODELS, surrogate_of
 from demo_core.plots import PAGE, to_svg
@@ -134,7 +134,7 @@ def live(model: Callable, chosen: Choices) -> Iterator[Progress]:
             "A GPU is lent here for moments only: run the benchmark on a machine of your own,"
             " `python -m demo_core.benchmark`."
         )
-    trials, seed = [Trial.read(text) for text in chosen.attacks], int(chosen.seed)
+    trials, seed = read_trials(chosen.attacks), int(chosen.seed)
     clip = model(chosen.model)
     piles = {
         d: pile_of(d, data_folder(), clip.image_size, int(chosen.limit), seed, hint="")
@@ -147,7 +147,7 @@ def live(model: Callable, chosen: Choices) -> Iterator[Progress]:
         records = Records(folder, *made_under)
         found, then = records.read(), time.monotonic()
         before = len(found)
-        total = sum(len(pile.indices) for pile in piles.values()) * len(trials) * len(plan.defenses)
+        total = sum(len(pile.indices) for pile in piles.values()) * len(plan.trials) * len(plan.defenses)
         yield Progress(_words(before, total, 0.0), before >= total, folder, found)
         for name, pile in piles.items():
             for new in run(setup.bench(pile), name, records, plan, quiet=True):

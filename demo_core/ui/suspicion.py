@@ -97,7 +97,7 @@ def choose(photo: str | None) -> Changes:
 
 
 def asked_with(settings: Settings) -> str:
-    """A name of all that an answer rests on beside the picture."""
+    """A name of all settings that an answer rests on."""
     rows = summary(replace(settings, beside=OFF), control=True)["rows"]
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 

@@ -34,11 +34,9 @@ for model in photo photo-fare; do
     # shellcheck disable=SC2086
     judge "$model" 100 "OxfordPets Caltech101 Flowers102 CIFAR10 CIFAR100" "$predicted" $every
 done
-# Attackers who know each defence, which is dear, and on every second of their pictures the points of the curves:
-# few pictures, in small tiles.
-curve=""
-for eps in 0.25 0.5 2 4 8 16 64; do curve+=" pgd@$eps+predicted"; done
-curve+=" pgd@64+predicted+adaptive+upto"  # brings all smaller sizes with it
+# Attackers who know each defence, which is dear, and on every second of their pictures the points of the curves, at
+# any size up to eps: few pictures, in small tiles.
+curve="pgd@64+predicted+upto pgd@64+predicted+adaptive+upto"  # with all smaller sizes
 
 # attackers MODEL EVERY "ATTACK..."
 attackers() {
