@@ -191,6 +191,7 @@ def test_every_defence_meets_an_attacker_of_its_own(bench, tmp_path, monkeypatch
     assert len(found) == 8 * 2 and met == ["none", "rn"]
 
 
+@pytest.mark.slow
 def test_what_fell_at_a_smaller_size_has_fallen_and_is_not_attacked_again(bench, tmp_path, monkeypatch):
     rows = torch.arange(8)
     named = bench.answers(bench.pile.load(rows), bench.attacked(TRIALS[0], bench.pile.load(rows)), "none")
@@ -225,14 +226,39 @@ def test_what_fell_at_a_smaller_size_has_fallen_and_is_not_attacked_again(bench,
             of_it = found[(found["attack"] == str(trial)) & (found["defense"] == defense)].set_index("index")
             assert {*of_it.index[of_it["right"]]} <= stand
             made_alone = defense == "none" and trial.eps == alone.eps
-            assert (
-                met.get((defense, trial.eps), set()) == (set() if made_alone else stand) or trial == upto[0]
-            )
+            if trial != upto[0]:
+                assert met.get((defense, trial.eps), set()) == (set() if made_alone else stand)
             if made_alone:  # of those that stood, what had been found at this size alone
                 known = before.set_index("index")["predicted"].loc[sorted(stand)]
                 assert of_it["predicted"].loc[sorted(stand)].tolist() == known.tolist()
             stand = {*of_it.index[of_it["right"]]}
         assert len(stand) < 6  # the last left some, and the attack took others
+
+
+@pytest.mark.slow
+def test_smaller_sizes_that_count_are_stopped_halved_and_gone_on_with(bench, tmp_path, monkeypatch, capsys):
+    """Under an attack that knows no defence, made once for all: the same records, whatever happens between,
+    and a bar that ends where it should."""
+    upto, defenses = read_trials(["pgd@1x1+upto", "pgd@1x1"]), ["none", "rn"]
+    assert [trial.upto for trial in upto] == [False, False, True, True, True]  # what is made alone first
+    whole = finish(bench, tmp_path / "whole", 8, defenses, upto)
+    stopped = Records(tmp_path / "cut", SETTINGS)
+    for count, _ in enumerate(run(bench, "photographs", stopped, Plan(upto, defenses, 3), quiet=True)):
+        if count == 7:
+            break
+    attacked = Bench.attacked
+
+    def small(self, trial, batch, defense="none"):
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate much")
+        return attacked(self, trial, batch, defense)
+
+    monkeypatch.setattr(Bench, "attacked", small)
+    for _ in run(bench, "photographs", stopped, Plan(upto[-1:], defenses, 3)):  # brings what it builds on
+        pass
+    found = in_order(stopped.read())
+    pd.testing.assert_frame_equal(found[EXACT], whole[EXACT])
+    assert "100%" in (said := capsys.readouterr().err) and "?pic" not in said.split("\r")[-1]
 
 
 def test_another_batch_size_gives_the_same_records(bench, whole, tmp_path):
@@ -339,7 +365,7 @@ def test_a_trial_that_is_content_with_less_stands_behind_all_smaller_sizes():
     assert last.title == "PGD-10, up to 3/255 from the predicted label" and smaller[0] == clean
     assert [trial.eps for trial in smaller[1:]] == [eps for eps in CURVE_EPS if eps < 3]
     assert last.below == smaller[-1] and smaller[1].below == clean and clean.below is None
-    assert Trial("pgd", 3).ladder == (Trial("pgd", 3),)
+    assert Trial("pgd", 3).all_sizes == (Trial("pgd", 3),)
 
 
 def test_a_new_attack_and_a_new_defence_take_part(bench, tmp_path, monkeypatch):

@@ -105,6 +105,13 @@ def test_an_attack_that_the_table_does_not_have_and_a_patch_say_nothing():
     assert signs(**{"magic@4": 0, "patch@10": 30, "targeted_pgd@64": 30}) == {}
 
 
+def test_what_counts_smaller_sizes_is_no_sign_and_no_check():
+    """By construction a larger one never leaves more: it would pass for a check that found nothing."""
+    upto = {f"pgd@{eps}+predicted+adaptive+upto": 30 for eps in (1, 4, 64)}
+    assert signs(clean=30, **upto) == {}
+    assert signs(**SOUND, **upto) == signs(**SOUND)
+
+
 def test_the_suites_are_attacks_and_hold_what_the_checks_need():
     for suite in SUITES.values():
         assert all(str(Trial.read(attack)) == attack for attack in suite)

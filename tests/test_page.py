@@ -72,13 +72,14 @@ def test_no_link_where_it_cannot_carry_the_picture_or_the_lab_has_no_such_run():
     answers = {
         (s, a, d): [1] * 4
         for s in ("Examples", "DTD")
-        for a in ("pgd@4x9999", "pgd@4")
+        for a in ("pgd@4x9999", "pgd@4", "pgd@4+upto")
         for d in ("none", "ttc")
     }
     found = {(one.dataset, one.defense, one.attack): one for one in cells(Summary(records(answers)))}
     assert link_of(found["Examples", "ttc", "pgd@4"], 0, SETTINGS)
     assert not link_of(found["DTD", "ttc", "pgd@4"], 0, SETTINGS)
     assert not link_of(found["Examples", "ttc", "pgd@4x9999"], 0, SETTINGS)
+    assert not link_of(found["Examples", "ttc", "pgd@4+upto"], 0, SETTINGS)  # it may have fallen before
     assert not link_of(found["Examples", "ttc", "pgd@4"], 10_000, SETTINGS)
 
 

@@ -100,6 +100,16 @@ def test_what_stands_is_of_attacks_that_the_same_defences_met():
     assert (stands["attacks"] == 2).all()
 
 
+def test_what_counts_smaller_sizes_is_no_attack_of_that_size():
+    """It changes neither the worst case, nor what stands, nor what a defence costs."""
+    upto = records({("DTD", "pgd@4+upto", key): [0] * 4 for key in ("none", "ttc")})
+    both = pd.concat([FOUND, upto.assign(forward=99.0)])
+    pd.testing.assert_frame_equal(worst_cases(both), worst_cases(FOUND))
+    for name in ("standing", "costs"):
+        pd.testing.assert_frame_equal(getattr(Summary(both), name), getattr(Summary(FOUND), name))
+    assert "pgd@4+upto" in Summary(both).plain.index.unique("attack")
+
+
 def test_the_table_is_the_records_means():
     found = table(FOUND)
     assert (
@@ -297,7 +307,8 @@ def test_the_mean_over_the_papers_sixteen_stands_beside_theirs():
 
 
 def test_published_figures_of_another_model_or_other_steps_never_stand_beside_ours():
-    others = records({("DTD", "pgd@4x20", "ttc"): [1, 1, 0, 0], ("DTD", "pgd@4+predicted", "ttc"): [1] * 4})
+    apart = ("pgd@4x20", "pgd@4+predicted", "pgd@4+upto")
+    others = records({("DTD", attack, "ttc"): [1, 1, 0, 0] for attack in apart})
     assert against_published(table(others), SETTINGS).empty
     assert against_published(table(FOUND), SETTINGS | {"model": "photo"}).empty
     larger = records({("ImageNet", "targeted_pgd@4x50", "ttc"): [1, 0, 0, 0]})

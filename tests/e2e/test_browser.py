@@ -802,17 +802,19 @@ def test_a_picture_taken_away_is_suspected_when_it_comes_back(page, tmp_path):
     open_tab(page, "Is it attacked?")
     page.locator("#suspect-photo input[type=file]").set_input_files(tmp_path / "friend.png")
     page.wait_for_selector("#suspect-photo img")
+    behind, labels = page.locator("#suspicion .behind"), page.locator("#labels textarea")
+    before = labels.input_value()
     page.click("#suspect")
+    labels.fill(f"{before}\nzebra")  # while it is looked at
     expect(page.locator("#suspicion .headline")).to_contain_text("Suspicious:", timeout=PATIENCE)
     expect(page.locator("#suspect-take")).to_be_visible(timeout=PATIENCE)
     assert fits(page)
     assert not serious(page)
-    behind, labels = page.locator("#suspicion .behind"), page.locator("#labels textarea")
-    expect(behind).not_to_be_visible()
-    before = labels.input_value()
-    for written, check in ((f"{before}\nzebra", "to_be_visible"), (before, "not_to_be_visible")):
-        labels.fill(written)
-        getattr(expect(behind), check)(timeout=PATIENCE)
+    expect(behind).to_be_visible(timeout=PATIENCE)
+    labels.fill(before)
+    expect(behind).not_to_be_visible(timeout=PATIENCE)
+    labels.fill(f"{before}\nlion")
+    expect(behind).to_be_visible(timeout=PATIENCE)
     with page.expect_download(timeout=PATIENCE) as download:
         page.click("#suspect-take")
     assert download.value.suggested_filename == "clip-fights-back_own-picture_photo_as-it-is_defended.png"
