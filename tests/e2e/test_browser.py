@@ -803,7 +803,8 @@ def test_a_picture_taken_away_is_suspected_when_it_comes_back(page, tmp_path):
     page.locator("#suspect-photo input[type=file]").set_input_files(tmp_path / "friend.png")
     page.wait_for_selector("#suspect-photo img")
     behind, labels = page.locator("#suspicion .behind"), page.locator("#labels textarea")
-    before = labels.input_value()
+    page.get_by_role("button", name="Labels").click()
+    before = labels.input_value(timeout=PATIENCE)
     page.click("#suspect")
     labels.fill(f"{before}\nzebra")  # while it is looked at
     expect(page.locator("#suspicion .headline")).to_contain_text("Suspicious:", timeout=PATIENCE)
