@@ -16,20 +16,22 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from demo_core.benchmark.charts import CAPTIONS, curve_chart, drawn
 from demo_core.benchmark.published import BACKBONES, counterparts, published_of
 from demo_core.benchmark.report import shipped_markdown
 from demo_core.benchmark.summary import Summary
-from demo_core.benchmark.tables import UNIT, table
+from demo_core.benchmark.tables import UNIT, curves, table
 from demo_core.benchmark.trials import CLEAN, Trial, attack_title
 from demo_core.defenses import DEFENSES, VIEW_DRIFT, title_of
 from demo_core.defenses.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
-from demo_core.embedded.overview import JUDGED_ON, KEYS, heads, overview, passes, recorded
+from demo_core.embedded.overview import CURVES, FEW, JUDGED_ON, KEYS, heads, overview, passes, recorded
 from demo_core.embedded.recognise import RESULT_FILE
 from demo_core.embedded.uploads import NO_DOUBT, NO_LABEL_FITS, SENSIBLE, UNSURE, UPLOADS_FILE, WRONG
 from demo_core.models import ASSETS, ATTACKERS_FILE, EMBEDDED, MODELS, folder_of, profile_of, study_of
+from demo_core.plots import curve_figure
 
 BOTH_MET = (CLEAN, "pgd@1", "pgd@4")  # what papers and the embedded models met alike
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -265,7 +267,21 @@ def documents() -> dict[Path, str]:
     return dict(zip(DOCUMENTS, (card(), overview()), strict=True))
 
 
+def curves_of_few() -> Figure:
+    """Accuracy against eps of the README's FEW rows, a chart a model and attacker."""
+    found = {
+        MODELS[key].title: that_met_all(few[few["defense"].isin(FEW)])
+        for key, few in ((key, recorded(key, ATTACKERS_FILE)) for key in KEYS)
+    }
+    lines = [
+        curves(table(records)).rename(index={JUDGED_ON: title}, level="dataset")
+        for title, records in found.items()
+    ]
+    return curve_figure(pd.concat(lines))
+
+
 def main() -> None:
+    curves_of_few().savefig(EMBEDDED / CURVES)
     for key in KEYS:
         drawn(table(recorded(key))).savefig(chart(key))
         over_eps = curve_chart(Summary(that_met_all(recorded(key, ATTACKERS_FILE))))

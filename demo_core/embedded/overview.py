@@ -10,18 +10,20 @@ from itertools import product
 import pandas as pd
 from scipy.stats import binomtest
 
+from demo_core.benchmark.charts import CAPTIONS
 from demo_core.benchmark.checks import CHANCE, LARGE
 from demo_core.benchmark.report import marks, shipped
 from demo_core.benchmark.tables import table
 from demo_core.benchmark.trials import CLEAN, attack_title
 from demo_core.defenses import CONTROL, in_order, title_of
 from demo_core.defenses.smoothing import SmoothingConfig, linf_within, radius_of
-from demo_core.models import ATTACKERS_FILE, MODELS, RECORDS_FILE
+from demo_core.models import ASSETS, ATTACKERS_FILE, EMBEDDED, MODELS, RECORDS_FILE
 from demo_core.photo import IMAGE_SIZE
 from demo_core.story.gate_words import enumerated
 
 KEYS = [key for key, row in MODELS.items() if row.embedded]
 OURS = ("default", "shift")
+FEW, CURVES = (CONTROL, "ttc", "dbd", "tvss", *OURS), "curves.png"  # rows of a chart, and its file
 JUDGED_ON = "ImageNet"
 WEAK, STRONG = "pgd@1+predicted", "pgd@4+predicted"  # attacks that know no defence
 JUDGED_BY = (CLEAN, WEAK, STRONG)
@@ -38,7 +40,8 @@ def overview() -> str:
     """What to make of the tables, and the tables."""
     lines = (against_none(), against_each(), worth(), leaks(), proven())
     said = "\n".join(f"- {line}" for line in lines if line)
-    return "\n\n".join([said, unknowing(), knowing(), without_gradient()])
+    chart = f"![{CAPTIONS['curves']}]({EMBEDDED.relative_to(ASSETS.parent).as_posix()}/{CURVES})"
+    return "\n\n".join([said, chart, unknowing(), knowing(), without_gradient()])
 
 
 # ---------------------------------------------------------------- what was recorded
