@@ -1,6 +1,8 @@
 """What is said of a run, case by case, on runs made by hand."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,6 +29,7 @@ from demo_core.models import study_of
 from demo_core.story import Moment, Reading, Run, Settings, Signals, words
 from demo_core.story.gate_words import in_percent, in_tenths
 from demo_core.story.page_words import PAGE_WORDS, told, tour
+from demo_core.ui import lab
 
 LABELS = ("cat", "dog", "lion")
 OVER = Gate(VIEW_DRIFT, 0.3)
@@ -451,3 +454,9 @@ def test_hardly_any_is_not_none():
     assert {share: in_tenths(share) for share in shares} == shares
     guess = clean(truth=None, fit=0.004)
     assert "a chance of under 1 % that one does" in words.caveat(guess)
+
+
+def test_the_shelf_says_how_many_runs_it_keeps():
+    script = (Path(lab.__file__).parent / "shelf.js").read_text()
+    (most,) = re.findall(r"\bMOST_KEPT = (\d+)\b", script)
+    assert PAGE_WORDS["shelf_help"].startswith(f"The last {({'6': 'six'})[most]},")

@@ -236,7 +236,7 @@ DEFENSES: dict[str, Defense] = {
     "shift": Defense(
         "Ours (feature space)",
         own_shift.shifted,
-        "Where a few views agree that the embedding belongs elsewhere, it is pushed there and past it.",
+        "This demo’s own: where a few views agree on where the embedding belongs, it is pushed there and past it.",
         config=lambda profile: profile.shift,
         signal=own_shift.unison,
         ungated=own_shift.shifted_calmly,
@@ -246,7 +246,7 @@ DEFENSES: dict[str, Defense] = {
     "default": Defense(
         "Ours",
         own.default,
-        "Where small views disagree, a counterattack; then several looks answer together.",
+        "This demo’s own: where small views disagree, a counterattack; then several looks answer together.",
         config=lambda profile: profile.own,
         signal=own.own_signal,
         surrogates=(partial(own.default, unroll=True), own.never_engaged),

@@ -119,7 +119,10 @@ def unknowing() -> str:
     for defense in accuracy[KEYS[0]].mean(axis=1).sort_values(ascending=False).index:
         cells = [title_of(defense), f"{passes(defense):.0f}"]
         for key in KEYS:
-            mine, mark = accuracy[key].loc[defense], f" {MARK}" * (defense in suspicious(key))
+            mine, mark = (
+                accuracy[key].loc[defense],
+                f"\N{NO-BREAK SPACE}{MARK}" * (defense in suspicious(key)),
+            )
             cells.append(" / ".join(f"{value:.1f}" for value in mine) + mark)
             cells += [f"{mine.mean():.1f}", f"{wide[key][defense]:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")

@@ -1,5 +1,5 @@
 // The shelf: the last runs of this tab, kept in the browser alone, and two of them side by side.
-const MOST_KEPT = 6, SMALL = 96, SHELF = "last-runs";  // so many are told as shelf_help
+const MOST_KEPT = 6, SMALL = 96, SHELF = "last-runs";  // shelf_help tells how many
 let kept = remembered(), pair = [];
 
 // What this tab kept before it was loaded again; nothing where the browser keeps nothing, or something else.
