@@ -236,7 +236,7 @@ DEFENSES: dict[str, Defense] = {
     "shift": Defense(
         "Ours (feature space)",
         own_shift.shifted,
-        "This demo’s own: where a few views agree on where the embedding belongs, it is pushed there and past it.",
+        "This demo’s own: where a few views agree on the embedding’s place, it is pushed there and past it.",
         config=lambda profile: profile.shift,
         signal=own_shift.unison,
         ungated=own_shift.shifted_calmly,
