@@ -136,7 +136,7 @@ def test_arena_runs_every_defence(client, adaptive, monkeypatch):
     assert len(found) == 1 + len(rows) + again
     assert f"0 of {len(rows)} defences" in found[0] and f"{len(rows)} of {len(rows)} defences" in found[-1]
     assert all(row.title in found[-1] for row in rows.values()) and "not yet" not in found[-1]
-    assert "what harms it most: an attack made on another model beats the gradient" in found[-1]
+    assert "not to be trusted: an attack made on another model beats the gradient" in found[-1]
     assert ("made through itself" in found[-1]) is adaptive
 
 
