@@ -37,7 +37,14 @@ from demo_core.benchmark.run import (
     out_of_memory,
     run,
 )
-from demo_core.benchmark.trials import CURVE_EPS, BenchmarkError, Trial, default_trials, read_trials
+from demo_core.benchmark.trials import (
+    CURVE_EPS,
+    BenchmarkError,
+    Trial,
+    default_trials,
+    read_trials,
+    with_smaller,
+)
 from demo_core.defenses import DEFENSES, OwnConfig
 from demo_core.labels import PRESETS
 from demo_core.models import profile_of
@@ -200,7 +207,7 @@ def test_what_fell_at_a_smaller_size_has_fallen_and_is_not_attacked_again(bench,
     pictures = bench.pile.load(rows).pictures
     pile = held(pictures, labels, bench.pile.names, bench.pile.indices)
     judged = Bench(bench.clip, pile, seed=1, tile=4, profile=PHOTO)
-    upto = read_trials(["pgd@1x2+predicted+adaptive+upto"])
+    upto = with_smaller(read_trials(["pgd@1x2+predicted+adaptive+upto"]))
     assert [str(trial) for trial in upto[:2]] == ["clean", "pgd@0.25x2+predicted+adaptive+upto"]
     alone, met, attacked = Trial.read("pgd@0.5x2+predicted+adaptive"), {}, Bench.attacked
     before = finish(judged, tmp_path, 8, ["none"], [alone])
@@ -239,7 +246,7 @@ def test_what_fell_at_a_smaller_size_has_fallen_and_is_not_attacked_again(bench,
 def test_smaller_sizes_that_count_are_stopped_halved_and_gone_on_with(bench, tmp_path, monkeypatch, capsys):
     """Under an attack that knows no defence, made once for all: the same records, whatever happens between,
     and a bar that ends where it should."""
-    upto, defenses = read_trials(["pgd@1x1+upto", "pgd@1x1"]), ["none", "rn"]
+    upto, defenses = with_smaller(read_trials(["pgd@1x1+upto", "pgd@1x1"])), ["none", "rn"]
     assert [trial.upto for trial in upto] == [False, False, True, True, True]  # what is made alone first
     whole = finish(bench, tmp_path / "whole", 8, defenses, upto)
     stopped = Records(tmp_path / "cut", SETTINGS)
@@ -361,7 +368,8 @@ def test_attacks_are_read_as_they_are_written():
 
 
 def test_a_trial_that_is_content_with_less_stands_behind_all_smaller_sizes():
-    (*smaller, last), clean = read_trials(["pgd@3+predicted+upto", "pgd@1+predicted+upto"]), Trial("clean")
+    named = read_trials(["pgd@3+predicted+upto", "pgd@1+predicted+upto"])
+    (*smaller, last), clean = with_smaller(named), Trial("clean")
     assert last.title == "PGD-10, up to 3/255 from the predicted label" and smaller[0] == clean
     assert [trial.eps for trial in smaller[1:]] == [eps for eps in CURVE_EPS if eps < 3]
     assert last.below == smaller[-1] and smaller[1].below == clean and clean.below is None

@@ -102,19 +102,23 @@ class _Row:
         where those under the first are fewer by more than chance; else None."""
         both = self.that_met([*attacks, *than])
         first, second = self.standing(attacks, both), self.standing(than, both)
-        lost, won = int((second & ~first).sum()), int((first & ~second).sum())
-        if lost <= won or binomtest(lost, lost + won, 0.5, "greater").pvalue >= CHANCE:
+        if not leaves_fewer(first, second):
             return None
         return 100 * float(first.mean()), 100 * float(second.mean())
 
 
+def leaves_fewer(first: Truths, second: Truths) -> bool:
+    """Whether fewer of the same pictures stand under the first than under the second by more than chance
+    (McNemar's exact test, one-sided)."""
+    lost, won = int((second & ~first).sum()), int((first & ~second).sum())
+    return lost > won and bool(binomtest(lost, lost + won, 0.5, "greater").pvalue < CHANCE)
+
+
 def _gradient(trial: Trial) -> bool:
-    """Whether it is one, made at its own size alone: one that counts what fell at a smaller size can be no
-    sign of anything."""
+    """Whether it is one, made at its eps: one that counts what fell at a smaller size can be no sign of
+    anything."""
     row = ATTACKS[trial.attack]
-    return not (
-        trial.upto or row.rule.black_box or row.transfer or row.visible or row.control or row.targeted
-    )
+    return trial.at_its_eps and not (row.rule.black_box or row.transfer or row.control or row.targeted)
 
 
 Found = Iterator[str | None]  # a sign's sentence; None for a comparison that found nothing

@@ -15,11 +15,11 @@ import torch
 
 from demo_core.benchmark.datasets import OF_THE_APP
 from demo_core.benchmark.piles import Pile, held, pile_of
-from demo_core.benchmark.published import counterparts, published_of, reasons
+from demo_core.benchmark.published import counterparts, figure_of, published_of, reasons
 from demo_core.benchmark.report import how, tabulated
 from demo_core.benchmark.run import Plan, Setup, Tally, answered, out_of_memory, queued
 from demo_core.benchmark.tables import dataset_title
-from demo_core.benchmark.trials import CLEAN, BenchmarkError
+from demo_core.benchmark.trials import BenchmarkError
 from demo_core.clip import in_bf16, in_tiles
 from demo_core.defenses import title_of
 from demo_core.intervals import wilson
@@ -152,7 +152,7 @@ def _to_reproduce(plan: Plan, sizes: Mapping[str, int], fixed: Mapping[str, Any]
         cells: dict[str, dict[str, str]] = {}
         for dataset, defense in product(sizes, plan.defenses):
             for row in counterparts(printed, dataset, defense, trial)[:1]:
-                value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
+                value = figure_of(row, trial)
                 off = 2**0.5 * half_width(sizes[dataset], value)
                 cells.setdefault(dataset_title(dataset), {})[title_of(defense)] = f"{value:.2f} ±{off:.2f}"
                 sources.append(row["source"])

@@ -76,7 +76,7 @@ def against_published(found: pd.DataFrame, settings: dict[str, Any]) -> pd.DataF
         if not (trial := trial_or_none(attack)):
             continue
         for row in counterparts(printed, dataset, defense, trial):
-            value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
+            value = figure_of(row, trial)
             why = reasons(dataset, defense, trial, int(mine["pictures"]), row, settings)
             rows.append(
                 {
@@ -106,6 +106,11 @@ def counterparts(printed: Printed, dataset: str, defense: str, trial: Trial) -> 
     name = "bpda" if trial.adaptive else PUBLISHED_ATTACKS[trial.attack]
     budget = (name, trial.eps, trial.steps)
     return [row for row in theirs if (row["attack"], row["eps_255"], row["attack_steps"]) == budget]
+
+
+def figure_of(row: Row, trial: Trial) -> float:
+    """The accuracy in percent that a published row has for an attack, or for the clean pictures."""
+    return float(row["clean_acc" if trial.attack == CLEAN else "robust_acc"])
 
 
 def reasons(

@@ -89,14 +89,14 @@ class Records:
                     found.setdefault((attack, defense), set()).add(picture)
         return found
 
-    def of(self, dataset: str, attack: str, defense: str) -> pd.DataFrame:
-        """Those of one data set, attack and defence, of every process: COLUMNS."""
+    def of(self, dataset: str, attack: str) -> pd.DataFrame:
+        """Those of one data set and attack, of every process: COLUMNS."""
         found: list[tuple[Any, ...]] = []
         for path in _files(self.folder):
             with _opened(path) as file:
-                query = "SELECT * FROM records WHERE dataset = ? AND attack = ? AND defense = ?"
-                found += file.execute(query, [dataset, attack, defense])
-        return pd.DataFrame(found, columns=COLUMNS).drop_duplicates("index")
+                query = "SELECT * FROM records WHERE dataset = ? AND attack = ?"
+                found += file.execute(query, [dataset, attack])
+        return pd.DataFrame(found, columns=COLUMNS).drop_duplicates(KEY)
 
     def append(self, rows: pd.DataFrame) -> None:
         """Add records, all of them or none; one that this file has already stays as it is. On disk when this

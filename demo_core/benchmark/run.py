@@ -256,7 +256,8 @@ def run(
         if trial.below and len(owed := fallen(records, dataset, bench.pile, plan, trial, done)):
             before = left(trial)
             records.append(owed)
-            done = records.done(dataset)
+            for defense, index in zip(owed["defense"], owed["index"]):
+                done.setdefault((str(trial), defense), set()).add(index)
             bar.update(before - left(trial))
             yield owed
         queue = deque(queued(bench.pile, replace(plan, batch=batch), trial, done))
@@ -285,15 +286,15 @@ def fallen(records: Records, dataset: str, pile: Pile, plan: Plan, trial: Trial,
     """The records (COLUMNS) that a trial which may use smaller sizes owes to others, as far as they are not
     there: where the one below it made the answer wrong, that is its answer too; and where it did not, but the
     attack has been made at this size alone, what came of that. A row's dice are the same at every size."""
-    found, mine = [], pile.indices[plan.rows(pile)].tolist()
-    for defense in dict.fromkeys(plan.defenses):
-        smaller = records.of(dataset, str(trial.below), defense)
-        wrong = smaller["predicted"] != smaller["label"]
-        alone = records.of(dataset, str(replace(trial, upto=False)), defense)
-        owed = pd.concat([smaller[wrong], alone[alone["index"].isin(smaller["index"][~wrong])]])
-        new = {*mine} - done.get((str(trial), defense), set())
-        found.append(owed[owed["index"].isin(new)])
-    return pd.concat(found).assign(attack=str(trial))
+    smaller, alone = (
+        records.of(dataset, str(other)).set_index(["defense", "index"])
+        for other in (trial.below, replace(trial, upto=False))
+    )
+    wrong = smaller["predicted"] != smaller["label"]
+    owed = pd.concat([smaller[wrong], alone[alone.index.isin(smaller.index[~wrong])]])
+    mine = set(pile.indices[plan.rows(pile)].tolist())
+    left = {(d, i) for d in plan.defenses for i in mine - done.get((str(trial), d), set())}
+    return owed[owed.index.isin(left)].reset_index().assign(attack=str(trial))[COLUMNS]
 
 
 @dataclass

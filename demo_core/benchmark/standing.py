@@ -24,8 +24,7 @@ def rivals(attacks: Iterable[str]) -> tuple[float, list[str]]:
     sizes: dict[float, list[str]] = {}
     for attack in attacks:
         trial = trial_or_none(attack)
-        aside = trial and (trial.visible or trial.upto)
-        if trial and trial.attack != CLEAN and not (aside or ATTACKS[trial.attack].control):
+        if trial and trial.attack != CLEAN and trial.at_its_eps and not ATTACKS[trial.attack].control:
             sizes.setdefault(trial.eps, []).append(attack)
     if not sizes:
         return 0.0, []

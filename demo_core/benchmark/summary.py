@@ -92,11 +92,12 @@ class Summary:
         """What a defence costs for one attacked picture, a row for (data set, defence): COSTS; for a clean
         one where a data set was not attacked, and missing where only the defence was not. An attack that
         counts smaller sizes counts in none: its record is another attack's where a picture fell before."""
-        attacks = self.plain.index.get_level_values("attack")
-        clean, known = attacks == CLEAN, {attack: trial_or_none(attack) for attack in attacks.unique()}
-        upto = attacks.isin([attack for attack, trial in known.items() if trial and trial.upto])
-        dataset = self.plain.index.get_level_values("dataset")
-        counted = self.plain[~upto & (~clean | ~dataset.isin(dataset[~clean & ~upto]))]
+        known = {attack: trial_or_none(attack) for attack in self.plain.index.unique("attack")}
+        upto = [attack for attack, trial in known.items() if trial and trial.upto]
+        own = self.plain.drop(index=upto, level="attack")
+        clean = own.index.get_level_values("attack") == CLEAN
+        dataset = own.index.get_level_values("dataset")
+        counted = own[~clean | ~dataset.isin(dataset[~clean])]
         by = ["dataset", "defense"]
         sums = counted[COSTS].mul(counted["pictures"], axis=0).groupby(by).sum()
         mean = sums.div(counted["pictures"].groupby(by).sum(), axis=0)

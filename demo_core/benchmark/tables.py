@@ -55,9 +55,7 @@ def worst_cases(records: pd.DataFrame) -> pd.DataFrame:
     counts smaller sizes."""
     found = [records.iloc[:0]]
     known = {attack: trial_or_none(attack) for attack in records["attack"].unique()}
-    theirs = {
-        attack: trial.eps for attack, trial in known.items() if trial and not (trial.visible or trial.upto)
-    }
+    theirs = {attack: trial.eps for attack, trial in known.items() if trial and trial.at_its_eps}
     for dataset in records["dataset"].unique():
         groups = records[(records["dataset"] == dataset) & records["attack"].isin(theirs)]
         sizes = groups["attack"].astype(object).map(theirs)

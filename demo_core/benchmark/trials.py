@@ -106,6 +106,12 @@ class Trial:
         return self.attack != CLEAN and ATTACKS[self.attack].visible
 
     @property
+    def at_its_eps(self) -> bool:
+        """Whether its eps, and no other, is the size that it was made at: not of a patch, nor of what may use
+        smaller sizes."""
+        return not (self.visible or self.upto)
+
+    @property
     def patch(self) -> float:
         """The share of the side that a patch has."""
         return self.eps / 100 if self.visible else PATCH
@@ -177,9 +183,9 @@ SUITES: dict[str, tuple[str, ...]] = {
 
 
 def read_trials(texts: Iterable[str]) -> list[Trial]:
-    """Attacks as a command line lists them, with all that they build on; a suite stands for its own. Raises
-    BenchmarkError."""
-    return with_smaller(Trial.read(attack) for text in texts for attack in SUITES.get(text, (text,)))
+    """Attacks as a command line lists them, each once; a suite stands for its own. Raises BenchmarkError."""
+    named = [attack for text in texts for attack in SUITES.get(text, (text,))]
+    return list(dict.fromkeys(map(Trial.read, named)))
 
 
 def with_smaller(trials: Iterable[Trial]) -> list[Trial]:

@@ -19,12 +19,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from demo_core.benchmark.charts import CAPTIONS, curve_chart, drawn
-from demo_core.benchmark.published import BACKBONES, counterparts, published_of
+from demo_core.benchmark.published import BACKBONES, counterparts, figure_of, published_of
 from demo_core.benchmark.report import shipped_markdown
 from demo_core.benchmark.summary import Summary
 from demo_core.benchmark.tables import UNIT, curves, table
 from demo_core.benchmark.trials import CLEAN, Trial, attack_title
-from demo_core.defenses import DEFENSES, VIEW_DRIFT, title_of
+from demo_core.defenses import CONTROL, DEFENSES, VIEW_DRIFT, title_of
 from demo_core.defenses.drift import CLEAN_PILE, GROWTH, NOISE_STRENGTHS, STUDY_VIEWS, Study
 from demo_core.embedded.measure import MEASURED_FILE
 from demo_core.embedded.overview import CURVES, FEW, JUDGED_ON, KEYS, heads, overview, passes, recorded
@@ -209,8 +209,10 @@ def printed_markdown() -> str:
     """What papers printed of rows of the table under attacks that the embedded models met, too: a line a row
     and source, beside what stands here, with what else is not alike."""
     trials = list(map(Trial.read, BOTH_MET))
-    here = {key: table(recorded(key))["accuracy"][JUDGED_ON].unstack("attack") for key in KEYS}
-    pictures = int(table(recorded(KEYS[0])).loc[(JUDGED_ON, "none", CLEAN), "pictures"])
+    found = {key: table(recorded(key)).loc[JUDGED_ON] for key in KEYS}
+    here = {key: mine["accuracy"].unstack("attack") for key, mine in found.items()}
+    pictures = int(found[KEYS[0]].loc[(CONTROL, CLEAN), "pictures"])
+    theirs_of = {model: published_of(model) for model in BACKBONES}
     lines = [
         f"{JUDGED_ON}, accuracy in percent: {' / '.join(trial.title for trial in trials)}, each attack made"
         " from the true label. They cannot agree to the point: papers attack OpenAI’s CLIP, for which the"
@@ -225,9 +227,8 @@ def printed_markdown() -> str:
     for (model, backbone), defense in product(BACKBONES.items(), DEFENSES):
         sources: dict[tuple[str, str], dict[Trial, float]] = {}
         for trial in trials:
-            for row in counterparts(published_of(model), JUDGED_ON, defense, trial):
-                value = row["clean_acc" if trial.attack == CLEAN else "robust_acc"]
-                sources.setdefault((row["source"], row["note"]), {})[trial] = value
+            for row in counterparts(theirs_of[model], JUDGED_ON, defense, trial):
+                sources.setdefault((row["source"], row["note"]), {})[trial] = figure_of(row, trial)
         for (source, note), printed in sources.items():
             if set(printed) == {Trial(CLEAN)}:
                 continue
@@ -269,14 +270,10 @@ def documents() -> dict[Path, str]:
 
 def curves_of_few() -> Figure:
     """Accuracy against eps of the README's FEW rows, a chart a model and attacker."""
-    found = {
-        MODELS[key].title: that_met_all(few[few["defense"].isin(FEW)])
-        for key, few in ((key, recorded(key, ATTACKERS_FILE)) for key in KEYS)
-    }
-    lines = [
-        curves(table(records)).rename(index={JUDGED_ON: title}, level="dataset")
-        for title, records in found.items()
-    ]
+    lines = []
+    for key in KEYS:
+        found = table(that_met_all(recorded(key, ATTACKERS_FILE))).loc[(slice(None), list(FEW)), :]
+        lines.append(curves(found).rename(index={JUDGED_ON: MODELS[key].title}, level="dataset"))
     return curve_figure(pd.concat(lines))
 
 

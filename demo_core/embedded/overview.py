@@ -8,10 +8,9 @@ from functools import cache
 from itertools import product
 
 import pandas as pd
-from scipy.stats import binomtest
 
 from demo_core.benchmark.charts import CAPTIONS
-from demo_core.benchmark.checks import CHANCE, LARGE
+from demo_core.benchmark.checks import LARGE, leaves_fewer
 from demo_core.benchmark.report import marks, shipped
 from demo_core.benchmark.tables import table
 from demo_core.benchmark.trials import CLEAN, attack_title
@@ -33,7 +32,7 @@ BLACK_BOX = "square@4x200+predicted"
 COMPARED = (STRONG, "transfer@4+predicted", BLACK_BOX)  # first one with a gradient of the row, then without
 MARK = "⚠"
 
-recorded = cache(shipped)  # read once for all documents and charts
+recorded, marked = cache(shipped), cache(marks)  # once for all documents and charts
 
 
 def overview() -> str:
@@ -90,7 +89,7 @@ def passes(defense: str) -> float:
 
 def suspicious(key: str, check: str | None = None) -> set[str]:
     """The rows that a check found a sign in, or any check."""
-    found = marks(key).items()
+    found = marked(key).items()
     return {defense for defense, finding in found if (finding.of(check) if check else finding.signs)}
 
 
@@ -119,10 +118,8 @@ def unknowing() -> str:
     for defense in accuracy[KEYS[0]].mean(axis=1).sort_values(ascending=False).index:
         cells = [title_of(defense), f"{passes(defense):.0f}"]
         for key in KEYS:
-            mine, mark = (
-                accuracy[key].loc[defense],
-                f"\N{NO-BREAK SPACE}{MARK}" * (defense in suspicious(key)),
-            )
+            mine = accuracy[key].loc[defense]
+            mark = f"\N{NO-BREAK SPACE}{MARK}" if defense in suspicious(key) else ""
             cells.append(" / ".join(f"{value:.1f}" for value in mine) + mark)
             cells += [f"{mine.mean():.1f}", f"{wide[key][defense]:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
@@ -170,14 +167,10 @@ def without_gradient() -> str:
 
 
 def _compared(stands: pd.DataFrame) -> str:
-    """How many of a row's pictures stand, a column an attack; in bold where the first leaves more by more
-    than chance (McNemar's exact test, one-sided)."""
-    said = []
-    for attack in stands:
-        lost, won = ((stands[STRONG] & ~stands[attack]).sum(), (~stands[STRONG] & stands[attack]).sum())
-        less = lost > won and binomtest(int(lost), int(lost + won), 0.5, "greater").pvalue < CHANCE
-        said.append(f"**{stands[attack].sum()}**" if less else str(stands[attack].sum()))
-    return " / ".join(said)
+    """How many of a row's pictures stand, a column an attack; in bold where fewer do than under STRONG."""
+    counts = stands.sum()
+    bold = [leaves_fewer(stands[attack].to_numpy(), stands[STRONG].to_numpy()) for attack in stands]
+    return " / ".join(f"**{count}**" if less else str(count) for count, less in zip(counts, bold))
 
 
 # ---------------------------------------------------------------- what to make of them
